@@ -1,0 +1,106 @@
+//! Git LFS: pointers, the local store, and moving objects to and from a remote.
+//!
+//! The [`Engine`] is the seam: `Builtin` does everything in process,
+//! `GitLfs` drives the installed `git-lfs`. Nothing here knows about git's
+//! objects, refs or index; callers say which objects, and get told what became of each.
+
+use std::path::{Path, PathBuf};
+
+use crate::cancel::CancelToken;
+use crate::error::{Error, Result};
+use crate::id::{CommitId, LfsOid};
+use crate::progress::Progress;
+use crate::url::Url;
+
+/// What a pointer names and a transfer moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Object {
+    pub(crate) oid: LfsOid,
+    /// Bytes of content.
+    pub(crate) size: u64,
+}
+
+/// Where a remote keeps its objects.
+#[derive(Clone, Debug)]
+pub(crate) enum Remote {
+    /// A server that speaks the batch API below this URL (`…/info/lfs`).
+    Http(Url),
+    /// The git folder of a repository on this machine; objects lie in its `lfs/objects`.
+    Folder(PathBuf),
+}
+
+/// Objects to move, and under which conditions.
+#[derive(Debug)]
+pub(crate) struct Job<'a> {
+    pub(crate) remote: &'a Remote,
+    /// The name of the git remote in the config, for engines that look things up there.
+    pub(crate) remote_name: &'a str,
+    /// The full name of the ref this is for; servers may decide permissions by it.
+    pub(crate) ref_name: Option<&'a str>,
+    /// A commit that holds all the pointers, for engines that think in commits.
+    pub(crate) commit: Option<CommitId>,
+    /// Distinct objects, none of them empty.
+    pub(crate) objects: &'a [Object],
+    pub(crate) progress: &'a Progress,
+    pub(crate) cancel: &'a CancelToken,
+}
+
+/// What became of one object.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Its bytes were moved, and verified.
+    Transferred,
+    /// It was there already; nothing was moved.
+    AlreadyThere,
+    /// It is not where it should be, and why.
+    Failed(Error),
+}
+
+/// What became of each object of a [`Job`], in the job's order.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) outcomes: Vec<(Object, Outcome)>,
+}
+
+impl Report {
+    /// The objects that were not moved, with the reasons.
+    pub(crate) fn into_failures(self) -> Vec<(Object, Error)> {
+        let failed = |(object, outcome)| match outcome {
+            Outcome::Failed(error) => Some((object, error)),
+            Outcome::Transferred | Outcome::AlreadyThere => None,
+        };
+        self.outcomes.into_iter().filter_map(failed).collect()
+    }
+
+    /// How many objects were moved, and their bytes.
+    pub(crate) fn transferred(&self) -> (usize, u64) {
+        let moved = self
+            .outcomes
+            .iter()
+            .filter(|(_, o)| matches!(o, Outcome::Transferred));
+        moved.fold((0, 0), |(count, bytes), (object, _)| {
+            (count + 1, bytes + object.size)
+        })
+    }
+}
+
+/// One way of doing Git LFS.
+///
+/// `Err` means the attempt as a whole broke (no network, refused credentials, cancelled); what
+/// happened to single objects is in the [`Report`].
+pub(crate) trait Engine: Send + Sync {
+    /// Puts the content of a work-tree file into the store.
+    ///
+    /// The object always has the bytes its name says, even if the file changes meanwhile; that
+    /// is reported as [`ErrorKind::FileChanged`](crate::ErrorKind::FileChanged).
+    fn clean(&self, file: &Path, cancel: &CancelToken) -> Result<Object>;
+
+    /// Makes the remote have the objects.
+    ///
+    /// Objects that are missing here are asked for first: if the remote lacks one of them too,
+    /// it is `Failed` and nothing is sent.
+    fn upload(&self, job: &Job<'_>) -> Result<Report>;
+
+    /// Makes the local store have the objects, each one hashed while it arrives.
+    fn download(&self, job: &Job<'_>) -> Result<Report>;
+}

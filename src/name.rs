@@ -1,0 +1,170 @@
+//! Names of branches, tags and remotes, and revisions; checked once, where they enter.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Why git would refuse `name` as a branch or tag, after the rules of `git check-ref-format`.
+fn complaint(name: &str) -> Option<&'static str> {
+    let forbidden = |c: char| c.is_ascii_control() || " ~^:?*[\\".contains(c);
+    if name.is_empty() {
+        Some("is empty")
+    } else if name.starts_with('-') {
+        Some("starts with '-'")
+    } else if name == "@" || name == "HEAD" {
+        Some("is a name git keeps for itself")
+    } else if name.contains(forbidden) {
+        Some("holds a space, a control character or one of ~^:?*[\\")
+    } else if name.contains("..") || name.contains("@{") {
+        Some("holds '..' or '@{'")
+    } else if name.ends_with('.') {
+        Some("ends with '.'")
+    } else if name
+        .split('/')
+        .any(|part| part.is_empty() || part.starts_with('.') || part.ends_with(".lock"))
+    {
+        Some("has a part that is empty, starts with '.' or ends with '.lock'")
+    } else {
+        None
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $what:literal, $example:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $type(String);
+
+        impl $type {
+            /// The name alone, without `refs/…`.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = Error;
+
+            fn from_str(text: &str) -> Result<Self> {
+                match complaint(text) {
+                    None => Ok(Self(text.to_owned())),
+                    Some(why) => Err(Error::new(
+                        ErrorKind::InvalidName,
+                        format!(concat!("the ", $what, " name {:?} {}"), text, why),
+                    )
+                    .with_hint(concat!("a ", $what, " name looks like \"", $example, "\""))),
+                }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name! {
+    /// The name of a branch, as in `main` or `experiments/lr-3e-4`.
+    ///
+    /// ```
+    /// use hf_repository::BranchName;
+    /// assert!("experiments/lr-3e-4".parse::<BranchName>().is_ok());
+    /// assert!("two words".parse::<BranchName>().is_err());
+    /// ```
+    BranchName, "branch", "main"
+}
+name! {
+    /// The name of a tag, as in `v1.0`.
+    TagName, "tag", "v1.0"
+}
+name! {
+    /// The name of a remote, as in `origin`.
+    RemoteName, "remote", "origin"
+}
+
+impl BranchName {
+    /// The full name of the local branch.
+    pub(crate) fn local_ref(&self) -> String {
+        format!("refs/heads/{self}")
+    }
+
+    /// The full name of its tracking ref.
+    pub(crate) fn tracking_ref(&self, remote: &RemoteName) -> String {
+        format!("refs/remotes/{remote}/{self}")
+    }
+
+    /// `main`, what the Hub gives every repository.
+    pub(crate) fn main() -> Self {
+        Self("main".to_owned())
+    }
+}
+
+impl TagName {
+    /// The full name of the tag's ref.
+    pub(crate) fn full_ref(&self) -> String {
+        format!("refs/tags/{self}")
+    }
+}
+
+impl RemoteName {
+    /// `origin`, what a clone calls the place it came from.
+    pub(crate) fn origin() -> Self {
+        Self("origin".to_owned())
+    }
+}
+
+/// A branch, a tag or a commit id, as the user wrote it.
+///
+/// It is never taken for a file name, and never for an option.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Revision(String);
+
+impl Revision {
+    /// The text as given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Revision {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match complaint(text) {
+            None => Ok(Self(text.to_owned())),
+            Some(why) => Err(Error::new(
+                ErrorKind::InvalidName,
+                format!("the revision {text:?} {why}"),
+            )
+            .with_hint("name a branch, a tag or a full commit id")),
+        }
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_check_ref_format() {
+        for good in ["main", "a/b", "v1.0", "ünï", "a@b", "x-y_z", "refs/pr/1"] {
+            assert!(good.parse::<BranchName>().is_ok(), "{good}");
+        }
+        for bad in [
+            "", "-x", "a b", "a..b", "a~1", "a^", "a:b", "a?", "a*", "a[b", "a\\b", "/a", "a/",
+            "a//b", ".a", "a/.b", "a.lock", "a.lock/b", "a.", "@", "a@{1}", "HEAD", "a\u{7f}b",
+            "a\nb",
+        ] {
+            assert!(bad.parse::<BranchName>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Addresses without secrets, and the origins that tokens are bound to.
+
+use std::fmt;
+
+use http::Uri;
+
+use crate::secret::Token;
+
+/// A parsed `scheme://host[:port]/path[?query]`, never with credentials in it.
+///
+/// `Display` leaves the query out: signed storage URLs carry their permission there.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Url {
+    scheme: String,
+    host: String,
+    port: Option<u16>,
+    path_and_query: String,
+}
+
+/// Scheme, host and port: what decides whether two URLs may share a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Origin {
+    scheme: String,
+    host: String,
+    port: Option<u16>,
+}
+
+/// The `user:password@` of a URL, taken out before the URL is kept anywhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Userinfo {
+    pub(crate) user: String,
+    pub(crate) password: Option<Token>,
+}
+
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("not an absolute URL")]
+pub(crate) struct ParseUrlError;
+
+impl Url {
+    /// Reads a URL and drops any credentials.
+    pub(crate) fn parse(text: &str) -> Result<Self, ParseUrlError> {
+        Self::parse_with_userinfo(text).map(|(url, _)| url)
+    }
+
+    /// Reads a URL and hands its credentials over separately.
+    pub(crate) fn parse_with_userinfo(
+        text: &str,
+    ) -> Result<(Self, Option<Userinfo>), ParseUrlError> {
+        let text = text.split('#').next().unwrap_or_default();
+        let uri: Uri = text.parse().map_err(|_| ParseUrlError)?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(ParseUrlError);
+        };
+        let userinfo = authority.as_str().rsplit_once('@').map(|(info, _)| {
+            let (user, password) = match info.split_once(':') {
+                Some((user, password)) => (user, Some(Token::from_userinfo(&decode(password)))),
+                None => (info, None),
+            };
+            Userinfo {
+                user: decode(user),
+                password,
+            }
+        });
+        let url = Self {
+            scheme: scheme.to_ascii_lowercase(),
+            host: authority.host().to_ascii_lowercase(),
+            port: authority.port_u16(),
+            path_and_query: uri
+                .path_and_query()
+                .map_or("/", |path| path.as_str())
+                .to_owned(),
+        };
+        if url.host.is_empty() {
+            Err(ParseUrlError)
+        } else {
+            Ok((url, userinfo))
+        }
+    }
+
+    /// A URL known to be right, for constants.
+    pub(crate) fn constant(scheme: &str, host: &str) -> Self {
+        Self {
+            scheme: scheme.to_owned(),
+            host: host.to_owned(),
+            port: None,
+            path_and_query: "/".to_owned(),
+        }
+    }
+
+    pub(crate) fn is_http(&self) -> bool {
+        matches!(self.scheme.as_str(), "http" | "https")
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.scheme == "https"
+    }
+
+    /// Whether the host is this machine, so that plain http shows secrets to nobody else.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost"
+            || host
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback())
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        let default = match self.scheme.as_str() {
+            "http" => Some(80),
+            "https" => Some(443),
+            _ => None,
+        };
+        Origin {
+            scheme: self.scheme.clone(),
+            host: self.host.clone(),
+            port: self.port.or(default),
+        }
+    }
+
+    /// The path without the query.
+    pub(crate) fn path(&self) -> &str {
+        self.path_and_query.split('?').next().unwrap_or_default()
+    }
+
+    /// This URL with `/` and `segments` behind its path, and no query.
+    pub(crate) fn join(&self, segments: &str) -> Self {
+        let path = self.path().trim_end_matches('/');
+        Self {
+            path_and_query: format!("{path}/{segments}"),
+            ..self.clone()
+        }
+    }
+
+    /// This URL with another path and no query.
+    pub(crate) fn with_path(&self, path: &str) -> Self {
+        Self {
+            path_and_query: path.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// Where a `Location` header leads from here: absolute, `//host`, `/path` or relative.
+    pub(crate) fn resolve(&self, location: &str) -> Result<Self, ParseUrlError> {
+        if location.contains("://") {
+            Self::parse(location)
+        } else if location.starts_with("//") {
+            Self::parse(&format!("{}:{location}", self.scheme))
+        } else if location.starts_with('/') {
+            Self::parse(&format!("{}{location}", self.base()))
+        } else {
+            let folder = self
+                .path()
+                .rsplit_once('/')
+                .map_or("", |(folder, _)| folder);
+            Self::parse(&format!("{}{folder}/{location}", self.base()))
+        }
+    }
+
+    fn base(&self) -> String {
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}://{}{port}", self.scheme, self.host)
+    }
+
+    /// The whole URL, query included: for the wire, and for git's config.
+    pub(crate) fn to_full(&self) -> String {
+        let path = if self.path_and_query == "/" {
+            ""
+        } else {
+            &self.path_and_query
+        };
+        format!("{}{path}", self.base())
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = if self.path() == "/" { "" } else { self.path() };
+        write!(f, "{}{path}", self.base())?;
+        if self.path_and_query.contains('?') {
+            f.write_str("?…")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Url({self})")
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+/// Undoes percent-encoding; bytes that are not UTF-8 afterwards become replacement characters.
+fn decode(text: &str) -> String {
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+/// One path segment, with everything but RFC 3986's unreserved characters percent-encoded.
+pub(crate) fn encode_segment(text: &str) -> String {
+    const RESERVED: percent_encoding::AsciiSet = percent_encoding::NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
+    percent_encoding::utf8_percent_encode(text, &RESERVED).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).expect(text)
+    }
+
+    #[test]
+    fn credentials_never_stay_in_a_url() {
+        let (url, info) =
+            Url::parse_with_userinfo("https://al%40ice:hf_secret@Hub.example:8443/a/b?sig=1#f")
+                .expect("valid");
+        assert_eq!(url.to_full(), "https://hub.example:8443/a/b?sig=1");
+        assert_eq!(url.to_string(), "https://hub.example:8443/a/b?…");
+        let info = info.expect("present");
+        assert_eq!(info.user, "al@ice");
+        assert_eq!(info.password.expect("present").expose(), "hf_secret");
+    }
+
+    #[test]
+    fn origins_compare_scheme_host_and_port() {
+        assert_eq!(
+            url("https://a/x").origin(),
+            url("https://A:443/y?z").origin()
+        );
+        assert_ne!(url("https://a").origin(), url("http://a").origin());
+        assert_ne!(url("http://a").origin(), url("http://a:81").origin());
+        assert_ne!(url("http://a").origin(), url("http://b").origin());
+    }
+
+    #[test]
+    fn locations_resolve_like_a_browser() {
+        let base = url("http://h:1/a/b?q");
+        for (location, expected) in [
+            ("https://o/x", "https://o/x"),
+            ("//o/x", "http://o/x"),
+            ("/x?y", "http://h:1/x?y"),
+            ("c", "http://h:1/a/c"),
+        ] {
+            assert_eq!(base.resolve(location).expect(location).to_full(), expected);
+        }
+    }
+
+    #[test]
+    fn loopback_is_recognised_in_all_spellings() {
+        for text in [
+            "http://127.0.0.1",
+            "http://127.9.9.9:1",
+            "http://[::1]:8",
+            "http://localhost",
+        ] {
+            assert!(url(text).is_loopback(), "{text}");
+        }
+        assert!(!url("http://127.0.0.1.evil.example").is_loopback());
+    }
+
+    #[test]
+    fn paths_are_not_urls() {
+        for text in [
+            "",
+            "a/b",
+            "/a",
+            "c:\\x",
+            "git@hf.co:a/b",
+            "http://",
+            "http:///x",
+        ] {
+            assert!(Url::parse(text).is_err(), "{text}");
+        }
+    }
+}
