@@ -3,12 +3,14 @@
 mod cancel;
 mod env;
 mod error;
+mod fs;
 mod id;
 mod lfs;
 mod name;
 mod path;
 mod progress;
 mod secret;
+mod source;
 mod url;
 
 pub use cancel::CancelToken;

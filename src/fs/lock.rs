@@ -1,0 +1,262 @@
+//! The lock that keeps two changes of one clone apart, across threads and processes.
+//!
+//! An OS file lock says whether somebody is at work. The record in the file says who, and which of
+//! git's lock files that process was about to take. If it is killed, the OS lock goes but git's
+//! lock files stay; the next holder removes exactly those the record names, and only if their
+//! owner certainly is dead. Locks made on another host, or by git itself, are never touched.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cancel::CancelToken;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The lock file's name in the library's private folder.
+const FILE: &str = "lock";
+/// Version of the record's format.
+const VERSION: u32 = 1;
+/// First and longest pause between tries.
+const PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Held while a clone is being changed.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct AdvisoryLock {
+    file: File,
+}
+
+/// Who holds the lock, and what it is going to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    version: u32,
+    host: String,
+    /// Changes with every boot: a pid of an earlier boot says nothing.
+    boot: String,
+    pid: u32,
+    /// When the process started, in clock ticks since boot: pids are used again.
+    started: u64,
+    /// git's lock files, relative to the git folder.
+    takes: Vec<String>,
+}
+
+impl AdvisoryLock {
+    /// Waits up to `wait` for the lock; then cleans up after a holder that was killed.
+    pub(crate) fn acquire(
+        private: &Path,
+        git_dir: &Path,
+        takes: &[&str],
+        wait: Duration,
+        cancel: &CancelToken,
+    ) -> Result<Self> {
+        super::create_dir_all(private)?;
+        let path = private.join(FILE);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|error| Error::io("open the lock", &path, error))?;
+        obtain(&file, &path, wait, cancel)?;
+        if let Some(previous) = read(&mut file) {
+            if previous.is_dead() {
+                remove_stale(git_dir, &previous.takes);
+            }
+        }
+        let lock = Self { file };
+        lock.write(&Record::of_this_process(takes), &path)?;
+        Ok(lock)
+    }
+
+    fn write(&self, record: &Record, path: &Path) -> Result<()> {
+        let write = || -> std::io::Result<()> {
+            let mut file = &self.file;
+            file.seek(SeekFrom::Start(0))?;
+            file.set_len(0)?;
+            file.write_all(&serde_json::to_vec(record)?)
+        };
+        write().map_err(|error| Error::io("write the lock", path, error))
+    }
+}
+
+impl Drop for AdvisoryLock {
+    fn drop(&mut self) {
+        // An empty record: nobody was killed.
+        let _ = self.file.set_len(0);
+        let _ = self.file.unlock();
+    }
+}
+
+fn obtain(file: &File, path: &Path, wait: Duration, cancel: &CancelToken) -> Result<()> {
+    let deadline = Instant::now() + wait;
+    let mut pause = PAUSE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                cancel.check()?;
+                thread::sleep(pause);
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => return Err(busy(path, wait)),
+            Err(TryLockError::Error(error)) => {
+                return Err(Error::io("lock", path, error).with_hint(
+                    "the file system does not support file locks; keep the clone on a local disk",
+                ));
+            }
+        }
+    }
+}
+
+fn busy(path: &Path, wait: Duration) -> Error {
+    let holder = File::open(path).ok().and_then(|mut file| read(&mut file));
+    let holder = holder.map_or_else(
+        || "another process".to_owned(),
+        |record| format!("process {} on {}", record.pid, record.host),
+    );
+    Error::new(
+        ErrorKind::Locked,
+        format!("{holder} has been changing this clone for more than {} s", wait.as_secs()),
+    )
+    .with_hint("wait for it to end, or stop it; no file has to be removed")
+}
+
+/// The record of whoever held the lock last; none after a clean release.
+fn read(file: &mut File) -> Option<Record> {
+    let mut text = String::new();
+    file.seek(SeekFrom::Start(0)).ok()?;
+    file.read_to_string(&mut text).ok()?;
+    let record: Record = serde_json::from_str(&text).ok()?;
+    (record.version == VERSION).then_some(record)
+}
+
+impl Record {
+    fn of_this_process(takes: &[&str]) -> Self {
+        let pid = std::process::id();
+        Self {
+            version: VERSION,
+            host: host(),
+            boot: boot(),
+            pid,
+            started: started(pid).unwrap_or_default(),
+            takes: takes.iter().map(|&name| name.to_owned()).collect(),
+        }
+    }
+
+    /// Whether the process was on this host and certainly is gone.
+    fn is_dead(&self) -> bool {
+        let boot = boot();
+        if self.host != host() || boot.is_empty() || self.boot.is_empty() {
+            return false;
+        }
+        self.boot != boot || started(self.pid) != Some(self.started)
+    }
+}
+
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+fn boot() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
+/// When a process started, in clock ticks since boot; `None` if there is no such process.
+fn started(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in brackets may hold anything; what counts comes after the last one.
+    let fields = stat.rsplit_once(')')?.1;
+    let mut fields = fields.split_whitespace();
+    // A zombie holds nothing any more.
+    if matches!(fields.next(), Some("Z" | "X")) {
+        return None;
+    }
+    // Field 22 of proc(5); the state is field 3.
+    fields.nth(18)?.parse().ok()
+}
+
+/// Removes the lock files a killed process left, unless somebody has them open.
+fn remove_stale(git_dir: &Path, names: &[String]) {
+    for name in names {
+        let plain = name.ends_with(".lock") && !name.split('/').any(|part| part == "..");
+        let path = git_dir.join(name);
+        if plain && path.exists() && !is_open(&path) {
+            tracing::warn!(path = %path.display(), "removing the lock of a killed process");
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
+/// Whether a process we may look at has the file open.
+fn is_open(path: &Path) -> bool {
+    let Ok(path) = path.canonicalize() else { return false };
+    let Ok(processes) = fs::read_dir("/proc") else { return true };
+    processes.flatten().any(|process| {
+        fs::read_dir(process.path().join("fd")).is_ok_and(|files| {
+            files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|open| open == path))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn acquire(folder: &Path, wait: Duration) -> Result<AdvisoryLock> {
+        let private = folder.join("hf-repository");
+        AdvisoryLock::acquire(&private, folder, &["index.lock"], wait, &CancelToken::new())
+    }
+
+    #[test]
+    fn the_second_waits_for_the_first() {
+        let folder = tempfile::tempdir().expect("temp");
+        let held = acquire(folder.path(), Duration::ZERO).expect("free");
+        let error = acquire(folder.path(), Duration::from_millis(20)).expect_err("held");
+        assert_eq!(error.kind(), ErrorKind::Locked);
+        assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+        let path = folder.path().to_path_buf();
+        let waiter = thread::spawn(move || acquire(&path, Duration::from_secs(10)).is_ok());
+        drop(held);
+        assert!(waiter.join().expect("no panic"));
+    }
+
+    #[test]
+    fn only_the_locks_of_a_dead_process_of_this_boot_are_removed() {
+        let folder = tempfile::tempdir().expect("temp");
+        let private = folder.path().join("hf-repository");
+        fs::create_dir(&private).expect("created");
+        let git_lock = folder.path().join("index.lock");
+        let other_lock = folder.path().join("HEAD.lock");
+        let me = Record::of_this_process(&["index.lock"]);
+        let dead = Record { started: me.started + 1, ..me.clone() };
+        let elsewhere = Record { host: "elsewhere".into(), ..dead.clone() };
+        for (record, removed) in [(me, false), (elsewhere, false), (dead, true)] {
+            fs::write(&git_lock, "").expect("written");
+            fs::write(&other_lock, "").expect("written");
+            let text = serde_json::to_vec(&record).expect("json");
+            fs::write(private.join(FILE), text).expect("written");
+            drop(acquire(folder.path(), Duration::ZERO).expect("free"));
+            assert_eq!(!git_lock.exists(), removed, "{record:?}");
+            assert!(other_lock.exists(), "not named, so not ours");
+        }
+    }
+
+    #[test]
+    fn a_lock_somebody_has_open_stays() {
+        let folder = tempfile::tempdir().expect("temp");
+        let file = folder.path().join("index.lock");
+        let open = File::create(&file).expect("created");
+        remove_stale(folder.path(), &["index.lock".to_owned()]);
+        assert!(file.exists());
+        drop(open);
+        remove_stale(folder.path(), &["index.lock".to_owned(), "../x.lock".to_owned()]);
+        assert!(!file.exists());
+    }
+}

@@ -1,0 +1,135 @@
+//! The door to the file system: atomic writes, copies that share blocks, stat, locks.
+
+mod copy;
+pub(crate) mod lock;
+mod stat;
+
+pub(crate) use copy::clone_or_copy;
+pub(crate) use stat::{FileKind, Stat, index_size, lstat};
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use crate::error::{Error, Result};
+
+/// The content of a file; `None` if there is none.
+pub(crate) fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", path, error)),
+    }
+}
+
+pub(crate) fn create_dir_all(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(|error| Error::io("create the folder", path, error))
+}
+
+/// Creates the folders a file lies in.
+pub(crate) fn create_parent(path: &Path) -> Result<()> {
+    path.parent().map_or(Ok(()), create_dir_all)
+}
+
+pub(crate) fn remove_file_if_exists(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::io("remove", path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Replaces a file's content by one rename: readers see the old or the new, and so does a crash.
+///
+/// An existing file keeps its permissions, a new one gets those of the process's umask.
+pub(crate) fn atomic_write(path: &Path, content: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut temp = temp_in(folder)?;
+    temp.write_all(content)
+        .and_then(|()| temp.as_file().sync_all())
+        .map_err(|error| Error::io("write", path, error))?;
+    if let Ok(meta) = fs::metadata(path) {
+        temp.as_file()
+            .set_permissions(meta.permissions())
+            .map_err(|error| Error::io("set the permissions of", path, error))?;
+    }
+    temp.persist(path).map_err(|error| Error::io("replace", path, error.error))?;
+    sync_dir(folder)
+}
+
+/// A temporary file beside its final place, with the permissions a new file would get.
+pub(crate) fn temp_in(folder: &Path) -> Result<NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt;
+    tempfile::Builder::new()
+        .prefix(".hf-repository-")
+        // tempfile asks for 0600 unless told otherwise; the umask still applies.
+        .permissions(fs::Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .map_err(|error| Error::io("create a file in", folder, error))
+}
+
+/// Waits until a file's content is on the disk.
+pub(crate) fn sync_file(path: &Path) -> Result<()> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| Error::io("sync", path, error))
+}
+
+/// Waits until the names in a folder are on the disk.
+pub(crate) fn sync_dir(path: &Path) -> Result<()> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    sync_file(path)
+}
+
+/// Renames a file or folder over `target`; across file systems a file is copied beside it first.
+pub(crate) fn move_into_place(source: &Path, target: &Path) -> Result<()> {
+    match fs::rename(source, target) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy_tree(source, target),
+        result => result.map_err(|error| Error::io("move a file to", target, error)),
+    }
+}
+
+fn copy_tree(source: &Path, target: &Path) -> Result<()> {
+    let meta = fs::symlink_metadata(source).map_err(|error| Error::io("read", source, error))?;
+    if meta.is_dir() {
+        create_dir_all(target)?;
+        let entries = fs::read_dir(source).map_err(|error| Error::io("list", source, error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| Error::io("list", source, error))?;
+            copy_tree(&entry.path(), &target.join(entry.file_name()))?;
+        }
+        return Ok(());
+    }
+    if meta.is_symlink() {
+        let to = fs::read_link(source).map_err(|error| Error::io("read", source, error))?;
+        remove_file_if_exists(target)?;
+        return std::os::unix::fs::symlink(to, target)
+            .map_err(|error| Error::io("create the link", target, error));
+    }
+    let folder = target.parent().unwrap_or(Path::new("."));
+    let temp = temp_in(folder)?;
+    fs::copy(source, temp.path()).map_err(|error| Error::io("write", target, error))?;
+    temp.as_file().sync_all().map_err(|error| Error::io("write", target, error))?;
+    temp.persist(target).map(drop).map_err(|error| Error::io("replace", target, error.error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn atomic_write_keeps_permissions_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().expect("temp");
+        let file = folder.path().join("a");
+        atomic_write(&file, b"one").expect("written");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("chmod");
+        atomic_write(&file, b"two").expect("written");
+        assert_eq!(fs::read(&file).expect("read"), b"two");
+        assert_eq!(fs::metadata(&file).expect("stat").permissions().mode() & 0o777, 0o755);
+        assert_eq!(fs::read_dir(folder.path()).expect("list").count(), 1);
+    }
+}

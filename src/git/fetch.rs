@@ -1,0 +1,121 @@
+//! Fetching: objects first, then the tracking refs, set by us.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use git2::{AutotagOption, Direction, FetchOptions};
+
+use super::remote::{Heard, Remote, callbacks, read_advertisement};
+use super::{Git, ObjectId};
+use crate::cancel::CancelToken;
+use super::refs::object_id;
+use crate::error::Result;
+use crate::id::CommitId;
+use crate::name::{BranchName, RemoteName, TagName};
+use crate::progress::Progress;
+
+/// A ref of a remote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Advertised {
+    /// Its full name; annotated tags also appear with `^{}` behind it, for what they point to.
+    pub(crate) name: String,
+    pub(crate) id: ObjectId,
+}
+
+/// What a fetch found and changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Fetched {
+    /// The branch the remote's HEAD names; unknown for an empty repository.
+    pub(crate) default_branch: Option<BranchName>,
+    /// Branches of the remote.
+    pub(crate) branches: Vec<BranchName>,
+}
+
+/// Which tags come along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tags {
+    /// All, as `git clone` takes them.
+    All,
+    /// Those that point into the history fetched, as `git fetch` takes them.
+    Following,
+}
+
+impl Git {
+    /// Fetches all branches of `remote` into `refs/remotes/<name>/*`, and tags.
+    pub(crate) fn fetch(
+        &self,
+        remote: &Remote,
+        name: &RemoteName,
+        tags: Tags,
+        progress: &Progress,
+        cancel: &CancelToken,
+    ) -> Result<Fetched> {
+        let heard = Rc::new(Heard::default());
+        let advertised = self.converse(remote, "fetch from", |raw| {
+            let mut connection =
+                raw.connect_auth(Direction::Fetch, Some(callbacks(&heard, progress, cancel)), None)?;
+            let advertised = read_advertisement(connection.list()?)?;
+            let mut refspecs = vec![format!("+refs/heads/*:refs/remotes/{name}/*")];
+            refspecs.extend(self.wanted_tags(&advertised.refs, tags));
+            if !advertised.refs.is_empty() {
+                let mut options = FetchOptions::new();
+                options
+                    .remote_callbacks(callbacks(&heard, progress, cancel))
+                    .download_tags(AutotagOption::None)
+                    .update_fetchhead(false);
+                connection.remote().download(&refspecs, Some(&mut options))?;
+            }
+            Ok(advertised)
+        })?;
+        cancel.check()?;
+        let mut branches = Vec::new();
+        for Advertised { name: full, id } in &advertised.refs {
+            if let Some(branch) = full.strip_prefix("refs/heads/") {
+                let branch: BranchName = branch.parse()?;
+                self.track(&branch.tracking_ref(name), *id, "fetch")?;
+                branches.push(branch);
+            } else if let Some(tag) = full.strip_prefix("refs/tags/") {
+                self.keep_tag(tag, *id)?;
+            }
+        }
+        Ok(Fetched { default_branch: advertised.default_branch, branches })
+    }
+
+    /// Sets a tracking ref, if it is elsewhere.
+    pub(crate) fn track(&self, full_name: &str, id: ObjectId, log: &str) -> Result<()> {
+        let current = self.repo.find_reference(full_name).ok().and_then(|found| found.target());
+        if current == Some(id) { Ok(()) } else { self.force_ref(full_name, id, log) }
+    }
+
+    /// Sets a tracking ref to a commit, if it is elsewhere.
+    pub(crate) fn track_commit(&self, full_name: &str, commit: CommitId, log: &str) -> Result<()> {
+        self.track(full_name, object_id(commit)?, log)
+    }
+
+    /// Refspecs for the tags to ask for by name.
+    fn wanted_tags(&self, refs: &[Advertised], tags: Tags) -> Vec<String> {
+        if tags == Tags::All {
+            return vec!["+refs/tags/*:refs/tags/*".to_owned()];
+        }
+        // Tags on new commits come with them; those put on old commits later must be asked for.
+        let Ok(odb) = self.repo.odb() else { return Vec::new() };
+        let peeled: HashSet<&str> = refs
+            .iter()
+            .filter(|found| odb.exists(found.id))
+            .filter_map(|found| found.name.strip_suffix("^{}"))
+            .collect();
+        refs.iter()
+            .filter(|found| peeled.contains(found.name.as_str()) && !odb.exists(found.id))
+            .map(|found| format!("+{0}:{0}", found.name))
+            .collect()
+    }
+
+    /// Creates a tag that came along; one that exists here is never moved.
+    fn keep_tag(&self, name: &str, id: ObjectId) -> Result<()> {
+        // Peeled entries (`v1^{}`) are no names, and fall out here.
+        let Ok(tag) = name.parse::<TagName>() else { return Ok(()) };
+        let here = self.repo.find_reference(&tag.full_ref()).is_ok();
+        let known = self.repo.odb().is_ok_and(|odb| odb.exists(id));
+        if here || !known { Ok(()) } else { self.force_ref(&tag.full_ref(), id, "fetch") }
+    }
+}

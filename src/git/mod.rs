@@ -1,0 +1,58 @@
+//! The only user of libgit2: objects, index, refs, status, and talking to git servers.
+//!
+//! A [`Git`] is one open handle; it belongs to one thread at a time. It knows nothing about LFS:
+//! callers pass paths and blob ids, and keep libgit2 away from the files it would misread.
+
+mod commit;
+mod config;
+mod diff;
+mod error;
+mod fetch;
+mod index;
+mod objects;
+mod open;
+mod push;
+mod refs;
+mod remote;
+mod snapshot;
+mod status;
+mod transport;
+
+use std::path::{Path, PathBuf};
+
+pub use commit::Identity;
+pub(crate) use diff::Change;
+pub(crate) use fetch::Tags;
+pub(crate) use index::{Entry, Index, Mode};
+pub(crate) use open::{create, git_dir_of, private_folder};
+pub(crate) use push::{PushOutcome, RefPush};
+pub(crate) use refs::{Head, Resolved};
+pub(crate) use remote::{Purpose, Remote};
+pub(crate) use snapshot::Snapshot;
+pub use status::FileState;
+
+/// The id of a blob, tree or commit in the object store.
+pub(crate) use git2::Oid as ObjectId;
+
+/// One open handle on a repository with a work tree.
+pub(crate) struct Git {
+    repo: git2::Repository,
+    workdir: PathBuf,
+}
+
+impl Git {
+    /// The root of the work tree.
+    pub(crate) fn workdir(&self) -> &Path {
+        &self.workdir
+    }
+
+    /// The folder of this work tree's own git files (`.git`, or below `.git/worktrees`).
+    pub(crate) fn git_dir(&self) -> &Path {
+        self.repo.path()
+    }
+
+    /// The folder that all work trees share.
+    pub(crate) fn common_dir(&self) -> &Path {
+        self.repo.commondir()
+    }
+}

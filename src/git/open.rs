@@ -1,0 +1,104 @@
+//! Opening and creating repositories, and the checks that come first.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use git2::{ConfigLevel, ErrorCode, Repository, RepositoryInitOptions, RepositoryOpenFlags};
+
+use super::Git;
+use super::error::wrap;
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::BranchName;
+
+/// Makes libgit2 fsync loose objects and refs. In the clone's own config git would warn about it.
+const PRIVATE_CONFIG: &[u8] = b"[core]\n\tfsyncObjectFiles = true\n";
+
+/// Where this library keeps its own files inside a repository.
+pub(crate) fn private_folder(git_dir: &Path) -> PathBuf {
+    git_dir.join("hf-repository")
+}
+
+/// The git folder of a repository on this machine: bare, or with a work tree.
+pub(crate) fn git_dir_of(folder: &Path) -> PathBuf {
+    Repository::open(folder).map_or_else(|_| folder.to_path_buf(), |repo| repo.path().to_path_buf())
+}
+
+/// Creates an empty repository with an unborn `branch`, and opens it.
+pub(crate) fn create(workdir: &Path, branch: &BranchName) -> Result<Git> {
+    let mut options = RepositoryInitOptions::new();
+    // Templates hold hooks and excludes of the user's choosing; git applies them, so do we.
+    options.no_reinit(true).mkdir(true).mkpath(true).initial_head(branch.as_str());
+    Repository::init_opts(workdir, &options)
+        .map_err(wrap(&format!("create a repository in {}", workdir.display())))?;
+    Git::open(workdir)
+}
+
+impl Git {
+    /// Opens the repository whose work tree's root is `folder`.
+    pub(crate) fn open(folder: &Path) -> Result<Self> {
+        let not_a_repo = |why: &str| {
+            Error::new(
+                ErrorKind::NotARepository,
+                format!("{} is not a git repository: {why}", folder.display()),
+            )
+            .with_hint("clone into it with Repository::prepare(source, folder).clone_repo()")
+        };
+        if !folder.join(".git").exists() {
+            return Err(not_a_repo("it has no .git"));
+        }
+        let none: [&str; 0] = [];
+        let repo = Repository::open_ext(folder, RepositoryOpenFlags::NO_SEARCH, none).map_err(
+            |error| match error.code() {
+                ErrorCode::NotFound => not_a_repo(error.message()),
+                _ => wrap(&format!("open {}", folder.display()))(error),
+            },
+        )?;
+        let Some(workdir) = repo.workdir().map(Path::to_path_buf) else {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("{} is a bare repository", folder.display()),
+            )
+            .with_hint("open a clone with a work tree"));
+        };
+        // Like git, keep the user's spelling of the folder, without libgit2's trailing slash.
+        let workdir = workdir.components().collect();
+        let git = Self { repo, workdir };
+        git.refuse_unsupported()?;
+        git.turn_on_fsync();
+        Ok(git)
+    }
+
+    /// Another handle on the same repository, for another thread or a scratch index.
+    pub(super) fn reopen(&self) -> Result<Repository> {
+        Repository::open(self.repo.path()).map_err(wrap("open the repository again"))
+    }
+
+    fn refuse_unsupported(&self) -> Result<()> {
+        let config = self.repo.config().map_err(wrap("read the repository's config"))?;
+        if config.get_bool("core.sparseCheckout").unwrap_or(false) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "the clone uses sparse-checkout; files outside it would look deleted",
+            )
+            .with_hint("run: git sparse-checkout disable"));
+        }
+        Ok(())
+    }
+
+    /// Best effort: a repository that cannot be written needs no fsync.
+    fn turn_on_fsync(&self) {
+        let folder = private_folder(self.repo.path());
+        let file = folder.join("config");
+        let added = (|| -> std::result::Result<(), Box<dyn std::error::Error>> {
+            if fs::read(&file).ok().as_deref() != Some(PRIVATE_CONFIG) {
+                fs::create_dir_all(&folder)?;
+                fs::write(&file, PRIVATE_CONFIG)?;
+            }
+            self.repo.config()?.add_file(&file, ConfigLevel::App, true)?;
+            Ok(())
+        })();
+        if let Err(error) = added {
+            tracing::debug!(%error, "objects will not be fsynced");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! HEAD, branches, tags and what a revision means.
+
+use git2::{ErrorCode, ObjectType, Reference, ReferenceType};
+
+use super::error::{patiently, wrap};
+use super::{Git, ObjectId};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::CommitId;
+use crate::name::{BranchName, RemoteName, Revision, TagName};
+
+/// What HEAD says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Head {
+    /// On a branch with at least one commit.
+    Branch { branch: BranchName, commit: CommitId },
+    /// On a branch that has no commit yet.
+    Unborn { branch: BranchName },
+    /// On a commit, on no branch.
+    Detached { commit: CommitId },
+}
+
+impl Head {
+    /// The commit that is checked out, if there is one.
+    pub(crate) fn commit(&self) -> Option<CommitId> {
+        match self {
+            Self::Branch { commit, .. } | Self::Detached { commit } => Some(*commit),
+            Self::Unborn { .. } => None,
+        }
+    }
+
+    /// The branch, or the error that `action` needs one.
+    pub(crate) fn branch(&self, action: &str) -> Result<&BranchName> {
+        match self {
+            Self::Branch { branch, .. } | Self::Unborn { branch } => Ok(branch),
+            Self::Detached { commit } => Err(Error::new(
+                ErrorKind::DetachedHead,
+                format!("cannot {action}: HEAD is at {}, not on a branch", commit.short()),
+            )
+            .with_hint("check out a branch first, or create one there with CheckoutOptions::create")),
+        }
+    }
+}
+
+/// What a revision turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Resolved {
+    LocalBranch { branch: BranchName, commit: CommitId },
+    RemoteBranch { branch: BranchName, remote: RemoteName, commit: CommitId },
+    Tag { tag: TagName, commit: CommitId },
+    Commit { commit: CommitId },
+}
+
+pub(super) fn commit_id(oid: ObjectId) -> CommitId {
+    let mut bytes = [0; 20];
+    bytes.copy_from_slice(oid.as_bytes());
+    CommitId::from_bytes(bytes)
+}
+
+pub(super) fn object_id(id: CommitId) -> Result<ObjectId> {
+    ObjectId::from_bytes(id.as_bytes()).map_err(wrap("read a commit id"))
+}
+
+impl Git {
+    /// Where HEAD is.
+    pub(crate) fn head(&self) -> Result<Head> {
+        let head = self.repo.find_reference("HEAD").map_err(wrap("read HEAD"))?;
+        if head.kind() == Some(ReferenceType::Direct) {
+            let commit = head.peel(ObjectType::Commit).map_err(wrap("read HEAD"))?;
+            return Ok(Head::Detached { commit: commit_id(commit.id()) });
+        }
+        let target = head.symbolic_target().ok().flatten().unwrap_or_default().to_owned();
+        let branch: BranchName = target
+            .strip_prefix("refs/heads/")
+            .ok_or_else(|| {
+                Error::new(ErrorKind::Unsupported, format!("HEAD points to {target:?}, no branch"))
+                    .with_hint("check out a branch with git")
+            })?
+            .parse()?;
+        match self.ref_commit(&target)? {
+            Some(commit) => Ok(Head::Branch { branch, commit }),
+            None => Ok(Head::Unborn { branch }),
+        }
+    }
+
+    /// The commit a full ref name leads to, if the ref exists.
+    pub(crate) fn ref_commit(&self, full_name: &str) -> Result<Option<CommitId>> {
+        let peeled = self
+            .repo
+            .find_reference(full_name)
+            .and_then(|reference| reference.peel(ObjectType::Commit));
+        match peeled {
+            Ok(commit) => Ok(Some(commit_id(commit.id()))),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(wrap(&format!("read {full_name}"))(error)),
+        }
+    }
+
+    /// Finds a revision: local branch, then tag, then branch of `remote`, then full commit id.
+    pub(crate) fn resolve(&self, revision: &Revision, remote: &RemoteName) -> Result<Resolved> {
+        let name = revision.as_str();
+        if let Ok(branch) = name.parse::<BranchName>() {
+            if let Some(commit) = self.ref_commit(&branch.local_ref())? {
+                return Ok(Resolved::LocalBranch { branch, commit });
+            }
+        }
+        if let Ok(tag) = name.parse::<TagName>() {
+            if let Some(commit) = self.ref_commit(&tag.full_ref())? {
+                return Ok(Resolved::Tag { tag, commit });
+            }
+        }
+        if let Ok(branch) = name.parse::<BranchName>() {
+            if let Some(commit) = self.ref_commit(&branch.tracking_ref(remote))? {
+                return Ok(Resolved::RemoteBranch { branch, remote: remote.clone(), commit });
+            }
+        }
+        if let Ok(commit) = name.parse::<CommitId>() {
+            if self.has_commit(commit) {
+                return Ok(Resolved::Commit { commit });
+            }
+        }
+        Err(Error::new(
+            ErrorKind::RevisionNotFound,
+            format!("no branch, tag or commit is named {name:?}"),
+        )
+        .with_hint("pull first if it is new on the remote; ids of commits need all 40 digits"))
+    }
+
+    /// Whether the commit's object is here.
+    pub(crate) fn has_commit(&self, commit: CommitId) -> bool {
+        object_id(commit).is_ok_and(|id| self.repo.find_commit(id).is_ok())
+    }
+
+    /// The commit an id from outside names, if it is one and is here.
+    pub(crate) fn known_commit(&self, id: ObjectId) -> Option<CommitId> {
+        let object = self.repo.find_object(id, None).ok()?;
+        object.peel(ObjectType::Commit).ok().map(|commit| commit_id(commit.id()))
+    }
+
+    /// Moves or creates a ref, only if it still is where `expected` says.
+    pub(crate) fn set_ref(
+        &self,
+        full_name: &str,
+        commit: CommitId,
+        expected: Option<CommitId>,
+        log: &str,
+    ) -> Result<()> {
+        let target = object_id(commit)?;
+        let expected = expected.map_or(Ok(ObjectId::ZERO_SHA1), object_id)?;
+        patiently(&format!("move {full_name}"), || {
+            // A zero expectation means "must not exist" to libgit2 only without force.
+            if expected.is_zero() {
+                self.repo.reference(full_name, target, false, log).map(drop)
+            } else {
+                self.repo.reference_matching(full_name, target, true, expected, log).map(drop)
+            }
+        })
+    }
+
+    /// Moves or creates a ref, wherever it was.
+    pub(crate) fn force_ref(&self, full_name: &str, target: ObjectId, log: &str) -> Result<()> {
+        patiently(&format!("move {full_name}"), || {
+            self.repo.reference(full_name, target, true, log).map(drop)
+        })
+    }
+
+    /// Deletes a ref if it exists.
+    pub(crate) fn delete_ref(&self, full_name: &str) -> Result<()> {
+        patiently(&format!("delete {full_name}"), || {
+            match self.repo.find_reference(full_name) {
+                Ok(mut found) => found.delete(),
+                Err(error) if error.code() == ErrorCode::NotFound => Ok(()),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    /// Points `symbolic` (HEAD, `refs/remotes/origin/HEAD`) at another ref.
+    pub(crate) fn set_symbolic(&self, symbolic: &str, target: &str, log: &str) -> Result<()> {
+        patiently(&format!("point {symbolic} at {target}"), || {
+            self.repo.reference_symbolic(symbolic, target, true, log).map(drop)
+        })
+    }
+
+    /// Detaches HEAD at a commit.
+    pub(crate) fn detach_head(&self, commit: CommitId) -> Result<()> {
+        let target = object_id(commit)?;
+        patiently("move HEAD", || self.repo.set_head_detached(target))
+    }
+
+    /// Full names of all refs that match a glob, with the commits they lead to.
+    pub(crate) fn refs_matching(&self, glob: &str) -> Result<Vec<(String, CommitId)>> {
+        let found = self.repo.references_glob(glob).map_err(wrap("list refs"))?;
+        let peel = |reference: Reference<'_>| {
+            let commit = reference.peel(ObjectType::Commit).ok()?;
+            Some((reference.name().ok()?.to_owned(), commit_id(commit.id())))
+        };
+        Ok(found.filter_map(|reference| reference.ok().and_then(peel)).collect())
+    }
+
+    /// Whether `ancestor` is `descendant` or one of its ancestors.
+    pub(crate) fn is_ancestor(&self, ancestor: CommitId, descendant: CommitId) -> Result<bool> {
+        if ancestor == descendant {
+            return Ok(true);
+        }
+        self.repo
+            .graph_descendant_of(object_id(descendant)?, object_id(ancestor)?)
+            .map_err(wrap("compare two commits"))
+    }
+
+    /// How many commits `ours` and `theirs` have that the other lacks.
+    pub(crate) fn ahead_behind(&self, ours: CommitId, theirs: CommitId) -> Result<(usize, usize)> {
+        self.repo
+            .graph_ahead_behind(object_id(ours)?, object_id(theirs)?)
+            .map_err(wrap("compare two commits"))
+    }
+
+    /// Commits reachable from `tip` but from none of `excluded`, newest first.
+    pub(crate) fn commits_between(
+        &self,
+        tip: CommitId,
+        excluded: &[CommitId],
+    ) -> Result<Vec<CommitId>> {
+        let walk = || -> Result<Vec<CommitId>, git2::Error> {
+            let mut walk = self.repo.revwalk()?;
+            walk.push(ObjectId::from_bytes(tip.as_bytes())?)?;
+            for commit in excluded {
+                let id = ObjectId::from_bytes(commit.as_bytes())?;
+                // A remote may have commits this clone never saw.
+                if self.repo.find_commit(id).is_ok() {
+                    walk.hide(id)?;
+                }
+            }
+            walk.map(|id| id.map(commit_id)).collect()
+        };
+        walk().map_err(wrap("walk the history"))
+    }
+}

@@ -1,0 +1,173 @@
+//! The other side of fetch and push, and what it says it has.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use git2::{Direction, RemoteCallbacks};
+
+use super::error::wrap;
+use super::fetch::Advertised;
+use super::transport::{self, Session};
+use super::{Git, ObjectId};
+use crate::cancel::CancelToken;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::Client;
+use crate::name::BranchName;
+use crate::progress::{self, Progress};
+use crate::url::Url;
+
+/// Where to fetch from and push to.
+#[derive(Clone)]
+pub(crate) enum Remote {
+    /// A server that speaks git's smart protocol over http(s).
+    Http { url: Url, client: Client },
+    /// A repository on this machine.
+    Folder(PathBuf),
+}
+
+impl Remote {
+    /// What to call it in messages.
+    pub(crate) fn display(&self) -> String {
+        match self {
+            Self::Http { url, .. } => url.to_string(),
+            Self::Folder(path) => path.display().to_string(),
+        }
+    }
+}
+
+/// What a remote offers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Advertisement {
+    pub(crate) refs: Vec<Advertised>,
+    /// The branch its HEAD names; unknown for an empty repository.
+    pub(crate) default_branch: Option<BranchName>,
+}
+
+impl Advertisement {
+    /// Where a ref is on the remote.
+    pub(crate) fn find(&self, full_name: &str) -> Option<ObjectId> {
+        self.refs.iter().find(|found| found.name == full_name).map(|found| found.id)
+    }
+}
+
+/// What the callbacks of one conversation gather; libgit2 runs them on the calling thread.
+#[derive(Default)]
+pub(super) struct Heard {
+    /// The server's `remote:` text.
+    pub(super) sideband: RefCell<Vec<u8>>,
+    /// Per ref: accepted, or the reason it was not.
+    pub(super) refs: RefCell<Vec<(String, Option<String>)>>,
+}
+
+/// Bytes of server text kept for the error; a hook can talk without end.
+const SIDEBAND_LIMIT: usize = 64 << 10;
+
+/// Callbacks that gather, report and cancel.
+pub(super) fn callbacks<'a>(
+    heard: &Rc<Heard>,
+    progress: &'a Progress,
+    cancel: &'a CancelToken,
+) -> RemoteCallbacks<'a> {
+    let mut callbacks = RemoteCallbacks::new();
+    let listener = Rc::clone(heard);
+    callbacks.sideband_progress(move |text| {
+        let mut kept = listener.sideband.borrow_mut();
+        let room = SIDEBAND_LIMIT.saturating_sub(kept.len());
+        kept.extend_from_slice(&text[..text.len().min(room)]);
+        !cancel.is_cancelled()
+    });
+    let listener = Rc::clone(heard);
+    callbacks.push_update_reference(move |name, refused| {
+        let status = refused.map(str::to_owned);
+        listener.refs.borrow_mut().push((name.to_owned(), status));
+        Ok(())
+    });
+    callbacks.transfer_progress(move |stats| {
+        let bytes = stats.received_bytes() as u64;
+        let direction = progress::Direction::Download;
+        progress.report(|| progress::Event::Pack { direction, bytes });
+        !cancel.is_cancelled()
+    });
+    callbacks.push_transfer_progress(move |_, _, bytes| {
+        let (direction, bytes) = (progress::Direction::Upload, bytes as u64);
+        progress.report(|| progress::Event::Pack { direction, bytes });
+    });
+    callbacks
+}
+
+impl Git {
+    /// Runs `talk` with a libgit2 remote for `remote`; errors of our transport come out as they
+    /// went in, not as the text libgit2 makes of them.
+    pub(super) fn converse<T>(
+        &self,
+        remote: &Remote,
+        action: &str,
+        talk: impl FnOnce(&mut git2::Remote<'_>) -> Result<T, git2::Error>,
+    ) -> Result<T> {
+        let what = format!("{action} {}", remote.display());
+        match remote {
+            Remote::Folder(path) => {
+                if !path.exists() {
+                    return Err(Error::new(
+                        ErrorKind::RepoNotFound,
+                        format!("cannot {what}: there is no such folder"),
+                    )
+                    .with_hint("name the folder of a git repository"));
+                }
+                let path = path.to_string_lossy();
+                let mut raw = self.repo.remote_anonymous(&path).map_err(wrap(&what))?;
+                talk(&mut raw).map_err(wrap(&what))
+            }
+            Remote::Http { url, client } => {
+                let session = Arc::new(Session::new(url.clone(), client.clone()));
+                let _entered = transport::enter(&session)?;
+                let mut raw = self.repo.remote_anonymous(transport::URL).map_err(wrap(&what))?;
+                talk(&mut raw).map_err(|error| session.take_error().unwrap_or_else(|| wrap(&what)(error)))
+            }
+        }
+    }
+
+    /// Asks the remote for its refs, as it tells them to those who want to fetch or to push.
+    pub(crate) fn advertisement(
+        &self,
+        remote: &Remote,
+        purpose: Purpose,
+        cancel: &CancelToken,
+    ) -> Result<Advertisement> {
+        let direction = match purpose {
+            Purpose::Fetch => Direction::Fetch,
+            Purpose::Push => Direction::Push,
+        };
+        let heard = Rc::new(Heard::default());
+        let progress = Progress::none();
+        self.converse(remote, "read the refs of", |raw| {
+            let callbacks = callbacks(&heard, &progress, cancel);
+            let connection = raw.connect_auth(direction, Some(callbacks), None)?;
+            read_advertisement(connection.list()?)
+        })
+    }
+}
+
+/// Why refs are asked for; servers check permissions by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Fetch,
+    Push,
+}
+
+pub(super) fn read_advertisement(
+    heads: &[git2::RemoteHead<'_>],
+) -> Result<Advertisement, git2::Error> {
+    let default = heads
+        .iter()
+        .find(|head| head.name() == "HEAD")
+        .and_then(|head| head.symref_target()?.strip_prefix("refs/heads/")?.parse().ok());
+    let refs = heads
+        .iter()
+        .filter(|head| head.name().starts_with("refs/"))
+        .map(|head| Advertised { name: head.name().to_owned(), id: head.oid() })
+        .collect();
+    Ok(Advertisement { refs, default_branch: default })
+}

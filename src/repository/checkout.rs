@@ -1,0 +1,106 @@
+use super::content::Content;
+use super::{Repository, locks_of, refuse_unfinished};
+use crate::error::{Error, ErrorKind, Result};
+use crate::git::{Head, Resolved};
+use crate::id::CommitId;
+use crate::name::{BranchName, Revision};
+
+/// How to check out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CheckoutOptions {
+    /// The revision must exist.
+    #[default]
+    Existing,
+    /// A branch that does not exist, here or on the remote, is created at HEAD.
+    Create,
+}
+
+/// What [`Repository::checkout`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CheckoutReport {
+    /// The branch HEAD is on now; `None` if it is detached.
+    pub branch: Option<BranchName>,
+    /// The commit that is checked out; `None` on a branch without commits.
+    pub commit: Option<CommitId>,
+    /// Whether the local branch was made by this checkout.
+    pub created: bool,
+}
+
+/// Checking out.
+impl Repository {
+    /// Checks out a branch, a tag or a commit; LFS files come with their content.
+    ///
+    /// The name is looked for among local branches, tags, branches of the remote (which get a local
+    /// branch that follows them) and commit ids, in this order; never among files. Local edits
+    /// are never overwritten: files that do not differ between the two commits keep them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidName`], [`ErrorKind::RevisionNotFound`], [`ErrorKind::DirtyWorktree`]
+    /// with the files in the way, and those of downloads. Nothing has changed then.
+    pub fn checkout(&self, revision: impl AsRef<str>) -> Result<CheckoutReport> {
+        self.checkout_with(revision, CheckoutOptions::Existing)
+    }
+
+    /// Checks out, and creates the branch if `options` say so.
+    ///
+    /// # Errors
+    /// As [`checkout`](Self::checkout).
+    pub fn checkout_with(
+        &self,
+        revision: impl AsRef<str>,
+        options: CheckoutOptions,
+    ) -> Result<CheckoutReport> {
+        let revision: Revision = revision.as_ref().parse()?;
+        let _span = tracing::info_span!("checkout", %revision).entered();
+        let git = self.git()?;
+        let branch: Option<BranchName> = revision.as_str().parse().ok();
+        let names = locks_of(branch.as_ref());
+        let _lock = self.lock(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
+        refuse_unfinished(&git, "check out")?;
+        let head = git.head()?;
+        let resolved = match git.resolve(&revision, self.remote_name()) {
+            Err(error) if error.kind() == ErrorKind::RevisionNotFound => {
+                if options == CheckoutOptions::Existing {
+                    return Err(error);
+                }
+                return self.create_branch_at_head(&git, revision.as_str().parse()?, &head);
+            }
+            resolved => resolved?,
+        };
+        let (commit, branch, created) = match &resolved {
+            Resolved::LocalBranch { branch, commit } => (*commit, Some(branch.clone()), false),
+            Resolved::RemoteBranch { branch, commit, .. } => (*commit, Some(branch.clone()), true),
+            Resolved::Tag { commit, .. } | Resolved::Commit { commit } => (*commit, None, false),
+        };
+        self.switch_to(&git, head.commit(), commit, Content::recall(&git))?;
+        self.point_head(&git, &resolved)?;
+        Ok(CheckoutReport { branch, commit: Some(commit), created })
+    }
+
+    fn create_branch_at_head(
+        &self,
+        git: &crate::git::Git,
+        branch: BranchName,
+        head: &Head,
+    ) -> Result<CheckoutReport> {
+        let commit = head.commit();
+        if let Some(commit) = commit {
+            git.set_ref(&branch.local_ref(), commit, None, "branch: created from HEAD")?;
+        }
+        git.set_symbolic("HEAD", &branch.local_ref(), "checkout: moving to a new branch")?;
+        Ok(CheckoutReport { branch: Some(branch), commit, created: true })
+    }
+}
+
+/// The error for a branch that would need a merge.
+pub(super) fn diverged(branch: &BranchName, ahead: usize, behind: usize) -> Error {
+    Error::new(
+        ErrorKind::Diverged,
+        format!(
+            "{branch} and its remote have diverged: {ahead} commits are only here, {behind} only there"
+        ),
+    )
+    .with_hint("merge or rebase with git, or push to another branch")
+}

@@ -1,0 +1,275 @@
+use std::path::{Path, PathBuf};
+
+use super::content::Content;
+use super::remote::Connection;
+use super::{PrepareRepository, Repository};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fs;
+use crate::git::{self, Git, Purpose, Resolved, Tags, private_folder};
+use crate::id::CommitId;
+use crate::name::BranchName;
+use crate::source::Location;
+use crate::worktree::{Fill, Switch};
+
+/// Present in the private folder until everything is there.
+const UNFINISHED: &str = "clone-unfinished";
+
+/// Whether the folder holds a clone that was begun by us and never finished.
+pub(super) fn is_unfinished(git_dir: &Path) -> bool {
+    private_folder(git_dir).join(UNFINISHED).exists()
+}
+
+/// What to call a place in messages.
+pub(super) fn describe(location: &Location) -> String {
+    match location {
+        Location::Hub { id, repo_type } => format!("the {repo_type} {id}"),
+        Location::Http(url) => url.to_string(),
+        Location::Folder(path) => path.display().to_string(),
+        Location::Ssh(url) => url.clone(),
+    }
+}
+
+/// Cloning.
+impl PrepareRepository {
+    /// Clones into an empty or missing folder.
+    ///
+    /// Objects first, LFS content included; the work tree appears when all of it is at hand. If
+    /// this fails, what it created is removed again. If the process is killed, the next
+    /// [`open_or_clone`](Self::open_or_clone) or `clone_repo` goes on where it ended.
+    ///
+    /// # Errors
+    /// [`ErrorKind::FolderNotEmpty`], [`ErrorKind::RepoNotFound`], [`ErrorKind::Unauthorized`],
+    /// [`ErrorKind::RevisionNotFound`], [`ErrorKind::LfsObjectMissing`],
+    /// [`ErrorKind::LfsObjectCorrupt`], and those of the network.
+    pub fn clone_repo(self) -> Result<Repository> {
+        let _span = tracing::info_span!("clone").entered();
+        let endpoint = self.endpoint()?;
+        let source = self.parse_source(&endpoint)?;
+        let from_source = source.revision.clone();
+        let revision = self.wanted_revision().cloned().or(from_source);
+        let target = Target::examine(&self.folder)?;
+        let connection = self.connect(&endpoint, source)?;
+        let remote = connection.git()?;
+        self.create_on_hub(&connection)?;
+
+        let guard = target.claim()?;
+        let git = match guard.found {
+            Found::Unfinished => Git::open(&self.folder)?,
+            Found::Nothing | Found::EmptyFolder => {
+                let git = git::create(&self.folder, &BranchName::main())?;
+                fs::create_dir_all(&private_folder(git.git_dir()))?;
+                fs::atomic_write(&private_folder(git.git_dir()).join(UNFINISHED), b"")?;
+                git
+            }
+        };
+        if git.remote_url(connection.name()).is_none() {
+            git.add_remote(connection.name(), &connection.config_url())?;
+        }
+        let content = self.content.unwrap_or_default();
+        content.remember(&git)?;
+        let repository = self.finish(&git, connection)?;
+        let lock = repository.lock(&["index.lock", "HEAD.lock"])?;
+        let fetched = git.fetch(
+            &remote,
+            repository.remote_name(),
+            Tags::All,
+            &repository.progress,
+            &repository.cancel,
+        )?;
+        match revision {
+            Some(revision) => {
+                let resolved = git.resolve(&revision, repository.remote_name())?;
+                repository.check_out_clone(&git, &resolved, content)?;
+            }
+            None => {
+                let default = fetched.default_branch.clone().unwrap_or_else(BranchName::main);
+                match git.ref_commit(&default.tracking_ref(repository.remote_name()))? {
+                    Some(commit) => {
+                        let remote = repository.remote_name().clone();
+                        let resolved = Resolved::RemoteBranch { branch: default, remote, commit };
+                        repository.check_out_clone(&git, &resolved, content)?;
+                    }
+                    None => {
+                        git.set_symbolic("HEAD", &default.local_ref(), "clone")?;
+                        git.set_upstream(&default, repository.remote_name())?;
+                    }
+                }
+            }
+        }
+        if let Some(default) = fetched.default_branch {
+            let tracking = default.tracking_ref(repository.remote_name());
+            let head = format!("refs/remotes/{}/HEAD", repository.remote_name());
+            git.set_symbolic(&head, &tracking, "clone")?;
+        }
+        fs::remove_file_if_exists(&private_folder(git.git_dir()).join(UNFINISHED))?;
+        drop(lock);
+        guard.keep();
+        Ok(repository)
+    }
+
+    fn create_on_hub(&self, connection: &Connection) -> Result<()> {
+        let (Some(visibility), Location::Hub { id, repo_type }) =
+            (self.visibility(), connection.location())
+        else {
+            return Ok(());
+        };
+        let Some(hub) = connection.hub() else { return Ok(()) };
+        // Asking first keeps read tokens working for repositories that exist.
+        if hub.repo_exists(id, *repo_type)? {
+            return Ok(());
+        }
+        hub.create_repo(id, *repo_type, visibility).map(drop)
+    }
+}
+
+impl Repository {
+    fn check_out_clone(&self, git: &Git, resolved: &Resolved, content: Content) -> Result<()> {
+        let commit = match resolved {
+            Resolved::LocalBranch { commit, .. }
+            | Resolved::RemoteBranch { commit, .. }
+            | Resolved::Tag { commit, .. }
+            | Resolved::Commit { commit } => *commit,
+        };
+        self.switch_to(git, None, commit, content)?;
+        self.point_head(git, resolved)
+    }
+
+    /// Makes work tree and index those of `commit`; HEAD stays.
+    pub(super) fn switch_to(
+        &self,
+        git: &Git,
+        from: Option<CommitId>,
+        commit: CommitId,
+        content: Content,
+    ) -> Result<()> {
+        let lfs = self.connection.lfs().ok();
+        let from = from.map(|commit| git.tree_of(commit)).transpose()?;
+        Switch {
+            context: self.context(git),
+            fill: Fill {
+                remote: lfs.as_ref(),
+                remote_name: self.remote_name().as_str(),
+                ref_name: None,
+                commit: Some(commit),
+            },
+            from,
+            to: git.tree_of(commit)?,
+            wanted: &|_| content.wants(),
+        }
+        .run()
+    }
+
+    /// Moves HEAD to what was checked out; a remote branch gets a local one that follows it.
+    pub(super) fn point_head(&self, git: &Git, resolved: &Resolved) -> Result<()> {
+        let log = "checkout: moving by hf-repository";
+        match resolved {
+            Resolved::LocalBranch { branch, .. } => {
+                git.set_symbolic("HEAD", &branch.local_ref(), log)
+            }
+            Resolved::RemoteBranch { branch, remote, commit } => {
+                if git.ref_commit(&branch.local_ref())?.is_none() {
+                    git.set_ref(&branch.local_ref(), *commit, None, "branch: created")?;
+                }
+                git.set_upstream(branch, remote)?;
+                git.set_symbolic("HEAD", &branch.local_ref(), log)
+            }
+            Resolved::Tag { commit, .. } | Resolved::Commit { commit } => git.detach_head(*commit),
+        }
+    }
+
+    /// Tells whether the token may push, before any work depends on it.
+    ///
+    /// Asks the git server for its refs as a pusher would, and its LFS server for an upload of
+    /// nothing; sends no data.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unauthorized`] and [`ErrorKind::Forbidden`] say what the credentials lack,
+    /// [`ErrorKind::RepoNotFound`] that there is nothing to push to.
+    pub fn check_write_access(&self) -> Result<()> {
+        let _span = tracing::info_span!("check_write_access").entered();
+        let git = self.git()?;
+        git.advertisement(&self.connection.git()?, Purpose::Push, &self.cancel)?;
+        if let Some(hub) = self.connection.hub() {
+            hub.check_may_write()?;
+        }
+        self.engine.check_upload(&self.connection.lfs()?)
+    }
+}
+
+/// The folder to clone into.
+struct Target {
+    folder: PathBuf,
+    found: Found,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    EmptyFolder,
+    Unfinished,
+}
+
+impl Target {
+    fn examine(folder: &Path) -> Result<Self> {
+        let found = match std::fs::read_dir(folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Found::Nothing,
+            Err(error) => return Err(Error::io("clone into", folder, error)),
+            Ok(mut entries) => {
+                if is_unfinished(&folder.join(".git")) {
+                    Found::Unfinished
+                } else if entries.next().is_none() {
+                    Found::EmptyFolder
+                } else {
+                    return Err(Error::new(
+                        ErrorKind::FolderNotEmpty,
+                        format!("cannot clone into {}: there are files in it", folder.display()),
+                    )
+                    .with_hint("choose another folder, or use open_or_clone() if it is a clone"));
+                }
+            }
+        };
+        Ok(Self { folder: folder.to_path_buf(), found })
+    }
+
+    fn claim(self) -> Result<Guard> {
+        fs::create_dir_all(&self.folder)?;
+        Ok(Guard { folder: Some(self.folder), found: self.found })
+    }
+}
+
+/// Removes an unfinished clone when dropped, unless there is something in it worth keeping.
+#[must_use]
+struct Guard {
+    folder: Option<PathBuf>,
+    found: Found,
+}
+
+impl Guard {
+    fn keep(mut self) {
+        self.folder = None;
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let Some(folder) = self.folder.take() else { return };
+        if self.found == Found::Unfinished || has_work(&folder) {
+            tracing::warn!(folder = %folder.display(), "the clone is unfinished; call again");
+            return;
+        }
+        if let Err(error) = std::fs::remove_dir_all(folder.join(".git")) {
+            tracing::debug!(%error, "nothing to remove");
+        }
+        if self.found == Found::Nothing {
+            // Fails, as it should, if something appeared meanwhile.
+            let _ = std::fs::remove_dir(&folder);
+        }
+    }
+}
+
+/// Whether the folder holds anything besides `.git`: checked-out files, or somebody's own.
+fn has_work(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|entries| {
+        entries.flatten().any(|entry| entry.file_name() != ".git")
+    })
+}

@@ -1,0 +1,122 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Repository;
+use crate::error::Result;
+use crate::fs;
+use crate::git::{Entry, Git, Mode, private_folder};
+use crate::lfs::Object;
+use crate::lfs::clean::read_pointer_file;
+use crate::path::RepoPath;
+use crate::worktree::{Area, Fill, Pointers, fill};
+
+/// Which LFS files of a clone get their content; the others stay pointer files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Content {
+    /// All of them, as with git and git-lfs.
+    #[default]
+    Full,
+    /// None until [`Repository::fetch_content`] asks for it.
+    PointersOnly,
+}
+
+/// Where the choice is kept for later pulls and checkouts.
+const KEY: &str = "hf-repository.content";
+
+impl Content {
+    pub(super) fn remember(self, git: &Git) -> Result<()> {
+        match self {
+            Self::Full if git.config(KEY).is_none() => Ok(()),
+            Self::Full => git.set_config(KEY, "full"),
+            Self::PointersOnly => git.set_config(KEY, "pointers-only"),
+        }
+    }
+
+    pub(super) fn recall(git: &Git) -> Self {
+        match git.config(KEY).as_deref() {
+            Some("pointers-only") => Self::PointersOnly,
+            _ => Self::Full,
+        }
+    }
+
+    pub(super) fn wants(self) -> bool {
+        self == Self::Full
+    }
+}
+
+/// Content of pointer files.
+impl Repository {
+    /// Gives pointer files their content: those named, or all of them.
+    ///
+    /// A name is a file or a folder. All objects are downloaded before the first file changes.
+    /// Returns the files that got their content.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidPath`](crate::ErrorKind::InvalidPath) for names outside the work tree,
+    /// [`LfsObjectMissing`](crate::ErrorKind::LfsObjectMissing) and others as in cloning; nothing
+    /// has changed then.
+    pub fn fetch_content<P: AsRef<str>>(
+        &self,
+        paths: impl IntoIterator<Item = P>,
+    ) -> Result<Vec<RepoPath>> {
+        let _span = tracing::info_span!("fetch_content").entered();
+        let named: Vec<RepoPath> =
+            paths.into_iter().map(|path| RepoPath::new(path.as_ref())).collect::<Result<_>>()?;
+        let git = self.git()?;
+        let _lock = self.lock(&["index.lock"])?;
+        let mut index = git.index()?;
+        let mut pointers = Pointers::new(&git);
+        let mut wanted: BTreeMap<RepoPath, (Entry, Object)> = BTreeMap::new();
+        for entry in index.entries() {
+            let entry = entry?;
+            let path = &entry.path;
+            let asked = named.is_empty() || named.iter().any(|name| path.is_within(name.as_str()));
+            if !asked || !entry.mode.is_file() {
+                continue;
+            }
+            let Some(object) = pointers.get(entry.id)?.filter(|object| object.size > 0) else {
+                continue;
+            };
+            let text = read_pointer_file(&path.under(git.workdir()))?;
+            let still_pointer =
+                text.is_some_and(|text| Git::hash_blob(&text).is_ok_and(|id| id == entry.id));
+            if still_pointer && git.is_lfs_in_worktree(path)? {
+                wanted.insert(path.clone(), (entry, object));
+            }
+        }
+        let objects: BTreeSet<Object> = wanted.values().map(|(_, object)| *object).collect();
+        let objects: Vec<Object> = objects.into_iter().collect();
+        let lfs = self.connection.lfs().ok();
+        let source = Fill {
+            remote: lfs.as_ref(),
+            remote_name: self.remote_name().as_str(),
+            ref_name: None,
+            commit: git.head()?.commit(),
+        };
+        fill(&self.context(&git), &source, &objects, |object| {
+            let holder = wanted.iter().find(|(_, (_, found))| found.oid == object.oid);
+            holder.map(|(path, _)| path.clone())
+        })?;
+        let area = Area::create(&private_folder(git.git_dir()))?;
+        let mut done = Vec::new();
+        for (path, (entry, object)) in &wanted {
+            self.cancel.check()?;
+            let prepared = path.under(area.path());
+            fs::create_parent(&prepared)?;
+            self.store.checkout(*object, &prepared, entry.mode == Mode::Executable)?;
+            let file = path.under(git.workdir());
+            // Edited while the object was on its way: the edit stays.
+            let text = read_pointer_file(&file)?;
+            if !text.is_some_and(|text| Git::hash_blob(&text).is_ok_and(|id| id == entry.id)) {
+                continue;
+            }
+            fs::move_into_place(&prepared, &file)?;
+            if let Some(stat) = fs::lstat(&file)? {
+                index.put(&entry.restat(&stat))?;
+            }
+            done.push(path.clone());
+        }
+        index.write()?;
+        Ok(done)
+    }
+}

@@ -1,0 +1,280 @@
+use std::path::PathBuf;
+
+use super::{Content, Parts, Repository};
+use super::remote::Connection;
+use crate::cancel::CancelToken;
+use crate::env;
+use crate::error::{Error, ErrorKind, Result};
+use crate::fs;
+use crate::git::{Git, Identity, private_folder};
+use crate::hub::Visibility;
+use crate::id::{Endpoint, RepoType};
+use crate::lfs::Engine;
+use crate::lfs::builtin::Builtin;
+use crate::lfs::git_lfs::GitLfs;
+use crate::lfs::store::Store;
+use crate::name::{RemoteName, Revision};
+use crate::progress::Progress;
+use crate::secret::Token;
+use crate::source::{self, Source};
+
+/// Who does the work of Git LFS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LfsEngine {
+    /// This library, in process; nothing to install.
+    #[default]
+    Builtin,
+    /// The installed `git-lfs` program, version 3.0 or later; it uses git's own credentials.
+    GitLfs,
+}
+
+/// A clone to be opened or made: options first, then one of [`open`](Self::open),
+/// [`clone_repo`](Self::clone_repo) and [`open_or_clone`](Self::open_or_clone).
+///
+/// ```no_run
+/// use hf_repository::{Content, Repository, RepoType, Visibility};
+/// let repo = Repository::prepare("user/my-data", "data")
+///     .repo_type(RepoType::Dataset)
+///     .create_if_missing(Visibility::Private)
+///     .content(Content::PointersOnly)
+///     .open_or_clone()?;
+/// # Ok::<(), hf_repository::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct PrepareRepository {
+    pub(super) source: Option<String>,
+    pub(super) folder: PathBuf,
+    endpoint: Option<Endpoint>,
+    token: Option<Token>,
+    repo_type: Option<RepoType>,
+    revision: Option<Revision>,
+    identity: Option<Identity>,
+    create: Option<Visibility>,
+    engine: LfsEngine,
+    pub(super) content: Option<Content>,
+    progress: Progress,
+    cancel: CancelToken,
+}
+
+impl PrepareRepository {
+    pub(super) fn new(source: String, folder: PathBuf) -> Self {
+        Self { source: Some(source), ..Self::existing(folder) }
+    }
+
+    /// A clone that says itself where it came from.
+    pub(super) fn existing(folder: PathBuf) -> Self {
+        Self {
+            source: None,
+            folder,
+            endpoint: None,
+            token: None,
+            repo_type: None,
+            revision: None,
+            identity: None,
+            create: None,
+            engine: LfsEngine::default(),
+            content: None,
+            progress: Progress::none(),
+            cancel: CancelToken::new(),
+        }
+    }
+
+    /// The Hub to talk to; without it `HF_ENDPOINT`, else `https://huggingface.co`.
+    pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
+        self.endpoint = Some(endpoint);
+        self
+    }
+
+    /// The token; without it `HF_TOKEN`, else the token file of the Hub's tools.
+    pub fn token(mut self, token: Token) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    /// The kind of repository, where the source does not say it.
+    pub fn repo_type(mut self, repo_type: RepoType) -> Self {
+        self.repo_type = Some(repo_type);
+        self
+    }
+
+    /// What to check out when cloning: a branch, a tag or a commit.
+    pub fn revision(mut self, revision: Revision) -> Self {
+        self.revision = Some(revision);
+        self
+    }
+
+    /// Who commits are by.
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// Creates the repository on the Hub before cloning, if it does not exist.
+    pub fn create_if_missing(mut self, visibility: Visibility) -> Self {
+        self.create = Some(visibility);
+        self
+    }
+
+    /// Who does the work of Git LFS.
+    pub fn lfs_engine(mut self, engine: LfsEngine) -> Self {
+        self.engine = engine;
+        self
+    }
+
+    /// Which LFS files get their content when cloning; kept for later pulls and checkouts.
+    pub fn content(mut self, content: Content) -> Self {
+        self.content = Some(content);
+        self
+    }
+
+    /// Reports what long work is doing.
+    pub fn progress(mut self, progress: Progress) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// Lets `cancel` stop all work of the repository, this one included.
+    pub fn cancel_token(mut self, cancel: CancelToken) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
+    /// Opens an existing clone; no network.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotARepository`] if there is none, [`ErrorKind::RemoteMismatch`] if it is a
+    /// clone of something else than the source names.
+    pub fn open(self) -> Result<Repository> {
+        let git = Git::open(&self.folder)?;
+        if super::clone::is_unfinished(git.git_dir()) {
+            return Err(Error::new(
+                ErrorKind::NotARepository,
+                format!("{} is a clone that was interrupted", self.folder.display()),
+            )
+            .with_hint("finish it with open_or_clone()"));
+        }
+        self.attach(&git)
+    }
+
+    /// Opens the clone if the folder is one, else makes it; finishes one that was interrupted.
+    ///
+    /// An existing clone is opened as it is: nothing is fetched or checked out.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) and [`clone_repo`](Self::clone_repo).
+    pub fn open_or_clone(self) -> Result<Repository> {
+        let dot_git = self.folder.join(".git");
+        if !dot_git.exists() || super::clone::is_unfinished(&dot_git) {
+            self.clone_repo()
+        } else {
+            self.open()
+        }
+    }
+
+    /// The repository object for an open clone, its remote checked against the source.
+    pub(super) fn attach(self, git: &Git) -> Result<Repository> {
+        let endpoint = self.endpoint()?;
+        let head = git.head()?;
+        let name = head
+            .branch("")
+            .ok()
+            .and_then(|branch| git.upstream_remote(branch))
+            .filter(|name| git.remote_url(name).is_some())
+            .unwrap_or_else(RemoteName::origin);
+        let recorded = git.remote_url(&name).ok_or_else(|| {
+            Error::new(
+                ErrorKind::RemoteMismatch,
+                format!("{} has no remote named {name}", self.folder.display()),
+            )
+            .with_hint("add one with: git remote add origin <url>")
+        })?;
+        let there = source::parse(&recorded, &endpoint, None)?;
+        if let Some(wanted) = &self.source {
+            let wanted = source::parse(wanted, &endpoint, self.repo_type)?;
+            let same = wanted.location.is_same_place(&there.location);
+            if !same {
+                return Err(Error::new(
+                    ErrorKind::RemoteMismatch,
+                    format!(
+                        "{} is a clone of {}, not of {}",
+                        self.folder.display(),
+                        super::clone::describe(&there.location),
+                        super::clone::describe(&wanted.location),
+                    ),
+                )
+                .with_hint("use another folder, or open it by Repository::open(folder)"));
+            }
+        }
+        self.build(git, name, endpoint, there)
+    }
+
+    pub(super) fn endpoint(&self) -> Result<Endpoint> {
+        match (&self.endpoint, env::var("HF_ENDPOINT")) {
+            (Some(endpoint), _) => Ok(endpoint.clone()),
+            (None, Some(text)) => text.parse(),
+            (None, None) => Ok(Endpoint::default()),
+        }
+    }
+
+    pub(super) fn parse_source(&self, endpoint: &Endpoint) -> Result<Source> {
+        let text = self.source.as_deref().unwrap_or_default();
+        source::parse(text, endpoint, self.repo_type)
+    }
+
+    /// Everything but the work tree: for cloning, before there is one.
+    pub(super) fn connect(&self, endpoint: &Endpoint, source: Source) -> Result<Connection> {
+        Connection::new(
+            RemoteName::origin(),
+            endpoint.clone(),
+            source,
+            self.token.clone(),
+            &self.cancel,
+        )
+    }
+
+    pub(super) fn visibility(&self) -> Option<Visibility> {
+        self.create
+    }
+
+    pub(super) fn wanted_revision(&self) -> Option<&Revision> {
+        self.revision.as_ref()
+    }
+
+    fn build(
+        self,
+        git: &Git,
+        name: RemoteName,
+        endpoint: Endpoint,
+        source: Source,
+    ) -> Result<Repository> {
+        let connection =
+            Connection::new(name, endpoint, source, self.token.clone(), &self.cancel)?;
+        self.finish(git, connection)
+    }
+
+    /// Puts the parts together.
+    pub(super) fn finish(self, git: &Git, connection: Connection) -> Result<Repository> {
+        fs::create_dir_all(&private_folder(git.git_dir()))?;
+        let root = match git.config("lfs.storage") {
+            Some(path) => git.common_dir().join(env::expand(&path)),
+            None => git.common_dir().join("lfs"),
+        };
+        let store = Store::new(root);
+        let engine: Box<dyn Engine> = match self.engine {
+            LfsEngine::Builtin => {
+                Box::new(Builtin::new(store.clone(), connection.client().clone()))
+            }
+            LfsEngine::GitLfs => Box::new(GitLfs::new(git.workdir(), store.clone())?),
+        };
+        let parts = Parts {
+            engine,
+            connection,
+            identity: self.identity,
+            progress: self.progress,
+            cancel: self.cancel,
+        };
+        Ok(Repository::assemble(git, store, parts))
+    }
+}

@@ -1,0 +1,40 @@
+use super::{Repository, refuse_unfinished};
+use crate::error::Result;
+use crate::worktree::{Stage, StageOptions, StageReport};
+
+/// Staging.
+impl Repository {
+    /// Stages everything that changed, large and binary files as LFS files.
+    ///
+    /// Ignored files are left out. See [`StageOptions`] for parts of the work tree and for which
+    /// files become LFS files without a rule.
+    ///
+    /// # Errors
+    /// As [`stage_with`](Self::stage_with).
+    pub fn stage(&self) -> Result<StageReport> {
+        self.stage_with(&StageOptions::default())
+    }
+
+    /// Stages as `options` say.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidPath`](crate::ErrorKind::InvalidPath),
+    /// [`PathNotFound`](crate::ErrorKind::PathNotFound) and
+    /// [`PathIgnored`](crate::ErrorKind::PathIgnored) for names that cannot be staged, before
+    /// anything is changed; [`DiskFull`](crate::ErrorKind::DiskFull) if the LFS store has no room.
+    pub fn stage_with(&self, options: &StageOptions) -> Result<StageReport> {
+        let _span = tracing::info_span!("stage").entered();
+        let git = self.git()?;
+        let _lock = self.lock(&["index.lock"])?;
+        refuse_unfinished(&git, "stage")?;
+        let report = Stage { context: self.context(&git), options }.run()?;
+        tracing::info!(
+            plain = report.plain.len(),
+            lfs = report.lfs.len(),
+            removed = report.removed.len(),
+            skipped = report.skipped.len(),
+            "staged"
+        );
+        Ok(report)
+    }
+}

@@ -1,0 +1,130 @@
+//! Which files become LFS files by themselves, and the rules that say so.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::error::Result;
+use crate::fs;
+use crate::git::{Git, Index};
+use crate::lfs::detect::{self, Content};
+use crate::lfs::pattern::Pattern;
+use crate::path::RepoPath;
+
+use super::pointers::Pointers;
+
+/// Whether [`stage`](crate::Repository::stage) gives large and binary files to LFS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AutoTrack {
+    /// Files of at least this many bytes, and binary files of any size.
+    From {
+        /// The size in bytes from which text files are LFS files as well.
+        bytes: u64,
+    },
+    /// No file; only the rules of `.gitattributes` decide.
+    Off,
+}
+
+impl Default for AutoTrack {
+    /// 10 MiB, from which on the Hub refuses files outside LFS.
+    fn default() -> Self {
+        Self::From { bytes: detect::HUB_LIMIT }
+    }
+}
+
+/// Why a file is to be an LFS file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    Large,
+    Binary,
+}
+
+impl AutoTrack {
+    /// Whether a file that no rule speaks of should be an LFS file.
+    pub(super) fn reason(self, git: &Git, path: &RepoPath, size: u64) -> Result<Option<Reason>> {
+        let Self::From { bytes } = self else { return Ok(None) };
+        // git's own files must stay readable for it, whatever their size.
+        if path.file_name().starts_with(".git") {
+            return Ok(None);
+        }
+        match detect::content(&path.under(git.workdir()))? {
+            Content::Binary => Ok(Some(Reason::Binary)),
+            Content::Text if size >= bytes => Ok(Some(Reason::Large)),
+            Content::Text => Ok(None),
+        }
+    }
+}
+
+/// The rules for `files`, which are to become LFS files: `*.ext` where that is safe, else the
+/// file's own name.
+///
+/// `*.ext` is safe if all that has the extension is binary: nothing tracked is a raw file with
+/// it, and neither is one of the `others` that are staged as they are. An existing text file never
+/// becomes a pointer by a rule that was made for another.
+pub(super) fn rules(
+    git: &Git,
+    index: &Index,
+    files: &[(RepoPath, Reason)],
+    others: &[RepoPath],
+) -> Result<Vec<Pattern>> {
+    let mut by_extension: BTreeMap<&str, Vec<&(RepoPath, Reason)>> = BTreeMap::new();
+    let mut rules = BTreeSet::new();
+    for file in files {
+        match extension(&file.0) {
+            Some(extension) if file.1 == Reason::Binary => {
+                by_extension.entry(extension).or_default().push(file);
+            }
+            _ => {
+                rules.insert(Pattern::Literal(file.0.clone()));
+            }
+        }
+    }
+    let raw = if by_extension.is_empty() {
+        BTreeSet::new()
+    } else {
+        raw_extensions(git, index, files, others)?
+    };
+    for (extension, files) in by_extension {
+        if raw.contains(extension) {
+            rules.extend(files.iter().map(|(path, _)| Pattern::Literal(path.clone())));
+        } else {
+            rules.insert(Pattern::Glob(format!("*.{extension}")));
+        }
+    }
+    Ok(rules.into_iter().collect())
+}
+
+/// Extensions that some raw file has, or a large text file that gets a rule of its own.
+fn raw_extensions(
+    git: &Git,
+    index: &Index,
+    files: &[(RepoPath, Reason)],
+    others: &[RepoPath],
+) -> Result<BTreeSet<String>> {
+    let mut raw: BTreeSet<String> = others
+        .iter()
+        .chain(files.iter().filter(|(_, reason)| *reason == Reason::Large).map(|(path, _)| path))
+        .filter_map(|path| extension(path).map(str::to_owned))
+        .collect();
+    let becoming: BTreeSet<&RepoPath> = files.iter().map(|(path, _)| path).collect();
+    let mut pointers = Pointers::new(git);
+    for entry in index.entries() {
+        let entry = entry?;
+        let Some(extension) = extension(&entry.path) else { continue };
+        if !entry.mode.is_file() || becoming.contains(&entry.path) || raw.contains(extension) {
+            continue;
+        }
+        // A file deleted from the work tree is no longer in danger.
+        let gone = fs::lstat(&entry.path.under(git.workdir()))?.is_none();
+        if !gone && pointers.get(entry.id)?.is_none() {
+            raw.insert(extension.to_owned());
+        }
+    }
+    Ok(raw)
+}
+
+/// The extension, if a glob can be made of it without escaping anything.
+fn extension(path: &RepoPath) -> Option<&str> {
+    let (stem, extension) = path.file_name().rsplit_once('.')?;
+    let plain = extension.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    (!stem.is_empty() && !extension.is_empty() && plain).then_some(extension)
+}

@@ -1,0 +1,351 @@
+//! From one tree to another: everything is at hand before the first file changes.
+//!
+//! Order of work: find what differs → refuse if a local edit stands in the way → download every
+//! object that is needed → lay all new files out in a folder of our own → move them into place,
+//! each by one rename → index. A reader sees the old file or the new one, never a pointer where
+//! content belongs and never half a file; killed anywhere, the next run finishes, because a path
+//! that holds its new content already is no local edit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::place::{self, Placement};
+use super::pointers::Pointers;
+use super::scan::holds;
+use super::Context;
+use crate::error::{Error, ErrorKind, Offence, Result};
+use crate::fs::{self, FileKind, Stat};
+use crate::git::{Change, Entry, Index, Mode, ObjectId, Snapshot, private_folder};
+use crate::id::CommitId;
+use crate::lfs::{Job, Object, Remote};
+use crate::path::RepoPath;
+use crate::progress::Event;
+
+/// Where missing objects come from.
+#[derive(Clone, Copy)]
+pub(crate) struct Fill<'a> {
+    pub(crate) remote: Option<&'a Remote>,
+    pub(crate) remote_name: &'a str,
+    pub(crate) ref_name: Option<&'a str>,
+    pub(crate) commit: Option<CommitId>,
+}
+
+/// A change of the work tree and index from one tree to another.
+pub(crate) struct Switch<'a> {
+    pub(crate) context: Context<'a>,
+    pub(crate) fill: Fill<'a>,
+    pub(crate) from: Option<ObjectId>,
+    pub(crate) to: ObjectId,
+    /// Says for which LFS files the content is wanted; the others appear as pointers.
+    pub(crate) wanted: &'a dyn Fn(&RepoPath) -> bool,
+}
+
+impl Switch<'_> {
+    /// Makes work tree and index those of the new tree; HEAD and refs are the caller's.
+    ///
+    /// # Errors
+    /// [`ErrorKind::DirtyWorktree`] if a local edit or an untracked file is in the way,
+    /// [`ErrorKind::LfsObjectMissing`] and the like if content cannot be had; in both cases
+    /// nothing has changed.
+    pub(crate) fn run(&self) -> Result<()> {
+        let Context { git, cancel, .. } = self.context;
+        let changes = git.changes(self.from, Some(self.to))?;
+        let mut index = git.index()?;
+        let snapshot = git.snapshot(Some(self.to))?;
+        let mut obstacles = Obstacles::new(self, &index, &changes);
+        obstacles.refuse()?;
+
+        let plan = self.plan(&changes, &snapshot, &index)?;
+        self.download(&plan)?;
+        cancel.check()?;
+
+        let area = place::Area::create(&private_folder(git.git_dir()))?;
+        let as_they_are: Vec<&RepoPath> =
+            plan.iter().filter(|(_, file)| file.content.is_none()).map(|(path, _)| path).collect();
+        snapshot.write_files(&as_they_are, area.path())?;
+        for (path, file) in &plan {
+            if let Some(object) = file.content {
+                cancel.check()?;
+                let target = path.under(area.path());
+                fs::create_parent(&target)?;
+                self.context.store.checkout(object, &target, file.mode == Mode::Executable)?;
+            }
+        }
+
+        // Long downloads leave time for edits: look once more before anything changes.
+        obstacles.refuse()?;
+        let removed: Vec<&RepoPath> =
+            changes.iter().filter(|change| change.new.is_none()).map(|change| &change.path).collect();
+        place::remove(git.workdir(), &removed)?;
+        // What was a file or link and becomes something else must make room first.
+        for change in &changes {
+            if let (Some((_, old)), Some((_, Mode::Gitlink))) = (change.old, change.new) {
+                if old != Mode::Gitlink {
+                    place::remove(git.workdir(), &[&change.path])?;
+                }
+            }
+        }
+        let placement = Placement { workdir: git.workdir(), area: &area };
+        let placed = placement.run(plan.keys(), |path| obstacles.is_unchanged(path));
+        for path in removed {
+            if index.get(path)?.is_some() {
+                index.remove(path)?;
+            }
+        }
+        let total = plan.len();
+        for path in &placed.done {
+            let Some(file) = plan.get(path) else { continue };
+            if let Some(stat) = fs::lstat(&path.under(git.workdir()))? {
+                index.put(&Entry::new(path.clone(), file.blob, file.mode, &stat))?;
+            }
+        }
+        for change in &changes {
+            if let Some((id, Mode::Gitlink)) = change.new {
+                let folder = change.path.under(git.workdir());
+                fs::create_dir_all(&folder)?;
+                if let Some(stat) = fs::lstat(&folder)? {
+                    index.put(&Entry::new(change.path.clone(), id, Mode::Gitlink, &stat))?;
+                }
+            }
+        }
+        index.write()?;
+        let files = placed.done.len();
+        self.context.progress.report(|| Event::CheckedOut { files, total });
+        placed.result
+    }
+
+    /// The files of the new tree that have to be written, and what each will hold.
+    fn plan(
+        &self,
+        changes: &[Change],
+        snapshot: &Snapshot,
+        index: &Index,
+    ) -> Result<BTreeMap<RepoPath, Planned>> {
+        let git = self.context.git;
+        let mut pointers = Pointers::new(git);
+        let mut plan = BTreeMap::new();
+        for change in changes {
+            let Some((blob, mode)) = change.new else { continue };
+            if mode == Mode::Gitlink {
+                continue;
+            }
+            let mut content = None;
+            if mode.is_file() {
+                content = pointers.get(blob)?.filter(|object| object.size > 0);
+                if content.is_some()
+                    && !(snapshot.is_lfs(&change.path)?
+                        && self.wants(&change.path, index, &mut pointers)?)
+                {
+                    content = None;
+                }
+            }
+            plan.insert(change.path.clone(), Planned { blob, mode, content });
+        }
+        Ok(plan)
+    }
+
+    /// Content is wanted where the caller says so, and kept up to date where it already is.
+    fn wants(&self, path: &RepoPath, index: &Index, pointers: &mut Pointers<'_>) -> Result<bool> {
+        if (self.wanted)(path) {
+            return Ok(true);
+        }
+        let Some(entry) = index.get(path)? else { return Ok(false) };
+        let Some(object) = pointers.get(entry.id)? else { return Ok(false) };
+        let stat = fs::lstat(&path.under(self.context.git.workdir()))?;
+        Ok(stat.is_some_and(|stat| stat.size == object.size))
+    }
+
+    fn download(&self, plan: &BTreeMap<RepoPath, Planned>) -> Result<()> {
+        let objects: BTreeSet<Object> = plan.values().filter_map(|file| file.content).collect();
+        let objects: Vec<Object> = objects.into_iter().collect();
+        let name_of = |object: &Object| {
+            plan.iter()
+                .find(|(_, file)| file.content.is_some_and(|content| content.oid == object.oid))
+                .map(|(path, _)| path.clone())
+        };
+        fill(&self.context, &self.fill, &objects, name_of)
+    }
+}
+
+/// Makes the store have the objects, from the remote if need be.
+///
+/// # Errors
+/// The first object's failure, with every file that lacks its content.
+pub(crate) fn fill(
+    context: &Context<'_>,
+    fill: &Fill<'_>,
+    objects: &[Object],
+    name_of: impl Fn(&Object) -> Option<RepoPath>,
+) -> Result<()> {
+    let missing: Vec<Object> =
+        objects.iter().filter(|object| !context.store.contains(**object)).copied().collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let Some(remote) = fill.remote else {
+        return Err(Error::new(
+            ErrorKind::LfsObjectMissing,
+            format!("{} LFS objects are not here, and there is no remote", missing.len()),
+        )
+        .with_hint("add a remote that has them"));
+    };
+    let report = context.engine.download(&Job {
+        remote,
+        remote_name: fill.remote_name,
+        ref_name: fill.ref_name,
+        commit: fill.commit,
+        objects: &missing,
+        progress: context.progress,
+        cancel: context.cancel,
+    })?;
+    lacking(report.into_failures(), name_of, fill.commit, "cannot get the content of LFS files")
+}
+
+/// One error for all objects that could not be moved, of the kind of the first.
+pub(crate) fn lacking(
+    failures: Vec<(Object, Error)>,
+    name_of: impl Fn(&Object) -> Option<RepoPath>,
+    commit: Option<CommitId>,
+    what: &str,
+) -> Result<()> {
+    let offences = failures
+        .iter()
+        .filter_map(|(object, error)| {
+            Some(Offence::new(name_of(object)?, commit, error.to_string()))
+        })
+        .collect();
+    let Some((_, first)) = failures.into_iter().next() else { return Ok(()) };
+    let mut error = Error::new(first.kind(), what).with_offences(offences);
+    if let Some(hint) = first.hint() {
+        error = error.with_hint(hint.to_owned());
+    }
+    Err(error.with_retry_after(first.retry_after()).with_source(first))
+}
+
+/// A file to be written.
+struct Planned {
+    blob: ObjectId,
+    mode: Mode,
+    /// The object whose content it gets; without one, what git's blob holds.
+    content: Option<Object>,
+}
+
+/// Finds local work in the paths that are about to change.
+struct Obstacles<'a> {
+    switch: &'a Switch<'a>,
+    index: &'a Index,
+    changes: &'a [Change],
+    /// What every path was when it was found harmless.
+    seen: BTreeMap<RepoPath, Option<Stat>>,
+}
+
+impl<'a> Obstacles<'a> {
+    fn new(switch: &'a Switch<'a>, index: &'a Index, changes: &'a [Change]) -> Self {
+        Self { switch, index, changes, seen: BTreeMap::new() }
+    }
+
+    fn refuse(&mut self) -> Result<()> {
+        let mut offences = Vec::new();
+        let by_path: BTreeMap<&str, &Change> =
+            self.changes.iter().map(|change| (change.path.as_str(), change)).collect();
+        for change in self.changes {
+            self.switch.context.cancel.check()?;
+            if let Some(reason) = self.reason(change, &by_path)? {
+                offences.push(Offence::new(change.path.clone(), None, reason));
+            }
+        }
+        if offences.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::DirtyWorktree, "local changes would be overwritten")
+            .with_hint("commit these files, move them away or restore them, then call again")
+            .with_offences(offences))
+    }
+
+    fn is_unchanged(&self, path: &RepoPath) -> Result<bool> {
+        let now = fs::lstat(&path.under(self.switch.context.git.workdir()))?;
+        Ok(self.seen.get(path).is_some_and(|seen| *seen == now))
+    }
+
+    /// Why the path must not be touched, if it must not.
+    fn reason(
+        &mut self,
+        change: &Change,
+        by_path: &BTreeMap<&str, &Change>,
+    ) -> Result<Option<&'static str>> {
+        let Context { git, cancel, .. } = self.switch.context;
+        let path = &change.path;
+        let is_side = |id, mode| {
+            change.old == Some((id, mode)) || change.new == Some((id, mode))
+        };
+        let entry = self.index.get(path)?;
+        let staged = match &entry {
+            Some(entry) => !is_side(entry.id, entry.mode),
+            None => change.old.is_some() && change.new.is_some(),
+        };
+        if staged {
+            return Ok(Some("it has staged changes"));
+        }
+        let stat = fs::lstat(&path.under(git.workdir()))?;
+        let known = self.seen.get(path).is_some_and(|seen| *seen == stat);
+        let Some(stat) = stat else {
+            self.seen.insert(path.clone(), None);
+            return self.blocked_parent(path, by_path);
+        };
+        if known {
+            return Ok(None);
+        }
+        if stat.kind == FileKind::Folder {
+            let is_link = |side: Option<(ObjectId, Mode)>| {
+                side.is_some_and(|(_, mode)| mode == Mode::Gitlink)
+            };
+            if is_link(change.old) || is_link(change.new) {
+                return Ok(None);
+            }
+            let ours = |inner: &str| by_path.get(inner).is_some_and(|c| c.new.is_none());
+            let untracked = place::has_other_files(git.workdir(), path, &ours)?;
+            return Ok(untracked.then_some("a folder with other files is in its place"));
+        }
+        if entry.as_ref().is_some_and(|entry| {
+            entry.matches(&stat) && !entry.is_racy(self.index.written_at())
+        }) {
+            self.seen.insert(path.clone(), Some(stat));
+            return self.blocked_parent(path, by_path);
+        }
+        // Its stat proves nothing: is it the old content, or already the new?
+        let mut pointers = Pointers::new(git);
+        for (blob, mode) in [change.old, change.new].into_iter().flatten() {
+            if Mode::of(&stat) != Some(mode) {
+                continue;
+            }
+            let object = if mode.is_file() { pointers.get(blob)? } else { None };
+            let same = match object {
+                Some(object) => holds(git, path, &stat, blob, object, cancel)?,
+                None => git.worktree_is(path, blob)?,
+            };
+            if same {
+                self.seen.insert(path.clone(), Some(stat));
+                return Ok(None);
+            }
+        }
+        Ok(Some(if entry.is_some() { "it was edited" } else { "it is not tracked" }))
+    }
+
+    /// A file or link where the path needs a folder, unless this very change removes it.
+    fn blocked_parent(
+        &self,
+        path: &RepoPath,
+        by_path: &BTreeMap<&str, &Change>,
+    ) -> Result<Option<&'static str>> {
+        let workdir = self.switch.context.git.workdir();
+        for (at, _) in path.as_str().match_indices('/') {
+            let parent = &path.as_str()[..at];
+            let Some(stat) = fs::lstat(&workdir.join(parent))? else { return Ok(None) };
+            if stat.kind == FileKind::Folder {
+                continue;
+            }
+            let removed = by_path.get(parent).is_some_and(|change| change.new.is_none());
+            return Ok((!removed).then_some("a file or link is where its folder belongs"));
+        }
+        Ok(None)
+    }
+}

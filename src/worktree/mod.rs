@@ -1,0 +1,40 @@
+//! Where index, work tree and LFS store meet.
+//!
+//! libgit2 runs no filters: it would take the content of an LFS file for a change of its pointer,
+//! and write pointers where content belongs. So everything that looks at or changes LFS files of
+//! the work tree is here, and hands libgit2 only what it reads rightly.
+
+mod autotrack;
+mod guard;
+mod materialise;
+mod place;
+mod pointers;
+mod preflight;
+mod scan;
+mod stage;
+
+pub(crate) use guard::refuse_raw_lfs_files;
+pub(crate) use materialise::{Fill, Switch, fill, lacking};
+pub(crate) use place::Area;
+pub(crate) use pointers::Pointers;
+pub(crate) use preflight::{PushContents, Rules, examine};
+pub(crate) use scan::{Scan, scan};
+pub use autotrack::AutoTrack;
+pub use stage::{Skipped, StageOptions, StageReport};
+pub(crate) use stage::Stage;
+
+use crate::cancel::CancelToken;
+use crate::git::Git;
+use crate::lfs::Engine;
+use crate::lfs::store::Store;
+use crate::progress::Progress;
+
+/// What every flow works with.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
+    pub(crate) git: &'a Git,
+    pub(crate) store: &'a Store,
+    pub(crate) engine: &'a dyn Engine,
+    pub(crate) progress: &'a Progress,
+    pub(crate) cancel: &'a CancelToken,
+}

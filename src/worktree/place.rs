@@ -1,0 +1,212 @@
+//! Moving prepared files into the work tree, each by one rename.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::fs::{self, FileKind};
+use crate::path::RepoPath;
+
+/// A folder of our own in which new files are laid out, removed when dropped.
+pub(crate) struct Area(TempDir);
+
+/// What areas are called, so that those of killed processes can be found.
+const AREA_PREFIX: &str = "checkout-";
+
+impl Area {
+    pub(crate) fn create(private: &Path) -> Result<Self> {
+        fs::create_dir_all(private)?;
+        remove_orphans(private)?;
+        tempfile::Builder::new()
+            .prefix(AREA_PREFIX)
+            .tempdir_in(private)
+            .map(Self)
+            .map_err(|error| Error::io("create a folder in", private, error))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+/// Removes what a killed process left; the caller holds the repository's lock, so no area lives.
+fn remove_orphans(private: &Path) -> Result<()> {
+    let entries =
+        std::fs::read_dir(private).map_err(|error| Error::io("list", private, error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| Error::io("list", private, error))?;
+        if entry.file_name().to_string_lossy().starts_with(AREA_PREFIX) {
+            std::fs::remove_dir_all(entry.path())
+                .map_err(|error| Error::io("remove", &entry.path(), error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Files on their way from an area into the work tree.
+pub(super) struct Placement<'a> {
+    pub(super) workdir: &'a Path,
+    pub(super) area: &'a Area,
+}
+
+/// How far a placement got.
+pub(super) struct Placed {
+    /// Files that are in place; if `result` is an error, some others may be as well.
+    pub(super) done: Vec<RepoPath>,
+    pub(super) result: Result<()>,
+}
+
+impl Placement<'_> {
+    /// Moves the files; `is_unchanged` is asked right before an existing file is replaced.
+    pub(super) fn run<'p>(
+        &self,
+        paths: impl Iterator<Item = &'p RepoPath>,
+        is_unchanged: impl Fn(&RepoPath) -> Result<bool>,
+    ) -> Placed {
+        let mut done = Vec::new();
+        let mut moved_folders: BTreeSet<String> = BTreeSet::new();
+        let mut move_all = || -> Result<()> {
+            for path in paths {
+                let moved = moved_folders.iter().any(|folder| path.is_within(folder));
+                if !moved {
+                    if let Some(folder) = self.absent_folder(path)? {
+                        // Nothing is there yet: the whole folder moves at once.
+                        self.move_one(&folder)?;
+                        moved_folders.insert(folder);
+                    } else {
+                        self.replace(path, &is_unchanged)?;
+                    }
+                }
+                done.push(path.clone());
+            }
+            Ok(())
+        };
+        let result = move_all();
+        Placed { done, result }
+    }
+
+    /// The outermost folder of `path` that the work tree lacks.
+    fn absent_folder(&self, path: &RepoPath) -> Result<Option<String>> {
+        for (at, _) in path.as_str().match_indices('/') {
+            let folder = &path.as_str()[..at];
+            match fs::lstat(&self.workdir.join(folder))? {
+                None => return Ok(Some(folder.to_owned())),
+                Some(stat) if stat.kind == FileKind::Folder => {}
+                // Never through a link: it may lead out of the work tree.
+                Some(_) => {
+                    return Err(Error::new(
+                        ErrorKind::DirtyWorktree,
+                        format!("{folder} is no folder, but {path} belongs into it"),
+                    )
+                    .with_hint("move it away and call again"));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn replace(
+        &self,
+        path: &RepoPath,
+        is_unchanged: &impl Fn(&RepoPath) -> Result<bool>,
+    ) -> Result<()> {
+        let target = path.under(self.workdir);
+        match fs::lstat(&target)? {
+            Some(stat) if stat.kind == FileKind::Folder => prune_empty(&target)?,
+            _ if !is_unchanged(path)? => {
+                return Err(Error::new(
+                    ErrorKind::DirtyWorktree,
+                    format!("{path} was edited in the meantime; it was left alone"),
+                )
+                .with_hint("commit or restore the file, then call again to finish"));
+            }
+            _ => {}
+        }
+        self.move_one(path.as_str())
+    }
+
+    fn move_one(&self, relative: &str) -> Result<()> {
+        fs::move_into_place(&self.area.path().join(relative), &self.workdir.join(relative))
+    }
+}
+
+/// Removes files and the folders that become empty.
+pub(super) fn remove(workdir: &Path, paths: &[&RepoPath]) -> Result<()> {
+    let mut folders = BTreeSet::new();
+    for path in paths {
+        let file = path.under(workdir);
+        match fs::lstat(&file)? {
+            // A submodule's folder goes only if nothing is in it.
+            Some(stat) if stat.kind == FileKind::Folder => {
+                let _ = std::fs::remove_dir(&file);
+            }
+            Some(_) if is_below_link(workdir, path)? => {}
+            Some(_) => fs::remove_file_if_exists(&file)?,
+            None => {}
+        }
+        let mut folder = path.parent();
+        while let Some(name) = folder {
+            folders.insert(name.to_owned());
+            folder = name.rsplit_once('/').map(|(parent, _)| parent);
+        }
+    }
+    // Innermost first; one that is not empty stays, and so do those around it.
+    for folder in folders.iter().rev() {
+        let _ = std::fs::remove_dir(workdir.join(folder));
+    }
+    Ok(())
+}
+
+fn is_below_link(workdir: &Path, path: &RepoPath) -> Result<bool> {
+    for (at, _) in path.as_str().match_indices('/') {
+        let stat = fs::lstat(&workdir.join(&path.as_str()[..at]))?;
+        if stat.is_none_or(|stat| stat.kind != FileKind::Folder) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether the folder at `path` holds a file that `ours` does not know.
+pub(super) fn has_other_files(
+    workdir: &Path,
+    path: &RepoPath,
+    ours: &dyn Fn(&str) -> bool,
+) -> Result<bool> {
+    let folder = path.under(workdir);
+    let entries = std::fs::read_dir(&folder).map_err(|error| Error::io("list", &folder, error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| Error::io("list", &folder, error))?;
+        let Some(name) = entry.file_name().to_str().map(|name| format!("{path}/{name}")) else {
+            return Ok(true);
+        };
+        let kind = entry.file_type().map_err(|error| Error::io("look at", &entry.path(), error))?;
+        let other = if kind.is_dir() {
+            match RepoPath::new(name) {
+                Ok(inner) => has_other_files(workdir, &inner, ours)?,
+                Err(_) => true,
+            }
+        } else {
+            !ours(&name)
+        };
+        if other {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Removes a folder that holds nothing but empty folders.
+fn prune_empty(folder: &Path) -> Result<()> {
+    let entries = std::fs::read_dir(folder).map_err(|error| Error::io("list", folder, error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| Error::io("list", folder, error))?;
+        let kind = entry.file_type().map_err(|error| Error::io("look at", &entry.path(), error))?;
+        if kind.is_dir() {
+            prune_empty(&entry.path())?;
+        }
+    }
+    std::fs::remove_dir(folder).map_err(|error| Error::io("remove", folder, error))
+}

@@ -1,0 +1,119 @@
+//! What a push would send, examined before any byte is sent.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::cancel::CancelToken;
+use crate::error::{Error, ErrorKind, Offence, Result};
+use crate::git::{Git, ObjectId};
+use crate::id::CommitId;
+use crate::lfs::Object;
+use crate::path::RepoPath;
+
+use super::pointers::Pointers;
+
+/// What the remote's pre-receive hook is known to refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// The Hub's: no blob above 10 MiB and no binary blob outside LFS, in any commit.
+    Hub,
+    /// Those of a plain git server: none.
+    None,
+}
+
+/// What a range of commits holds.
+#[derive(Debug, Default)]
+pub(crate) struct PushContents {
+    /// Objects its pointers name, each with the first file and commit that does.
+    pub(crate) objects: Vec<(Object, RepoPath, CommitId)>,
+}
+
+/// The Hub's limit for a blob outside LFS, in bytes.
+pub(crate) const HUB_BLOB_LIMIT: u64 = 10 << 20;
+/// Bytes in which git looks for a NUL to call a file binary.
+const BINARY_SAMPLE: usize = 8000;
+
+/// Examines the blobs each of the `commits` brings in.
+///
+/// # Errors
+/// [`ErrorKind::Preflight`] with every offending file, if `rules` refuse any.
+pub(crate) fn examine(
+    git: &Git,
+    commits: &[CommitId],
+    rules: Rules,
+    cancel: &CancelToken,
+) -> Result<PushContents> {
+    let mut pointers = Pointers::new(git);
+    let mut seen_blobs = HashSet::new();
+    let mut seen_objects = HashSet::new();
+    let mut contents = PushContents::default();
+    let mut offences = Vec::new();
+    // Oldest first, so that a file is blamed on the commit that brought it in.
+    for commit in commits.iter().rev() {
+        cancel.check()?;
+        for (path, blob) in new_blobs(git, *commit)? {
+            if !seen_blobs.insert(blob) {
+                continue;
+            }
+            match pointers.get(blob)? {
+                Some(object) if object.size > 0 => {
+                    if seen_objects.insert(object.oid) {
+                        contents.objects.push((object, path, *commit));
+                    }
+                }
+                Some(_) => {}
+                None if rules == Rules::Hub => {
+                    if let Some(reason) = complaint(git, blob)? {
+                        offences.push(Offence::new(path, Some(*commit), reason));
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+    if offences.is_empty() {
+        return Ok(contents);
+    }
+    Err(Error::new(ErrorKind::Preflight, "the Hub would refuse the push")
+        .with_hint(
+            "files above 10 MiB and binary files must be LFS files, in every commit: undo these \
+             commits (git reset --soft) and stage the files again with auto-tracking on",
+        )
+        .with_offences(offences))
+}
+
+/// Files that none of the commit's parents has with that content.
+fn new_blobs(git: &Git, commit: CommitId) -> Result<Vec<(RepoPath, ObjectId)>> {
+    let tree = git.tree_of(commit)?;
+    let parents = git.parents_of(commit)?;
+    let against = |parent: Option<ObjectId>| -> Result<HashMap<RepoPath, ObjectId>> {
+        let changes = git.changes(parent, Some(tree))?;
+        Ok(changes
+            .into_iter()
+            .filter_map(|change| match change.new {
+                Some((blob, mode)) if mode.is_file() => Some((change.path, blob)),
+                _ => None,
+            })
+            .collect())
+    };
+    let mut new = match parents.first() {
+        Some(first) => against(Some(git.tree_of(*first)?))?,
+        None => against(None)?,
+    };
+    for parent in parents.iter().skip(1) {
+        let other = against(Some(git.tree_of(*parent)?))?;
+        new.retain(|path, _| other.contains_key(path));
+    }
+    let mut new: Vec<_> = new.into_iter().collect();
+    new.sort();
+    Ok(new)
+}
+
+fn complaint(git: &Git, blob: ObjectId) -> Result<Option<String>> {
+    let size = git.blob_size(blob)?;
+    if size > HUB_BLOB_LIMIT {
+        return Ok(Some(format!("{size} bytes outside LFS, more than 10 MiB")));
+    }
+    let bytes = git.blob(blob)?;
+    let binary = bytes.iter().take(BINARY_SAMPLE).any(|byte| *byte == 0);
+    Ok(binary.then(|| "a binary file outside LFS".to_owned()))
+}

@@ -1,0 +1,90 @@
+//! What differs between the index and the work tree, LFS files judged by their content.
+
+use std::collections::HashSet;
+
+use super::pointers::Pointers;
+use crate::cancel::CancelToken;
+use crate::error::Result;
+use crate::fs::{self, Stat};
+use crate::git::{Entry, FileState, Git, Index, Mode, ObjectId};
+use crate::lfs::clean::hash_file;
+use crate::lfs::Object;
+use crate::lfs::pointer::MAX_POINTER_BYTES;
+use crate::path::RepoPath;
+
+/// The outcome of a scan.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    /// Paths that are not as the index says; untracked files are `Added`.
+    pub(crate) changes: Vec<(RepoPath, FileState)>,
+    /// Names that cannot be paths of ours: nested repositories (with a `/` behind), odd bytes.
+    pub(crate) foreign: Vec<String>,
+    /// LFS entries that are clean but had another stat in the index.
+    pub(crate) refreshed: Vec<Entry>,
+}
+
+/// Compares every file of the work tree with the index.
+///
+/// Files are read only if their stat does not prove them unchanged; LFS files are hashed with
+/// SHA-256 against their pointer, never by libgit2.
+pub(crate) fn scan(git: &Git, index: &Index, cancel: &CancelToken) -> Result<Scan> {
+    let mut pointers = Pointers::new(git);
+    let mut scan = Scan::default();
+    let mut settled = Vec::new();
+    for entry in index.entries() {
+        let entry = entry?;
+        if !entry.mode.is_file() {
+            continue;
+        }
+        let file = entry.path.under(git.workdir());
+        let Some(stat) = fs::lstat(&file)? else { continue };
+        if entry.matches(&stat) && !entry.is_racy(index.written_at()) {
+            continue;
+        }
+        let Some(object) = pointers.get(entry.id)? else { continue };
+        if !Mode::of(&stat).is_some_and(Mode::is_file) || !git.is_lfs_in_worktree(&entry.path)? {
+            continue;
+        }
+        cancel.check()?;
+        let current = entry.restat(&stat);
+        let same_mode = Mode::of(&stat) == Some(entry.mode);
+        if same_mode && holds(git, &entry.path, &stat, entry.id, object, cancel)? {
+            scan.refreshed.push(current.clone());
+        } else {
+            scan.changes.push((entry.path.clone(), FileState::Modified));
+        }
+        settled.push(current);
+    }
+    let judged: HashSet<&str> = settled.iter().map(|entry| entry.path.as_str()).collect();
+    for found in git.worktree_changes(&settled)? {
+        if judged.contains(found.path.as_str()) {
+            continue;
+        }
+        match RepoPath::new(found.path.as_str()) {
+            Ok(path) => scan.changes.push((path, found.state)),
+            Err(_) => scan.foreign.push(found.path),
+        }
+    }
+    scan.changes.sort();
+    Ok(scan)
+}
+
+/// Whether a work-tree file is what the LFS blob stands for: the object, or the pointer itself.
+pub(super) fn holds(
+    git: &Git,
+    path: &RepoPath,
+    stat: &Stat,
+    blob: ObjectId,
+    object: Object,
+    cancel: &CancelToken,
+) -> Result<bool> {
+    let file = path.under(git.workdir());
+    if stat.size == object.size && hash_file(&file, cancel)? == object.oid {
+        return Ok(true);
+    }
+    if stat.size > MAX_POINTER_BYTES as u64 {
+        return Ok(false);
+    }
+    let bytes = std::fs::read(&file).map_err(|error| crate::Error::io("read", &file, error))?;
+    Ok(Git::hash_blob(&bytes)? == blob)
+}
