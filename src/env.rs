@@ -8,6 +8,15 @@ pub(crate) fn var(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Names of the variables that start with `prefix`.
+pub(crate) fn names_starting_with(prefix: &str) -> Vec<String> {
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    let all = std::env::vars_os();
+    all.filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| name.starts_with(prefix))
+        .collect()
+}
+
 /// Whether a switch is on, in the spellings the Hub's clients agree on.
 pub(crate) fn flag(name: &str) -> bool {
     var(name).is_some_and(|value| {

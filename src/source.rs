@@ -90,9 +90,11 @@ pub(crate) fn parse(
                 let source = parse_web_path(text_of(&url), &path, repo_type)?;
                 Ok(Source { userinfo, ..source })
             }
-            None => {
-                Ok(Source { location: Location::Http(url), revision: None, userinfo })
-            }
+            None => Ok(Source {
+                location: Location::Http(url),
+                revision: None,
+                userinfo,
+            }),
         };
     }
     if is_path(text) {
@@ -108,7 +110,11 @@ pub(crate) fn parse(
 }
 
 fn plain(location: Location) -> Result<Source> {
-    Ok(Source { location, revision: None, userinfo: None })
+    Ok(Source {
+        location,
+        revision: None,
+        userinfo: None,
+    })
 }
 
 fn text_of(url: &Url) -> String {
@@ -116,7 +122,9 @@ fn text_of(url: &Url) -> String {
 }
 
 fn decode(text: &str) -> String {
-    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8_lossy()
+        .into_owned()
 }
 
 /// Paths are told from ids by how they start; `./name` names a folder that looks like an id.
@@ -129,7 +137,10 @@ fn is_hub_host(host: &str, endpoint: &Endpoint) -> bool {
     let authority = own.to_full();
     let authority = authority.split("://").nth(1).unwrap_or_default();
     host.eq_ignore_ascii_case(authority.split('/').next().unwrap_or_default())
-        || endpoint.is_default() && PUBLIC_ALIASES.iter().any(|alias| host.eq_ignore_ascii_case(alias))
+        || endpoint.is_default()
+            && PUBLIC_ALIASES
+                .iter()
+                .any(|alias| host.eq_ignore_ascii_case(alias))
 }
 
 /// The path below the endpoint, if `url` lies there.
@@ -146,23 +157,38 @@ fn hub_path(url: &Url, endpoint: &Endpoint) -> Option<String> {
 
 /// `[datasets/|spaces/]namespace/name[.git][/tree/<revision>…]`
 fn parse_web_path(shown: String, path: &str, repo_type: Option<RepoType>) -> Result<Source> {
-    let mut segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-    let stated = segments.first().and_then(|first| match RepoType::from_segment(first) {
-        Some(RepoType::Model) | None => None,
-        other => other,
-    });
+    let mut segments: Vec<&str> = path
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .collect();
+    let stated = segments
+        .first()
+        .and_then(|first| match RepoType::from_segment(first) {
+            Some(RepoType::Model) | None => None,
+            other => other,
+        });
     if stated.is_some() {
         segments.remove(0);
     }
-    let end = segments.iter().position(|segment| PAGES.contains(segment)).unwrap_or(segments.len());
+    let end = segments
+        .iter()
+        .position(|segment| PAGES.contains(segment))
+        .unwrap_or(segments.len());
     let (id, page) = segments.split_at(end);
-    let revision = page.get(1).map(|revision| decode(revision).parse()).transpose()?;
+    let revision = page
+        .get(1)
+        .map(|revision| decode(revision).parse())
+        .transpose()?;
     let id = id.join("/");
     let id: RepoId = id.strip_suffix(".git").unwrap_or(&id).parse()?;
     // Without a type in it, a Hub URL names a model.
     let stated = stated.unwrap_or(RepoType::Model);
     let repo_type = agree(&shown, Some(stated), repo_type)?;
-    Ok(Source { location: Location::Hub { id, repo_type }, revision, userinfo: None })
+    Ok(Source {
+        location: Location::Hub { id, repo_type },
+        revision,
+        userinfo: None,
+    })
 }
 
 /// `[models/|datasets/|spaces/]namespace/name[@revision][/path]`
@@ -170,16 +196,27 @@ fn parse_uri(shown: &str, rest: &str, repo_type: Option<RepoType>) -> Result<Sou
     let (rest, stated) = take_type(rest);
     let (id, revision) = match rest.split_once('@') {
         Some((id, tail)) => (id.to_owned(), Some(uri_revision(tail).parse()?)),
-        None => (rest.splitn(3, '/').take(2).collect::<Vec<_>>().join("/"), None),
+        None => (
+            rest.splitn(3, '/').take(2).collect::<Vec<_>>().join("/"),
+            None,
+        ),
     };
     let id: RepoId = id.parse()?;
     let repo_type = agree(shown, Some(stated.unwrap_or_default()), repo_type)?;
-    Ok(Source { location: Location::Hub { id, repo_type }, revision, userinfo: None })
+    Ok(Source {
+        location: Location::Hub { id, repo_type },
+        revision,
+        userinfo: None,
+    })
 }
 
 /// The revision at the start of `tail`: up to a `/`, but `refs/pr/N` and `refs/convert/x` whole.
 fn uri_revision(tail: &str) -> String {
-    let parts = if tail.starts_with("refs/pr/") || tail.starts_with("refs/convert/") { 3 } else { 1 };
+    let parts = if tail.starts_with("refs/pr/") || tail.starts_with("refs/convert/") {
+        3
+    } else {
+        1
+    };
     decode(&tail.split('/').take(parts).collect::<Vec<_>>().join("/"))
 }
 
@@ -215,9 +252,11 @@ mod tests {
     fn hub(text: &str) -> (String, RepoType, Option<String>) {
         let source = parse(text, &Endpoint::default(), None).expect(text);
         match source.location {
-            Location::Hub { id, repo_type } => {
-                (id.to_string(), repo_type, source.revision.map(|r| r.to_string()))
-            }
+            Location::Hub { id, repo_type } => (
+                id.to_string(),
+                repo_type,
+                source.revision.map(|r| r.to_string()),
+            ),
             other => panic!("{text} became {other:?}"),
         }
     }
@@ -229,11 +268,36 @@ mod tests {
             ("https://huggingface.co/ns/name", "ns/name", Model, None),
             ("https://huggingface.co/ns/name/", "ns/name", Model, None),
             ("https://huggingface.co/ns/name.git", "ns/name", Model, None),
-            ("https://huggingface.co/datasets/ns/name", "ns/name", Dataset, None),
-            ("https://huggingface.co/spaces/ns/name", "ns/name", Space, None),
-            ("https://huggingface.co/ns/name/tree/main", "ns/name", Model, Some("main")),
-            ("https://huggingface.co/ns/name/blob/v1/a/b.txt", "ns/name", Model, Some("v1")),
-            ("https://huggingface.co/ns/name/resolve/refs%2Fpr%2F1/x", "ns/name", Model, Some("refs/pr/1")),
+            (
+                "https://huggingface.co/datasets/ns/name",
+                "ns/name",
+                Dataset,
+                None,
+            ),
+            (
+                "https://huggingface.co/spaces/ns/name",
+                "ns/name",
+                Space,
+                None,
+            ),
+            (
+                "https://huggingface.co/ns/name/tree/main",
+                "ns/name",
+                Model,
+                Some("main"),
+            ),
+            (
+                "https://huggingface.co/ns/name/blob/v1/a/b.txt",
+                "ns/name",
+                Model,
+                Some("v1"),
+            ),
+            (
+                "https://huggingface.co/ns/name/resolve/refs%2Fpr%2F1/x",
+                "ns/name",
+                Model,
+                Some("refs/pr/1"),
+            ),
             ("huggingface.co/ns/name", "ns/name", Model, None),
             ("https://hf.co/ns/name", "ns/name", Model, None),
             ("ns/name", "ns/name", Model, None),
@@ -242,25 +306,62 @@ mod tests {
             ("datasets/ns/name", "ns/name", Dataset, None),
             ("spaces/ns/name", "ns/name", Space, None),
             ("hf://ns/name", "ns/name", Model, None),
-            ("hf://datasets/ns/name@v1/data/x.csv", "ns/name", Dataset, Some("v1")),
-            ("hf://ns/name@refs/pr/7/x", "ns/name", Model, Some("refs/pr/7")),
-            ("hf://ns/name@feature%2Fx", "ns/name", Model, Some("feature/x")),
+            (
+                "hf://datasets/ns/name@v1/data/x.csv",
+                "ns/name",
+                Dataset,
+                Some("v1"),
+            ),
+            (
+                "hf://ns/name@refs/pr/7/x",
+                "ns/name",
+                Model,
+                Some("refs/pr/7"),
+            ),
+            (
+                "hf://ns/name@feature%2Fx",
+                "ns/name",
+                Model,
+                Some("feature/x"),
+            ),
             ("httpx/model", "httpx/model", Model, None),
-            ("https://user:tok@huggingface.co/ns/name", "ns/name", Model, None),
+            (
+                "https://user:tok@huggingface.co/ns/name",
+                "ns/name",
+                Model,
+                None,
+            ),
         ] {
-            assert_eq!(hub(text), (id.into(), repo_type, revision.map(Into::into)), "{text}");
+            assert_eq!(
+                hub(text),
+                (id.into(), repo_type, revision.map(Into::into)),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn other_places_pass_through() {
-        let at = |text| parse(text, &Endpoint::default(), None).expect(text).location;
+        let at = |text| {
+            parse(text, &Endpoint::default(), None)
+                .expect(text)
+                .location
+        };
         assert!(matches!(at("/srv/git/x.git"), Location::Folder(_)));
         assert_eq!(at("file:///srv/a%20b"), Location::Folder("/srv/a b".into()));
         assert!(matches!(at("./ns"), Location::Folder(_)));
-        assert!(matches!(at("https://git.example/ns/name"), Location::Http(_)));
-        assert!(matches!(at("https://huggingface.co.evil.example/ns/name"), Location::Http(_)));
-        assert!(matches!(at("http://huggingface.co/ns/name"), Location::Http(_)));
+        assert!(matches!(
+            at("https://git.example/ns/name"),
+            Location::Http(_)
+        ));
+        assert!(matches!(
+            at("https://huggingface.co.evil.example/ns/name"),
+            Location::Http(_)
+        ));
+        assert!(matches!(
+            at("http://huggingface.co/ns/name"),
+            Location::Http(_)
+        ));
         assert!(matches!(at("git@hf.co:ns/name"), Location::Ssh(_)));
         assert!(matches!(at("ssh://git@hf.co/ns/name"), Location::Ssh(_)));
     }
@@ -269,9 +370,18 @@ mod tests {
     fn an_endpoint_with_a_port_and_a_path_is_recognised() {
         let endpoint: Endpoint = "http://127.0.0.1:8080/hub".parse().expect("valid");
         let at = |text| parse(text, &endpoint, None).expect(text).location;
-        assert!(matches!(at("http://127.0.0.1:8080/hub/ns/name"), Location::Hub { .. }));
-        assert!(matches!(at("http://127.0.0.1:8080/ns/name"), Location::Http(_)));
-        assert!(matches!(at("https://huggingface.co/ns/name"), Location::Http(_)));
+        assert!(matches!(
+            at("http://127.0.0.1:8080/hub/ns/name"),
+            Location::Hub { .. }
+        ));
+        assert!(matches!(
+            at("http://127.0.0.1:8080/ns/name"),
+            Location::Http(_)
+        ));
+        assert!(matches!(
+            at("https://huggingface.co/ns/name"),
+            Location::Http(_)
+        ));
     }
 
     #[test]
@@ -291,6 +401,12 @@ mod tests {
         fails("https://u:s3cret@ho st/x", None);
         fails("https://huggingface.co/", None);
         let typed = parse("ns/name", &Endpoint::default(), Some(RepoType::Dataset)).expect("fine");
-        assert!(matches!(typed.location, Location::Hub { repo_type: RepoType::Dataset, .. }));
+        assert!(matches!(
+            typed.location,
+            Location::Hub {
+                repo_type: RepoType::Dataset,
+                ..
+            }
+        ));
     }
 }

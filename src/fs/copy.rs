@@ -20,7 +20,10 @@ pub(crate) fn clone_or_copy(
     path: &Path,
     cancel: &CancelToken,
 ) -> Result<u64> {
-    let size = source.metadata().map_err(|error| Error::io("copy to", path, error))?.len();
+    let size = source
+        .metadata()
+        .map_err(|error| Error::io("copy to", path, error))?
+        .len();
     if rustix::fs::ioctl_ficlone(target, source).is_ok() {
         return Ok(size);
     }
@@ -40,14 +43,19 @@ pub(crate) fn clone_or_copy(
 
 fn require_space(target: &File, size: u64, path: &Path) -> Result<()> {
     // A file system that does not say is tried.
-    let Ok(stat) = rustix::fs::fstatvfs(target) else { return Ok(()) };
+    let Ok(stat) = rustix::fs::fstatvfs(target) else {
+        return Ok(());
+    };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     if stat.f_blocks == 0 || free >= size.saturating_add(RESERVE) {
         return Ok(());
     }
     Err(Error::new(
         ErrorKind::DiskFull,
-        format!("no room for {}: {size} bytes are needed, {free} are free", path.display()),
+        format!(
+            "no room for {}: {size} bytes are needed, {free} are free",
+            path.display()
+        ),
     )
     .with_hint("free some space and call again; nothing was changed"))
 }

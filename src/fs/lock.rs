@@ -122,7 +122,10 @@ fn busy(path: &Path, wait: Duration) -> Error {
     );
     Error::new(
         ErrorKind::Locked,
-        format!("{holder} has been changing this clone for more than {} s", wait.as_secs()),
+        format!(
+            "{holder} has been changing this clone for more than {} s",
+            wait.as_secs()
+        ),
     )
     .with_hint("wait for it to end, or stop it; no file has to be removed")
 }
@@ -160,7 +163,10 @@ impl Record {
 }
 
 fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn boot() -> String {
@@ -196,11 +202,17 @@ fn remove_stale(git_dir: &Path, names: &[String]) {
 
 /// Whether a process we may look at has the file open.
 fn is_open(path: &Path) -> bool {
-    let Ok(path) = path.canonicalize() else { return false };
-    let Ok(processes) = fs::read_dir("/proc") else { return true };
+    let Ok(path) = path.canonicalize() else {
+        return false;
+    };
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return true;
+    };
     processes.flatten().any(|process| {
         fs::read_dir(process.path().join("fd")).is_ok_and(|files| {
-            files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|open| open == path))
+            files
+                .flatten()
+                .any(|file| fs::read_link(file.path()).is_ok_and(|open| open == path))
         })
     })
 }
@@ -220,7 +232,10 @@ mod tests {
         let held = acquire(folder.path(), Duration::ZERO).expect("free");
         let error = acquire(folder.path(), Duration::from_millis(20)).expect_err("held");
         assert_eq!(error.kind(), ErrorKind::Locked);
-        assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+        assert!(
+            error.to_string().contains(&std::process::id().to_string()),
+            "{error}"
+        );
         let path = folder.path().to_path_buf();
         let waiter = thread::spawn(move || acquire(&path, Duration::from_secs(10)).is_ok());
         drop(held);
@@ -235,8 +250,14 @@ mod tests {
         let git_lock = folder.path().join("index.lock");
         let other_lock = folder.path().join("HEAD.lock");
         let me = Record::of_this_process(&["index.lock"]);
-        let dead = Record { started: me.started + 1, ..me.clone() };
-        let elsewhere = Record { host: "elsewhere".into(), ..dead.clone() };
+        let dead = Record {
+            started: me.started + 1,
+            ..me.clone()
+        };
+        let elsewhere = Record {
+            host: "elsewhere".into(),
+            ..dead.clone()
+        };
         for (record, removed) in [(me, false), (elsewhere, false), (dead, true)] {
             fs::write(&git_lock, "").expect("written");
             fs::write(&other_lock, "").expect("written");
@@ -256,7 +277,10 @@ mod tests {
         remove_stale(folder.path(), &["index.lock".to_owned()]);
         assert!(file.exists());
         drop(open);
-        remove_stale(folder.path(), &["index.lock".to_owned(), "../x.lock".to_owned()]);
+        remove_stale(
+            folder.path(),
+            &["index.lock".to_owned(), "../x.lock".to_owned()],
+        );
         assert!(!file.exists());
     }
 }

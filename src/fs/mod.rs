@@ -56,7 +56,8 @@ pub(crate) fn atomic_write(path: &Path, content: &[u8]) -> Result<()> {
             .set_permissions(meta.permissions())
             .map_err(|error| Error::io("set the permissions of", path, error))?;
     }
-    temp.persist(path).map_err(|error| Error::io("replace", path, error.error))?;
+    temp.persist(path)
+        .map_err(|error| Error::io("replace", path, error.error))?;
     sync_dir(folder)
 }
 
@@ -80,7 +81,11 @@ pub(crate) fn sync_file(path: &Path) -> Result<()> {
 
 /// Waits until the names in a folder are on the disk.
 pub(crate) fn sync_dir(path: &Path) -> Result<()> {
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
     sync_file(path)
 }
 
@@ -112,8 +117,12 @@ fn copy_tree(source: &Path, target: &Path) -> Result<()> {
     let folder = target.parent().unwrap_or(Path::new("."));
     let temp = temp_in(folder)?;
     fs::copy(source, temp.path()).map_err(|error| Error::io("write", target, error))?;
-    temp.as_file().sync_all().map_err(|error| Error::io("write", target, error))?;
-    temp.persist(target).map(drop).map_err(|error| Error::io("replace", target, error.error))
+    temp.as_file()
+        .sync_all()
+        .map_err(|error| Error::io("write", target, error))?;
+    temp.persist(target)
+        .map(drop)
+        .map_err(|error| Error::io("replace", target, error.error))
 }
 
 #[cfg(test)]
@@ -129,7 +138,10 @@ mod tests {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("chmod");
         atomic_write(&file, b"two").expect("written");
         assert_eq!(fs::read(&file).expect("read"), b"two");
-        assert_eq!(fs::metadata(&file).expect("stat").permissions().mode() & 0o777, 0o755);
+        assert_eq!(
+            fs::metadata(&file).expect("stat").permissions().mode() & 0o777,
+            0o755
+        );
         assert_eq!(fs::read_dir(folder.path()).expect("list").count(), 1);
     }
 }

@@ -35,7 +35,10 @@ pub(crate) fn lstat(path: &Path) -> Result<Option<Stat>> {
     match fs::symlink_metadata(path) {
         Ok(meta) => Ok(Some(Stat::from(&meta))),
         Err(error)
-            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
         {
             Ok(None)
         }
@@ -72,7 +75,10 @@ impl From<&fs::Metadata> for Stat {
 /// A size as git's index keeps it: the low 32 bits, but never 0 for a file that is not empty.
 ///
 /// Since 2.44 git records `0x8000_0000` for multiples of 4 GiB, because 0 means "look again".
-#[expect(clippy::cast_possible_truncation, reason = "the low 32 bits are what is kept")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the low 32 bits are what is kept"
+)]
 pub(crate) fn index_size(size: u64) -> u32 {
     match size as u32 {
         0 if size > 0 => 0x8000_0000,
@@ -87,7 +93,13 @@ mod tests {
     #[test]
     fn sizes_are_munged_as_git_does() {
         let gib4 = 1_u64 << 32;
-        let table = [(0, 0), (1, 1), (gib4 - 1, u32::MAX), (gib4, 0x8000_0000), (gib4 + 1, 1)];
+        let table = [
+            (0, 0),
+            (1, 1),
+            (gib4 - 1, u32::MAX),
+            (gib4, 0x8000_0000),
+            (gib4 + 1, 1),
+        ];
         for (size, kept) in table {
             assert_eq!(index_size(size), kept, "{size}");
         }

@@ -29,7 +29,10 @@ impl Identity {
     /// # Errors
     /// [`ErrorKind::InvalidInput`] if one is empty or holds `<`, `>` or a line end.
     pub fn new(name: impl Into<String>, email: impl Into<String>) -> Result<Self> {
-        let identity = Self { name: name.into(), email: email.into() };
+        let identity = Self {
+            name: name.into(),
+            email: email.into(),
+        };
         for (what, text) in [("name", &identity.name), ("e-mail", &identity.email)] {
             if text.trim().is_empty() || text.contains(['<', '>', '\n', '\r', '\0']) {
                 return Err(Error::new(
@@ -60,13 +63,19 @@ impl Identity {
 impl Git {
     /// The tree of a commit.
     pub(crate) fn tree_of(&self, commit: CommitId) -> Result<ObjectId> {
-        let commit = self.repo.find_commit(object_id(commit)?).map_err(wrap("read a commit"))?;
+        let commit = self
+            .repo
+            .find_commit(object_id(commit)?)
+            .map_err(wrap("read a commit"))?;
         Ok(commit.tree_id())
     }
 
     /// The parents of a commit.
     pub(crate) fn parents_of(&self, commit: CommitId) -> Result<Vec<CommitId>> {
-        let commit = self.repo.find_commit(object_id(commit)?).map_err(wrap("read a commit"))?;
+        let commit = self
+            .repo
+            .find_commit(object_id(commit)?)
+            .map_err(wrap("read a commit"))?;
         Ok(commit.parent_ids().map(commit_id).collect())
     }
 
@@ -81,9 +90,11 @@ impl Git {
         let signature = identity.sign()?;
         let tree = self.repo.find_tree(tree).map_err(wrap("read the tree"))?;
         let parent = match head.commit() {
-            Some(commit) => {
-                Some(self.repo.find_commit(object_id(commit)?).map_err(wrap("read HEAD"))?)
-            }
+            Some(commit) => Some(
+                self.repo
+                    .find_commit(object_id(commit)?)
+                    .map_err(wrap("read HEAD"))?,
+            ),
             None => None,
         };
         let parents: Vec<&git2::Commit<'_>> = parent.iter().collect();
@@ -95,10 +106,20 @@ impl Git {
         let summary = message.lines().next().unwrap_or_default();
         match head {
             Head::Branch { branch, commit } => {
-                self.set_ref(&branch.local_ref(), id, Some(*commit), &format!("commit: {summary}"))?;
+                self.set_ref(
+                    &branch.local_ref(),
+                    id,
+                    Some(*commit),
+                    &format!("commit: {summary}"),
+                )?;
             }
             Head::Unborn { branch } => {
-                self.set_ref(&branch.local_ref(), id, None, &format!("commit (initial): {summary}"))?;
+                self.set_ref(
+                    &branch.local_ref(),
+                    id,
+                    None,
+                    &format!("commit (initial): {summary}"),
+                )?;
             }
             Head::Detached { .. } => self.detach_head(id)?,
         }

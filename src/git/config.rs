@@ -8,7 +8,11 @@ use crate::name::{BranchName, RemoteName};
 impl Git {
     /// The value of `key`, from the repository, the user or the system.
     pub(crate) fn config(&self, key: &str) -> Option<String> {
-        let config = self.repo.config().and_then(|mut config| config.snapshot()).ok()?;
+        let config = self
+            .repo
+            .config()
+            .and_then(|mut config| config.snapshot())
+            .ok()?;
         config.get_str(key).ok().map(str::to_owned)
     }
 
@@ -16,7 +20,9 @@ impl Git {
     pub(crate) fn set_config(&self, key: &str, value: &str) -> Result<()> {
         patiently(&format!("set {key}"), || {
             let config = self.repo.config()?;
-            config.open_level(git2::ConfigLevel::Local)?.set_str(key, value)
+            config
+                .open_level(git2::ConfigLevel::Local)?
+                .set_str(key, value)
         })
     }
 

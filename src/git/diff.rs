@@ -29,7 +29,10 @@ fn path_of(bytes: &[u8]) -> Result<RepoPath> {
     let name = std::str::from_utf8(bytes).map_err(|_| {
         Error::new(
             ErrorKind::Unsupported,
-            format!("the file name {:?} is not UTF-8", String::from_utf8_lossy(bytes)),
+            format!(
+                "the file name {:?} is not UTF-8",
+                String::from_utf8_lossy(bytes)
+            ),
         )
         .with_hint("rename the file with git mv; the Hub takes UTF-8 names only")
     })?;
@@ -44,8 +47,10 @@ impl Git {
         new: Option<ObjectId>,
     ) -> Result<Vec<Change>> {
         let find = |id: Option<ObjectId>| id.map(|id| self.repo.find_tree(id)).transpose();
-        let (old, new) =
-            (find(old).map_err(wrap("read a tree"))?, find(new).map_err(wrap("read a tree"))?);
+        let (old, new) = (
+            find(old).map_err(wrap("read a tree"))?,
+            find(new).map_err(wrap("read a tree"))?,
+        );
         let diff = self
             .repo
             .diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut options()))
@@ -59,8 +64,10 @@ impl Git {
         tree: Option<ObjectId>,
         index: &Index,
     ) -> Result<Vec<Change>> {
-        let tree =
-            tree.map(|id| self.repo.find_tree(id)).transpose().map_err(wrap("read a tree"))?;
+        let tree = tree
+            .map(|id| self.repo.find_tree(id))
+            .transpose()
+            .map_err(wrap("read a tree"))?;
         let diff = self
             .repo
             .diff_tree_to_index(tree.as_ref(), Some(index.raw()), Some(&mut options()))
@@ -74,12 +81,20 @@ impl Git {
         let mut files = Vec::new();
         let mut failed = None;
         tree.walk(TreeWalkMode::PreOrder, |folder, entry| {
-            let mode = u32::try_from(entry.filemode()).ok().and_then(Mode::from_raw);
-            let Some(mode) = mode else { return TreeWalkResult::Ok };
+            let mode = u32::try_from(entry.filemode())
+                .ok()
+                .and_then(Mode::from_raw);
+            let Some(mode) = mode else {
+                return TreeWalkResult::Ok;
+            };
             let bytes = [folder.as_bytes(), entry.name_bytes()].concat();
             match path_of(&bytes) {
                 Ok(path) => {
-                    files.push(TreeFile { path, id: entry.id(), mode });
+                    files.push(TreeFile {
+                        path,
+                        id: entry.id(),
+                        mode,
+                    });
                     TreeWalkResult::Ok
                 }
                 Err(error) => {
@@ -88,7 +103,13 @@ impl Git {
                 }
             }
         })
-        .or_else(|error| if failed.is_some() { Ok(()) } else { Err(wrap("read a tree")(error)) })?;
+        .or_else(|error| {
+            if failed.is_some() {
+                Ok(())
+            } else {
+                Err(wrap("read a tree")(error))
+            }
+        })?;
         failed.map_or(Ok(files), Err)
     }
 }
@@ -109,9 +130,21 @@ fn collect(diff: &git2::Diff<'_>) -> Result<Vec<Change>> {
         .map(|delta| {
             let (old, new) = (delta.old_file(), delta.new_file());
             let path = new.path_bytes().or(old.path_bytes()).unwrap_or_default();
-            let old = if delta.status() == Delta::Added { None } else { side(&old) };
-            let new = if delta.status() == Delta::Deleted { None } else { side(&new) };
-            Ok(Change { path: path_of(path)?, old, new })
+            let old = if delta.status() == Delta::Added {
+                None
+            } else {
+                side(&old)
+            };
+            let new = if delta.status() == Delta::Deleted {
+                None
+            } else {
+                side(&new)
+            };
+            Ok(Change {
+                path: path_of(path)?,
+                old,
+                new,
+            })
         })
         .collect()
 }

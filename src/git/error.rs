@@ -32,7 +32,11 @@ pub(super) fn wrap(action: &str) -> impl FnOnce(git2::Error) -> Error + '_ {
 fn kind(error: &git2::Error) -> ErrorKind {
     let text = error.message();
     // libgit2 keeps errno only as strerror's text.
-    let full = ["No space left on device", "File too large", "Disk quota exceeded"];
+    let full = [
+        "No space left on device",
+        "File too large",
+        "Disk quota exceeded",
+    ];
     if full.iter().any(|reason| text.contains(reason)) {
         return ErrorKind::DiskFull;
     }

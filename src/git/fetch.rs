@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use git2::{AutotagOption, Direction, FetchOptions};
 
+use super::refs::object_id;
 use super::remote::{Heard, Remote, callbacks, read_advertisement};
 use super::{Git, ObjectId};
 use crate::cancel::CancelToken;
-use super::refs::object_id;
 use crate::error::Result;
 use crate::id::CommitId;
 use crate::name::{BranchName, RemoteName, TagName};
@@ -52,8 +52,11 @@ impl Git {
     ) -> Result<Fetched> {
         let heard = Rc::new(Heard::default());
         let advertised = self.converse(remote, "fetch from", |raw| {
-            let mut connection =
-                raw.connect_auth(Direction::Fetch, Some(callbacks(&heard, progress, cancel)), None)?;
+            let mut connection = raw.connect_auth(
+                Direction::Fetch,
+                Some(callbacks(&heard, progress, cancel)),
+                None,
+            )?;
             let advertised = read_advertisement(connection.list()?)?;
             let mut refspecs = vec![format!("+refs/heads/*:refs/remotes/{name}/*")];
             refspecs.extend(self.wanted_tags(&advertised.refs, tags));
@@ -63,7 +66,9 @@ impl Git {
                     .remote_callbacks(callbacks(&heard, progress, cancel))
                     .download_tags(AutotagOption::None)
                     .update_fetchhead(false);
-                connection.remote().download(&refspecs, Some(&mut options))?;
+                connection
+                    .remote()
+                    .download(&refspecs, Some(&mut options))?;
             }
             Ok(advertised)
         })?;
@@ -78,13 +83,24 @@ impl Git {
                 self.keep_tag(tag, *id)?;
             }
         }
-        Ok(Fetched { default_branch: advertised.default_branch, branches })
+        Ok(Fetched {
+            default_branch: advertised.default_branch,
+            branches,
+        })
     }
 
     /// Sets a tracking ref, if it is elsewhere.
     pub(crate) fn track(&self, full_name: &str, id: ObjectId, log: &str) -> Result<()> {
-        let current = self.repo.find_reference(full_name).ok().and_then(|found| found.target());
-        if current == Some(id) { Ok(()) } else { self.force_ref(full_name, id, log) }
+        let current = self
+            .repo
+            .find_reference(full_name)
+            .ok()
+            .and_then(|found| found.target());
+        if current == Some(id) {
+            Ok(())
+        } else {
+            self.force_ref(full_name, id, log)
+        }
     }
 
     /// Sets a tracking ref to a commit, if it is elsewhere.
@@ -98,7 +114,9 @@ impl Git {
             return vec!["+refs/tags/*:refs/tags/*".to_owned()];
         }
         // Tags on new commits come with them; those put on old commits later must be asked for.
-        let Ok(odb) = self.repo.odb() else { return Vec::new() };
+        let Ok(odb) = self.repo.odb() else {
+            return Vec::new();
+        };
         let peeled: HashSet<&str> = refs
             .iter()
             .filter(|found| odb.exists(found.id))
@@ -113,9 +131,15 @@ impl Git {
     /// Creates a tag that came along; one that exists here is never moved.
     fn keep_tag(&self, name: &str, id: ObjectId) -> Result<()> {
         // Peeled entries (`v1^{}`) are no names, and fall out here.
-        let Ok(tag) = name.parse::<TagName>() else { return Ok(()) };
+        let Ok(tag) = name.parse::<TagName>() else {
+            return Ok(());
+        };
         let here = self.repo.find_reference(&tag.full_ref()).is_ok();
         let known = self.repo.odb().is_ok_and(|odb| odb.exists(id));
-        if here || !known { Ok(()) } else { self.force_ref(&tag.full_ref(), id, "fetch") }
+        if here || !known {
+            Ok(())
+        } else {
+            self.force_ref(&tag.full_ref(), id, "fetch")
+        }
     }
 }

@@ -69,7 +69,10 @@ pub(crate) struct Recorded {
 
 impl Recorded {
     /// What git would record for a file with this stat.
-    #[expect(clippy::cast_possible_truncation, reason = "the index keeps the low 32 bits")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the index keeps the low 32 bits"
+    )]
     fn of(stat: &Stat) -> Self {
         Self {
             mtime: (stat.mtime.0 as i32, stat.mtime.1),
@@ -83,7 +86,13 @@ impl Recorded {
 
     /// Older gits and libgit2 record sizes that are a multiple of 4 GiB as 0.
     fn is_same(&self, other: &Self) -> bool {
-        let size = |record: &Self| if record.size == 0x8000_0000 { 0 } else { record.size };
+        let size = |record: &Self| {
+            if record.size == 0x8000_0000 {
+                0
+            } else {
+                record.size
+            }
+        };
         size(self) == size(other) && Self { size: 0, ..*self } == Self { size: 0, ..*other }
     }
 }
@@ -100,12 +109,20 @@ pub(crate) struct Entry {
 impl Entry {
     /// An entry for a file whose content `id` stands for, with the stat of that content.
     pub(crate) fn new(path: RepoPath, id: ObjectId, mode: Mode, stat: &Stat) -> Self {
-        Self { path, id, mode, recorded: Recorded::of(stat) }
+        Self {
+            path,
+            id,
+            mode,
+            recorded: Recorded::of(stat),
+        }
     }
 
     /// The same entry with another stat.
     pub(crate) fn restat(&self, stat: &Stat) -> Self {
-        Self { recorded: Recorded::of(stat), ..self.clone() }
+        Self {
+            recorded: Recorded::of(stat),
+            ..self.clone()
+        }
     }
 
     /// Whether a file with this stat needs no look at its content.
@@ -119,17 +136,23 @@ impl Entry {
         index_written.is_some_and(|written| mtime >= written)
     }
 
-    fn from_raw(raw: &IndexEntry) -> Result<Self> {
+    pub(super) fn from_raw(raw: &IndexEntry) -> Result<Self> {
         let name = std::str::from_utf8(&raw.path).map_err(|_| {
             Error::new(
                 ErrorKind::Unsupported,
-                format!("the file name {:?} is not UTF-8", String::from_utf8_lossy(&raw.path)),
+                format!(
+                    "the file name {:?} is not UTF-8",
+                    String::from_utf8_lossy(&raw.path)
+                ),
             )
             .with_hint("rename the file with git mv; the Hub takes UTF-8 names only")
         })?;
         let path = RepoPath::new(name)?;
         let mode = Mode::from_raw(raw.mode).ok_or_else(|| {
-            Error::new(ErrorKind::Unsupported, format!("{path} has the mode {:o}", raw.mode))
+            Error::new(
+                ErrorKind::Unsupported,
+                format!("{path} has the mode {:o}", raw.mode),
+            )
         })?;
         let time = |time: &IndexTime| (time.seconds(), time.nanoseconds());
         let recorded = Recorded {
@@ -140,7 +163,12 @@ impl Entry {
             gid: raw.gid,
             size: raw.file_size,
         };
-        Ok(Self { path, id: raw.id, mode, recorded })
+        Ok(Self {
+            path,
+            id: raw.id,
+            mode,
+            recorded,
+        })
     }
 
     pub(super) fn to_raw(&self) -> IndexEntry {
@@ -208,7 +236,9 @@ impl Index {
 
     /// Adds or replaces a file.
     pub(crate) fn put(&mut self, entry: &Entry) -> Result<()> {
-        self.raw.add(&entry.to_raw()).map_err(wrap(&format!("stage {}", entry.path)))
+        self.raw
+            .add(&entry.to_raw())
+            .map_err(wrap(&format!("stage {}", entry.path)))
     }
 
     /// Lets libgit2 read the file and add it as it is: for files that are not LFS files.
@@ -229,12 +259,13 @@ impl Index {
     /// Entries as young as the file itself would be suspects for every later reader, so if there
     /// are any the index is written once more when the clock has moved on.
     pub(crate) fn write(&mut self) -> Result<()> {
-        let Some(path) = self.raw.path().map(Path::to_path_buf) else { return Ok(()) };
+        let Some(path) = self.raw.path().map(Path::to_path_buf) else {
+            return Ok(());
+        };
         for _ in 0..RACY_REWRITES {
             patiently("write the index", || self.raw.write())?;
             self.read_at = fs::lstat(&path)?.map(|stat| stat.mtime);
-            let racy: Vec<IndexEntry> =
-                self.raw.iter().filter(|raw| self.is_young(raw)).collect();
+            let racy: Vec<IndexEntry> = self.raw.iter().filter(|raw| self.is_young(raw)).collect();
             if racy.is_empty() {
                 break;
             }
@@ -250,7 +281,8 @@ impl Index {
     fn is_young(&self, raw: &IndexEntry) -> bool {
         let mtime = (i64::from(raw.mtime.seconds()), raw.mtime.nanoseconds());
         // A file from the future stays suspect however often the index is written.
-        self.read_at.is_some_and(|written| mtime >= written && mtime.0 <= written.0 + 1)
+        self.read_at
+            .is_some_and(|written| mtime >= written && mtime.0 <= written.0 + 1)
     }
 
     /// The tree of the index, written to the object store.

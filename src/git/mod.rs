@@ -16,6 +16,7 @@ mod refs;
 mod remote;
 mod snapshot;
 mod status;
+mod store_files;
 mod transport;
 
 use std::path::{Path, PathBuf};

@@ -11,7 +11,9 @@ impl Git {
     /// Size of a blob in bytes, from its header alone.
     pub(crate) fn blob_size(&self, id: ObjectId) -> Result<u64> {
         let odb = self.repo.odb().map_err(wrap("open the object store"))?;
-        let (size, _) = odb.read_header(id).map_err(wrap(&format!("read the object {id}")))?;
+        let (size, _) = odb
+            .read_header(id)
+            .map_err(wrap(&format!("read the object {id}")))?;
         Ok(size as u64)
     }
 
@@ -25,7 +27,10 @@ impl Git {
 
     /// A blob's bytes.
     pub(crate) fn blob(&self, id: ObjectId) -> Result<Vec<u8>> {
-        let blob = self.repo.find_blob(id).map_err(wrap(&format!("read the blob {id}")))?;
+        let blob = self
+            .repo
+            .find_blob(id)
+            .map_err(wrap(&format!("read the blob {id}")))?;
         Ok(blob.content().to_vec())
     }
 
@@ -42,7 +47,9 @@ impl Git {
     /// Whether the work-tree file, cleaned as git would (line ends), is the blob `id`.
     pub(crate) fn worktree_is(&self, path: &RepoPath, id: ObjectId) -> Result<bool> {
         let file = path.under(&self.workdir);
-        let Ok(meta) = std::fs::symlink_metadata(&file) else { return Ok(false) };
+        let Ok(meta) = std::fs::symlink_metadata(&file) else {
+            return Ok(false);
+        };
         if meta.is_symlink() {
             let target = std::fs::read_link(&file)
                 .map_err(|error| crate::Error::io("read the link", &file, error))?;
@@ -51,16 +58,16 @@ impl Git {
         if !meta.is_file() {
             return Ok(false);
         }
-        let raw = ObjectId::hash_file(ObjectType::Blob, &file)
-            .map_err(wrap(&format!("read {path}")))?;
+        let raw =
+            ObjectId::hash_file(ObjectType::Blob, &file).map_err(wrap(&format!("read {path}")))?;
         if raw == id {
             return Ok(true);
         }
         // Only text with other line ends can still be the same blob.
         match self.small_blob(id, FILTERED_LIMIT)? {
             Some(_) if meta.len() <= FILTERED_LIMIT => {
-                let text = std::fs::read(&file)
-                    .map_err(|error| crate::Error::io("read", &file, error))?;
+                let text =
+                    std::fs::read(&file).map_err(|error| crate::Error::io("read", &file, error))?;
                 let unix = String::from_utf8_lossy(&text).replace("\r\n", "\n");
                 Ok(text.contains(&b'\r') && Self::hash_blob(unix.as_bytes())? == id)
             }

@@ -27,9 +27,15 @@ pub(crate) fn git_dir_of(folder: &Path) -> PathBuf {
 pub(crate) fn create(workdir: &Path, branch: &BranchName) -> Result<Git> {
     let mut options = RepositoryInitOptions::new();
     // Templates hold hooks and excludes of the user's choosing; git applies them, so do we.
-    options.no_reinit(true).mkdir(true).mkpath(true).initial_head(branch.as_str());
-    Repository::init_opts(workdir, &options)
-        .map_err(wrap(&format!("create a repository in {}", workdir.display())))?;
+    options
+        .no_reinit(true)
+        .mkdir(true)
+        .mkpath(true)
+        .initial_head(branch.as_str());
+    Repository::init_opts(workdir, &options).map_err(wrap(&format!(
+        "create a repository in {}",
+        workdir.display()
+    )))?;
     Git::open(workdir)
 }
 
@@ -74,7 +80,10 @@ impl Git {
     }
 
     fn refuse_unsupported(&self) -> Result<()> {
-        let config = self.repo.config().map_err(wrap("read the repository's config"))?;
+        let config = self
+            .repo
+            .config()
+            .map_err(wrap("read the repository's config"))?;
         if config.get_bool("core.sparseCheckout").unwrap_or(false) {
             return Err(Error::new(
                 ErrorKind::Unsupported,
@@ -94,7 +103,9 @@ impl Git {
                 fs::create_dir_all(&folder)?;
                 fs::write(&file, PRIVATE_CONFIG)?;
             }
-            self.repo.config()?.add_file(&file, ConfigLevel::App, true)?;
+            self.repo
+                .config()?
+                .add_file(&file, ConfigLevel::App, true)?;
             Ok(())
         })();
         if let Err(error) = added {

@@ -47,19 +47,33 @@ impl Git {
         self.converse(remote, "push to", |raw| {
             let mut options = PushOptions::new();
             // 0: as many threads as there are cores.
-            options.remote_callbacks(callbacks(&heard, progress, cancel)).packbuilder_parallelism(0);
+            options
+                .remote_callbacks(callbacks(&heard, progress, cancel))
+                .packbuilder_parallelism(0);
             raw.push(&[format!("{commit}:{full_name}")], Some(&mut options))
         })?;
         let server_text = String::from_utf8_lossy(&heard.sideband.borrow()).into_owned();
-        let answer = heard.refs.borrow().iter().find(|(name, _)| *name == full_name).cloned();
+        let answer = heard
+            .refs
+            .borrow()
+            .iter()
+            .find(|(name, _)| *name == full_name)
+            .cloned();
         match answer {
-            Some((_, None)) => Ok(RefPush { outcome: PushOutcome::Accepted, server_text }),
-            Some((_, Some(reason))) => {
-                Ok(RefPush { outcome: PushOutcome::Refused(reason), server_text })
-            }
+            Some((_, None)) => Ok(RefPush {
+                outcome: PushOutcome::Accepted,
+                server_text,
+            }),
+            Some((_, Some(reason))) => Ok(RefPush {
+                outcome: PushOutcome::Refused(reason),
+                server_text,
+            }),
             None => Err(Error::new(
                 ErrorKind::Protocol,
-                format!("{} took the push but did not say what became of {branch}", remote.display()),
+                format!(
+                    "{} took the push but did not say what became of {branch}",
+                    remote.display()
+                ),
             )
             .with_hint("call again: the push is repeated only if it is needed")),
         }

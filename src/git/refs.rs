@@ -12,7 +12,10 @@ use crate::name::{BranchName, RemoteName, Revision, TagName};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Head {
     /// On a branch with at least one commit.
-    Branch { branch: BranchName, commit: CommitId },
+    Branch {
+        branch: BranchName,
+        commit: CommitId,
+    },
     /// On a branch that has no commit yet.
     Unborn { branch: BranchName },
     /// On a commit, on no branch.
@@ -34,9 +37,14 @@ impl Head {
             Self::Branch { branch, .. } | Self::Unborn { branch } => Ok(branch),
             Self::Detached { commit } => Err(Error::new(
                 ErrorKind::DetachedHead,
-                format!("cannot {action}: HEAD is at {}, not on a branch", commit.short()),
+                format!(
+                    "cannot {action}: HEAD is at {}, not on a branch",
+                    commit.short()
+                ),
             )
-            .with_hint("check out a branch first, or create one there with CheckoutOptions::create")),
+            .with_hint(
+                "check out a branch first, or create one there with CheckoutOptions::create",
+            )),
         }
     }
 }
@@ -44,10 +52,22 @@ impl Head {
 /// What a revision turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Resolved {
-    LocalBranch { branch: BranchName, commit: CommitId },
-    RemoteBranch { branch: BranchName, remote: RemoteName, commit: CommitId },
-    Tag { tag: TagName, commit: CommitId },
-    Commit { commit: CommitId },
+    LocalBranch {
+        branch: BranchName,
+        commit: CommitId,
+    },
+    RemoteBranch {
+        branch: BranchName,
+        remote: RemoteName,
+        commit: CommitId,
+    },
+    Tag {
+        tag: TagName,
+        commit: CommitId,
+    },
+    Commit {
+        commit: CommitId,
+    },
 }
 
 pub(super) fn commit_id(oid: ObjectId) -> CommitId {
@@ -63,17 +83,30 @@ pub(super) fn object_id(id: CommitId) -> Result<ObjectId> {
 impl Git {
     /// Where HEAD is.
     pub(crate) fn head(&self) -> Result<Head> {
-        let head = self.repo.find_reference("HEAD").map_err(wrap("read HEAD"))?;
+        let head = self
+            .repo
+            .find_reference("HEAD")
+            .map_err(wrap("read HEAD"))?;
         if head.kind() == Some(ReferenceType::Direct) {
             let commit = head.peel(ObjectType::Commit).map_err(wrap("read HEAD"))?;
-            return Ok(Head::Detached { commit: commit_id(commit.id()) });
+            return Ok(Head::Detached {
+                commit: commit_id(commit.id()),
+            });
         }
-        let target = head.symbolic_target().ok().flatten().unwrap_or_default().to_owned();
+        let target = head
+            .symbolic_target()
+            .ok()
+            .flatten()
+            .unwrap_or_default()
+            .to_owned();
         let branch: BranchName = target
             .strip_prefix("refs/heads/")
             .ok_or_else(|| {
-                Error::new(ErrorKind::Unsupported, format!("HEAD points to {target:?}, no branch"))
-                    .with_hint("check out a branch with git")
+                Error::new(
+                    ErrorKind::Unsupported,
+                    format!("HEAD points to {target:?}, no branch"),
+                )
+                .with_hint("check out a branch with git")
             })?
             .parse()?;
         match self.ref_commit(&target)? {
@@ -110,7 +143,11 @@ impl Git {
         }
         if let Ok(branch) = name.parse::<BranchName>() {
             if let Some(commit) = self.ref_commit(&branch.tracking_ref(remote))? {
-                return Ok(Resolved::RemoteBranch { branch, remote: remote.clone(), commit });
+                return Ok(Resolved::RemoteBranch {
+                    branch,
+                    remote: remote.clone(),
+                    commit,
+                });
             }
         }
         if let Ok(commit) = name.parse::<CommitId>() {
@@ -133,7 +170,10 @@ impl Git {
     /// The commit an id from outside names, if it is one and is here.
     pub(crate) fn known_commit(&self, id: ObjectId) -> Option<CommitId> {
         let object = self.repo.find_object(id, None).ok()?;
-        object.peel(ObjectType::Commit).ok().map(|commit| commit_id(commit.id()))
+        object
+            .peel(ObjectType::Commit)
+            .ok()
+            .map(|commit| commit_id(commit.id()))
     }
 
     /// Moves or creates a ref, only if it still is where `expected` says.
@@ -151,7 +191,9 @@ impl Git {
             if expected.is_zero() {
                 self.repo.reference(full_name, target, false, log).map(drop)
             } else {
-                self.repo.reference_matching(full_name, target, true, expected, log).map(drop)
+                self.repo
+                    .reference_matching(full_name, target, true, expected, log)
+                    .map(drop)
             }
         })
     }
@@ -177,7 +219,9 @@ impl Git {
     /// Points `symbolic` (HEAD, `refs/remotes/origin/HEAD`) at another ref.
     pub(crate) fn set_symbolic(&self, symbolic: &str, target: &str, log: &str) -> Result<()> {
         patiently(&format!("point {symbolic} at {target}"), || {
-            self.repo.reference_symbolic(symbolic, target, true, log).map(drop)
+            self.repo
+                .reference_symbolic(symbolic, target, true, log)
+                .map(drop)
         })
     }
 
@@ -194,7 +238,9 @@ impl Git {
             let commit = reference.peel(ObjectType::Commit).ok()?;
             Some((reference.name().ok()?.to_owned(), commit_id(commit.id())))
         };
-        Ok(found.filter_map(|reference| reference.ok().and_then(peel)).collect())
+        Ok(found
+            .filter_map(|reference| reference.ok().and_then(peel))
+            .collect())
     }
 
     /// Whether `ancestor` is `descendant` or one of its ancestors.

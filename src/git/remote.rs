@@ -48,7 +48,10 @@ pub(crate) struct Advertisement {
 impl Advertisement {
     /// Where a ref is on the remote.
     pub(crate) fn find(&self, full_name: &str) -> Option<ObjectId> {
-        self.refs.iter().find(|found| found.name == full_name).map(|found| found.id)
+        self.refs
+            .iter()
+            .find(|found| found.name == full_name)
+            .map(|found| found.id)
     }
 }
 
@@ -123,8 +126,12 @@ impl Git {
             Remote::Http { url, client } => {
                 let session = Arc::new(Session::new(url.clone(), client.clone()));
                 let _entered = transport::enter(&session)?;
-                let mut raw = self.repo.remote_anonymous(transport::URL).map_err(wrap(&what))?;
-                talk(&mut raw).map_err(|error| session.take_error().unwrap_or_else(|| wrap(&what)(error)))
+                let mut raw = self
+                    .repo
+                    .remote_anonymous(transport::URL)
+                    .map_err(wrap(&what))?;
+                talk(&mut raw)
+                    .map_err(|error| session.take_error().unwrap_or_else(|| wrap(&what)(error)))
             }
         }
     }
@@ -163,11 +170,22 @@ pub(super) fn read_advertisement(
     let default = heads
         .iter()
         .find(|head| head.name() == "HEAD")
-        .and_then(|head| head.symref_target()?.strip_prefix("refs/heads/")?.parse().ok());
+        .and_then(|head| {
+            head.symref_target()?
+                .strip_prefix("refs/heads/")?
+                .parse()
+                .ok()
+        });
     let refs = heads
         .iter()
         .filter(|head| head.name().starts_with("refs/"))
-        .map(|head| Advertised { name: head.name().to_owned(), id: head.oid() })
+        .map(|head| Advertised {
+            name: head.name().to_owned(),
+            id: head.oid(),
+        })
         .collect();
-    Ok(Advertisement { refs, default_branch: default })
+    Ok(Advertisement {
+        refs,
+        default_branch: default,
+    })
 }

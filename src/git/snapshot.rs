@@ -30,7 +30,9 @@ impl Git {
             repo.set_index(&mut index)?;
             Ok(repo)
         };
-        Ok(Snapshot { repo: open().map_err(wrap("read the tree"))? })
+        Ok(Snapshot {
+            repo: open().map_err(wrap("read the tree"))?,
+        })
     }
 
     /// The value of the `filter` attribute that the work tree's files give a path.
@@ -50,10 +52,16 @@ impl Snapshot {
         if paths.is_empty() {
             return Ok(());
         }
-        self.repo.set_workdir(folder, false).map_err(wrap("check out files"))?;
+        self.repo
+            .set_workdir(folder, false)
+            .map_err(wrap("check out files"))?;
         let mut options = CheckoutBuilder::new();
         // The paths are names, not patterns.
-        options.force().update_index(false).refresh(false).disable_pathspec_match(true);
+        options
+            .force()
+            .update_index(false)
+            .refresh(false)
+            .disable_pathspec_match(true);
         for path in paths {
             options.path(path.as_str());
         }
@@ -67,5 +75,8 @@ fn is_lfs(repo: &git2::Repository, path: &RepoPath, flags: AttrCheckFlags) -> Re
     let value = repo
         .get_attr_bytes(Path::new(path.as_str()), "filter", flags)
         .map_err(wrap(&format!("read the attributes of {path}")))?;
-    Ok(matches!(AttrValue::from_bytes(value), AttrValue::String("lfs")))
+    Ok(matches!(
+        AttrValue::from_bytes(value),
+        AttrValue::String("lfs")
+    ))
 }

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::path::RepoPath;
 
 /// How a file differs from what it is compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum FileState {
     /// It is new.
@@ -47,11 +47,16 @@ impl Git {
             .recurse_untracked_dirs(true)
             .exclude_submodules(true)
             .no_refresh(true);
-        let statuses =
-            self.repo.statuses(Some(&mut options)).map_err(wrap("look at the work tree"))?;
+        let statuses = self
+            .repo
+            .statuses(Some(&mut options))
+            .map_err(wrap("look at the work tree"))?;
         let found = statuses.iter().filter_map(|entry| {
             let state = state(entry.status())?;
-            Some(Found { path: String::from_utf8_lossy(entry.path_bytes()).into_owned(), state })
+            Some(Found {
+                path: String::from_utf8_lossy(entry.path_bytes()).into_owned(),
+                state,
+            })
         });
         let found = found.collect();
         index.read(true).map_err(wrap("read the index"))?;

@@ -39,16 +39,26 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(base: Url, client: Client) -> Self {
-        Self { client, base: Mutex::new(base), error: Mutex::new(None) }
+        Self {
+            client,
+            base: Mutex::new(base),
+            error: Mutex::new(None),
+        }
     }
 
     /// The error that ended the conversation, if it was one of ours.
     pub(super) fn take_error(&self) -> Option<Error> {
-        self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     fn base(&self) -> Url {
-        self.base.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.base
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Keeps the error for [`take_error`](Self::take_error) and returns its text for libgit2.
@@ -70,7 +80,10 @@ impl Session {
             *self.base.lock().unwrap_or_else(PoisonError::into_inner) = moved;
         }
         let expected = format!("application/x-{service}-advertisement");
-        let got = response.header("content-type").unwrap_or_default().to_owned();
+        let got = response
+            .header("content-type")
+            .unwrap_or_default()
+            .to_owned();
         if got != expected {
             return Err(Error::new(
                 ErrorKind::Protocol,
@@ -97,7 +110,12 @@ pub(super) fn enter(session: &Arc<Session>) -> Result<Entered> {
     REGISTERED
         .get_or_init(|| register().map_err(|error| error.message().to_owned()))
         .clone()
-        .map_err(|text| Error::new(ErrorKind::Git, format!("cannot set up the transport: {text}")))?;
+        .map_err(|text| {
+            Error::new(
+                ErrorKind::Git,
+                format!("cannot set up the transport: {text}"),
+            )
+        })?;
     let previous = CURRENT.with(|current| current.replace(Some(Arc::clone(session))));
     Ok(Entered { previous })
 }
@@ -113,7 +131,10 @@ impl Drop for Entered {
     }
 }
 
-#[expect(unsafe_code, reason = "libgit2's registry of transports is not guarded")]
+#[expect(
+    unsafe_code,
+    reason = "libgit2's registry of transports is not guarded"
+)]
 fn register() -> Result<(), git2::Error> {
     // SAFETY: registering must not race with other registrations or with the creation of remotes
     // that look the scheme up. `OnceLock` lets only one thread in, and nobody else can use the
@@ -138,7 +159,9 @@ impl SmartSubtransport for Subtransport {
         action: Service,
     ) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
         let Some(session) = self.session.clone() else {
-            return Err(git2::Error::from_str("no session: the scheme is private to hf-repository"));
+            return Err(git2::Error::from_str(
+                "no session: the scheme is private to hf-repository",
+            ));
         };
         let listing = |service: &str| match session.advertisement(service) {
             Ok(response) => Ok(Stream::reading(Arc::clone(&session), response)),
@@ -166,9 +189,15 @@ struct Stream {
 
 enum State {
     /// The body is small so far.
-    Buffering { service: &'static str, body: Vec<u8> },
+    Buffering {
+        service: &'static str,
+        body: Vec<u8>,
+    },
     /// The body is on its way, in chunks, from a thread of its own.
-    Streaming { chunks: Sender<Vec<u8>>, answer: JoinHandle<Result<Response>> },
+    Streaming {
+        chunks: Sender<Vec<u8>>,
+        answer: JoinHandle<Result<Response>>,
+    },
     /// The answer arrives.
     Reading(Box<dyn Read + Send>),
     /// Something failed; every further call fails too.
@@ -185,11 +214,20 @@ const END: &[u8] = &[];
 
 impl Stream {
     fn reading(session: Arc<Session>, response: Response) -> Self {
-        Self { session, state: State::Reading(Box::new(response.into_reader())) }
+        Self {
+            session,
+            state: State::Reading(Box::new(response.into_reader())),
+        }
     }
 
     fn calling(session: Arc<Session>, service: &'static str) -> Self {
-        Self { session, state: State::Buffering { service, body: Vec::new() } }
+        Self {
+            session,
+            state: State::Buffering {
+                service,
+                body: Vec::new(),
+            },
+        }
     }
 
     fn fail(&mut self, error: Error) -> io::Error {
@@ -214,7 +252,10 @@ impl Stream {
 }
 
 fn broken() -> Error {
-    Error::new(ErrorKind::Network, "the connection to the git server is broken")
+    Error::new(
+        ErrorKind::Network,
+        "the connection to the git server is broken",
+    )
 }
 
 fn join(answer: JoinHandle<Result<Response>>) -> Result<Response> {
@@ -243,7 +284,9 @@ impl Write for Stream {
                 match self.answer() {
                     Ok(reader) => {
                         self.state = State::Reading(reader);
-                        Err(io::Error::other("the server answered before the request was complete"))
+                        Err(io::Error::other(
+                            "the server answered before the request was complete",
+                        ))
                     }
                     Err(error) => Err(self.fail(error)),
                 }
@@ -281,7 +324,10 @@ fn stream(session: &Arc<Session>, service: &'static str, first: Vec<u8>) -> Stat
     let (chunks, receiver) = bounded(WAITING_CHUNKS);
     let session = Arc::clone(session);
     let answer = thread::spawn(move || {
-        let reader = Chunks { current: io::Cursor::new(first), receiver };
+        let reader = Chunks {
+            current: io::Cursor::new(first),
+            receiver,
+        };
         session.call(service, Body::Stream(Box::new(reader)))
     });
     State::Streaming { chunks, answer }

@@ -1,8 +1,20 @@
 //! Git LFS: pointers, the local store, and moving objects to and from a remote.
 //!
-//! The [`Engine`] is the seam: `Builtin` does everything in process,
-//! `GitLfs` drives the installed `git-lfs`. Nothing here knows about git's
+//! The [`Engine`] is the seam: [`Builtin`](builtin::Builtin) does everything in process,
+//! [`GitLfs`](git_lfs::GitLfs) drives the installed `git-lfs`. Nothing here knows about git's
 //! objects, refs or index; callers say which objects, and get told what became of each.
+
+pub(crate) mod api;
+pub(crate) mod attributes;
+pub(crate) mod builtin;
+pub(crate) mod clean;
+pub(crate) mod detect;
+mod folder;
+pub(crate) mod git_lfs;
+pub(crate) mod pattern;
+pub(crate) mod pointer;
+pub(crate) mod store;
+mod transfer;
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::id::{CommitId, LfsOid};
 use crate::progress::Progress;
 use crate::url::Url;
+use clean::Cleaned;
 
 /// What a pointer names and a transfer moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -93,7 +106,7 @@ pub(crate) trait Engine: Send + Sync {
     ///
     /// The object always has the bytes its name says, even if the file changes meanwhile; that
     /// is reported as [`ErrorKind::FileChanged`](crate::ErrorKind::FileChanged).
-    fn clean(&self, file: &Path, cancel: &CancelToken) -> Result<Object>;
+    fn clean(&self, file: &Path, cancel: &CancelToken) -> Result<Cleaned>;
 
     /// Makes the remote have the objects.
     ///
@@ -103,4 +116,7 @@ pub(crate) trait Engine: Send + Sync {
 
     /// Makes the local store have the objects, each one hashed while it arrives.
     fn download(&self, job: &Job<'_>) -> Result<Report>;
+
+    /// Asks whether uploads would be allowed, without sending anything.
+    fn check_upload(&self, remote: &Remote) -> Result<()>;
 }

@@ -76,7 +76,11 @@ impl Repository {
         };
         self.switch_to(&git, head.commit(), commit, Content::recall(&git))?;
         self.point_head(&git, &resolved)?;
-        Ok(CheckoutReport { branch, commit: Some(commit), created })
+        Ok(CheckoutReport {
+            branch,
+            commit: Some(commit),
+            created,
+        })
     }
 
     fn create_branch_at_head(
@@ -87,10 +91,23 @@ impl Repository {
     ) -> Result<CheckoutReport> {
         let commit = head.commit();
         if let Some(commit) = commit {
-            git.set_ref(&branch.local_ref(), commit, None, "branch: created from HEAD")?;
+            git.set_ref(
+                &branch.local_ref(),
+                commit,
+                None,
+                "branch: created from HEAD",
+            )?;
         }
-        git.set_symbolic("HEAD", &branch.local_ref(), "checkout: moving to a new branch")?;
-        Ok(CheckoutReport { branch: Some(branch), commit, created: true })
+        git.set_symbolic(
+            "HEAD",
+            &branch.local_ref(),
+            "checkout: moving to a new branch",
+        )?;
+        Ok(CheckoutReport {
+            branch: Some(branch),
+            commit,
+            created: true,
+        })
     }
 }
 

@@ -43,7 +43,7 @@ impl PrepareRepository {
     /// [`ErrorKind::LfsObjectCorrupt`], and those of the network.
     pub fn clone_repo(self) -> Result<Repository> {
         let _span = tracing::info_span!("clone").entered();
-        let endpoint = self.endpoint()?;
+        let endpoint = self.resolve_endpoint()?;
         let source = self.parse_source(&endpoint)?;
         let from_source = source.revision.clone();
         let revision = self.wanted_revision().cloned().or(from_source);
@@ -82,11 +82,18 @@ impl PrepareRepository {
                 repository.check_out_clone(&git, &resolved, content)?;
             }
             None => {
-                let default = fetched.default_branch.clone().unwrap_or_else(BranchName::main);
+                let default = fetched
+                    .default_branch
+                    .clone()
+                    .unwrap_or_else(BranchName::main);
                 match git.ref_commit(&default.tracking_ref(repository.remote_name()))? {
                     Some(commit) => {
                         let remote = repository.remote_name().clone();
-                        let resolved = Resolved::RemoteBranch { branch: default, remote, commit };
+                        let resolved = Resolved::RemoteBranch {
+                            branch: default,
+                            remote,
+                            commit,
+                        };
                         repository.check_out_clone(&git, &resolved, content)?;
                     }
                     None => {
@@ -113,7 +120,9 @@ impl PrepareRepository {
         else {
             return Ok(());
         };
-        let Some(hub) = connection.hub() else { return Ok(()) };
+        let Some(hub) = connection.hub() else {
+            return Ok(());
+        };
         // Asking first keeps read tokens working for repositories that exist.
         if hub.repo_exists(id, *repo_type)? {
             return Ok(());
@@ -166,7 +175,11 @@ impl Repository {
             Resolved::LocalBranch { branch, .. } => {
                 git.set_symbolic("HEAD", &branch.local_ref(), log)
             }
-            Resolved::RemoteBranch { branch, remote, commit } => {
+            Resolved::RemoteBranch {
+                branch,
+                remote,
+                commit,
+            } => {
                 if git.ref_commit(&branch.local_ref())?.is_none() {
                     git.set_ref(&branch.local_ref(), *commit, None, "branch: created")?;
                 }
@@ -222,18 +235,27 @@ impl Target {
                 } else {
                     return Err(Error::new(
                         ErrorKind::FolderNotEmpty,
-                        format!("cannot clone into {}: there are files in it", folder.display()),
+                        format!(
+                            "cannot clone into {}: there are files in it",
+                            folder.display()
+                        ),
                     )
                     .with_hint("choose another folder, or use open_or_clone() if it is a clone"));
                 }
             }
         };
-        Ok(Self { folder: folder.to_path_buf(), found })
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            found,
+        })
     }
 
     fn claim(self) -> Result<Guard> {
         fs::create_dir_all(&self.folder)?;
-        Ok(Guard { folder: Some(self.folder), found: self.found })
+        Ok(Guard {
+            folder: Some(self.folder),
+            found: self.found,
+        })
     }
 }
 
@@ -252,7 +274,9 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let Some(folder) = self.folder.take() else { return };
+        let Some(folder) = self.folder.take() else {
+            return;
+        };
         if self.found == Found::Unfinished || has_work(&folder) {
             tracing::warn!(folder = %folder.display(), "the clone is unfinished; call again");
             return;
@@ -269,7 +293,6 @@ impl Drop for Guard {
 
 /// Whether the folder holds anything besides `.git`: checked-out files, or somebody's own.
 fn has_work(folder: &Path) -> bool {
-    std::fs::read_dir(folder).is_ok_and(|entries| {
-        entries.flatten().any(|entry| entry.file_name() != ".git")
-    })
+    std::fs::read_dir(folder)
+        .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name() != ".git"))
 }

@@ -40,8 +40,10 @@ impl Repository {
         let message = message.as_ref().trim();
         let _span = tracing::info_span!("commit").entered();
         if message.is_empty() {
-            return Err(Error::new(ErrorKind::InvalidInput, "the commit message is empty")
-                .with_hint("say in a line what changed"));
+            return Err(
+                Error::new(ErrorKind::InvalidInput, "the commit message is empty")
+                    .with_hint("say in a line what changed"),
+            );
         }
         let git = self.git()?;
         let head = git.head()?;
@@ -51,10 +53,15 @@ impl Repository {
         let head = git.head()?;
         let mut index = git.index()?;
         if index.has_conflicts() {
-            return Err(Error::new(ErrorKind::UnfinishedOperation, "the index has conflicts")
-                .with_hint("resolve them with git first"));
+            return Err(
+                Error::new(ErrorKind::UnfinishedOperation, "the index has conflicts")
+                    .with_hint("resolve them with git first"),
+            );
         }
-        let before = head.commit().map(|commit| git.tree_of(commit)).transpose()?;
+        let before = head
+            .commit()
+            .map(|commit| git.tree_of(commit))
+            .transpose()?;
         let unchanged = match before {
             Some(_) => git.staged_changes(before, &index)?.is_empty(),
             None => index.entries().next().is_none(),

@@ -60,8 +60,10 @@ impl Repository {
         paths: impl IntoIterator<Item = P>,
     ) -> Result<Vec<RepoPath>> {
         let _span = tracing::info_span!("fetch_content").entered();
-        let named: Vec<RepoPath> =
-            paths.into_iter().map(|path| RepoPath::new(path.as_ref())).collect::<Result<_>>()?;
+        let named: Vec<RepoPath> = paths
+            .into_iter()
+            .map(|path| RepoPath::new(path.as_ref()))
+            .collect::<Result<_>>()?;
         let git = self.git()?;
         let _lock = self.lock(&["index.lock"])?;
         let mut index = git.index()?;
@@ -94,7 +96,9 @@ impl Repository {
             commit: git.head()?.commit(),
         };
         fill(&self.context(&git), &source, &objects, |object| {
-            let holder = wanted.iter().find(|(_, (_, found))| found.oid == object.oid);
+            let holder = wanted
+                .iter()
+                .find(|(_, (_, found))| found.oid == object.oid);
             holder.map(|(path, _)| path.clone())
         })?;
         let area = Area::create(&private_folder(git.git_dir()))?;
@@ -103,7 +107,8 @@ impl Repository {
             self.cancel.check()?;
             let prepared = path.under(area.path());
             fs::create_parent(&prepared)?;
-            self.store.checkout(*object, &prepared, entry.mode == Mode::Executable)?;
+            self.store
+                .checkout(*object, &prepared, entry.mode == Mode::Executable)?;
             let file = path.under(git.workdir());
             // Edited while the object was on its way: the edit stays.
             let text = read_pointer_file(&file)?;

@@ -51,9 +51,16 @@ impl Repository {
         let head = git.head()?;
         let index = git.index()?;
         let scan = worktree::scan(&git, &index, &self.cancel)?;
-        let tree = head.commit().map(|commit| git.tree_of(commit)).transpose()?;
+        let tree = head
+            .commit()
+            .map(|commit| git.tree_of(commit))
+            .transpose()?;
         let mut entries = std::collections::BTreeMap::new();
-        let blank = |path: &RepoPath| StatusEntry { path: path.clone(), staged: None, worktree: None };
+        let blank = |path: &RepoPath| StatusEntry {
+            path: path.clone(),
+            staged: None,
+            worktree: None,
+        };
         for change in git.staged_changes(tree, &index)? {
             let state = match (change.old, change.new) {
                 (None, _) => FileState::Added,
@@ -63,11 +70,16 @@ impl Repository {
                 }
                 _ => FileState::Modified,
             };
-            entries.entry(change.path.clone()).or_insert_with(|| blank(&change.path)).staged =
-                Some(state);
+            entries
+                .entry(change.path.clone())
+                .or_insert_with(|| blank(&change.path))
+                .staged = Some(state);
         }
         for (path, state) in &scan.changes {
-            entries.entry(path.clone()).or_insert_with(|| blank(path)).worktree = Some(*state);
+            entries
+                .entry(path.clone())
+                .or_insert_with(|| blank(path))
+                .worktree = Some(*state);
         }
         drop(index);
         if !scan.refreshed.is_empty() {
@@ -87,7 +99,9 @@ impl Repository {
             let _lock = self.lock(&["index.lock"])?;
             let mut index = git.index()?;
             for entry in refreshed {
-                let same = index.get(&entry.path)?.is_some_and(|now| now.id == entry.id);
+                let same = index
+                    .get(&entry.path)?
+                    .is_some_and(|now| now.id == entry.id);
                 if same {
                     index.put(entry)?;
                 }
@@ -134,7 +148,9 @@ impl Repository {
         let git = self.git()?;
         let head = git.head()?;
         let branch = head.branch("count commits")?;
-        let Some(commit) = head.commit() else { return Ok(0) };
+        let Some(commit) = head.commit() else {
+            return Ok(0);
+        };
         match git.ref_commit(&branch.tracking_ref(self.remote_name()))? {
             Some(theirs) => Ok(git.ahead_behind(commit, theirs)?.0),
             None => Ok(git.commits_between(commit, &[])?.len()),

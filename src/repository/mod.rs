@@ -137,7 +137,9 @@ fn refuse_unfinished(git: &Git, action: &str) -> Result<()> {
 
 impl fmt::Debug for Repository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Repository").field("workdir", &self.workdir).finish_non_exhaustive()
+        f.debug_struct("Repository")
+            .field("workdir", &self.workdir)
+            .finish_non_exhaustive()
     }
 }
 
@@ -152,7 +154,13 @@ struct Parts {
 
 impl Repository {
     fn assemble(git: &Git, store: Store, parts: Parts) -> Self {
-        let Parts { engine, connection, identity, progress, cancel } = parts;
+        let Parts {
+            engine,
+            connection,
+            identity,
+            progress,
+            cancel,
+        } = parts;
         Self {
             workdir: git.workdir().to_path_buf(),
             git_dir: git.git_dir().to_path_buf(),

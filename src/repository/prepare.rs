@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
-use super::{Content, Parts, Repository};
 use super::remote::Connection;
+use super::{Content, Parts, Repository};
 use crate::cancel::CancelToken;
 use crate::env;
 use crate::error::{Error, ErrorKind, Result};
@@ -60,7 +60,10 @@ pub struct PrepareRepository {
 
 impl PrepareRepository {
     pub(super) fn new(source: String, folder: PathBuf) -> Self {
-        Self { source: Some(source), ..Self::existing(folder) }
+        Self {
+            source: Some(source),
+            ..Self::existing(folder)
+        }
     }
 
     /// A clone that says itself where it came from.
@@ -175,7 +178,7 @@ impl PrepareRepository {
 
     /// The repository object for an open clone, its remote checked against the source.
     pub(super) fn attach(self, git: &Git) -> Result<Repository> {
-        let endpoint = self.endpoint()?;
+        let endpoint = self.resolve_endpoint()?;
         let head = git.head()?;
         let name = head
             .branch("")
@@ -210,7 +213,7 @@ impl PrepareRepository {
         self.build(git, name, endpoint, there)
     }
 
-    pub(super) fn endpoint(&self) -> Result<Endpoint> {
+    pub(super) fn resolve_endpoint(&self) -> Result<Endpoint> {
         match (&self.endpoint, env::var("HF_ENDPOINT")) {
             (Some(endpoint), _) => Ok(endpoint.clone()),
             (None, Some(text)) => text.parse(),
@@ -249,8 +252,7 @@ impl PrepareRepository {
         endpoint: Endpoint,
         source: Source,
     ) -> Result<Repository> {
-        let connection =
-            Connection::new(name, endpoint, source, self.token.clone(), &self.cancel)?;
+        let connection = Connection::new(name, endpoint, source, self.token.clone(), &self.cancel)?;
         self.finish(git, connection)
     }
 

@@ -46,11 +46,20 @@ impl Repository {
         let _lock = self.lock(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
         refuse_unfinished(&git, "pull")?;
         let remote = self.connection.git()?;
-        let fetched =
-            git.fetch(&remote, self.remote_name(), Tags::Following, &self.progress, &self.cancel)?;
+        let fetched = git.fetch(
+            &remote,
+            self.remote_name(),
+            Tags::Following,
+            &self.progress,
+            &self.cancel,
+        )?;
         let head = git.head()?;
         let before = head.commit();
-        let report = |after| PullReport { branch: branch.clone(), before, after };
+        let report = |after| PullReport {
+            branch: branch.clone(),
+            before,
+            after,
+        };
         if !fetched.branches.contains(&branch) {
             if fetched.branches.is_empty() && before.is_none() {
                 return Ok(report(None));

@@ -83,11 +83,13 @@ impl Repository {
                 return Err(moved(&branch));
             }
         }
-        let there: Vec<CommitId> =
-            advertised.refs.iter().filter_map(|found| git.known_commit(found.id)).collect();
+        let there: Vec<CommitId> = advertised
+            .refs
+            .iter()
+            .filter_map(|found| git.known_commit(found.id))
+            .collect();
         let commits = git.commits_between(commit, &there)?;
-        let contents =
-            worktree::examine(&git, &commits, self.connection.rules(), &self.cancel)?;
+        let contents = worktree::examine(&git, &commits, self.connection.rules(), &self.cancel)?;
         let (lfs_objects, lfs_bytes) = self.upload(&branch, commit, &contents.objects)?;
         self.cancel.check()?;
 
@@ -106,7 +108,11 @@ impl Repository {
             }
         }
         self.after_push(&git, &branch, commit)?;
-        let outcome = if tip.is_some() { PushedRef::Moved } else { PushedRef::Created };
+        let outcome = if tip.is_some() {
+            PushedRef::Moved
+        } else {
+            PushedRef::Created
+        };
         let text = crate::secret::printable(pushed.server_text.trim());
         tracing::info!(%commit, %branch, lfs_objects, lfs_bytes, "pushed");
         Ok(PushReport {
@@ -131,12 +137,16 @@ impl Repository {
                 // A server may have moved the branch although its answer got lost.
                 let now = git.advertisement(remote, Purpose::Push, &self.cancel);
                 let arrived = now.is_ok_and(|now| {
-                    now.find(&branch.local_ref()).and_then(|id| git.known_commit(id))
+                    now.find(&branch.local_ref())
+                        .and_then(|id| git.known_commit(id))
                         == Some(commit)
                 });
                 if arrived {
                     let (outcome, server_text) = (PushOutcome::Accepted, String::new());
-                    return Ok(RefPush { outcome, server_text });
+                    return Ok(RefPush {
+                        outcome,
+                        server_text,
+                    });
                 }
                 Err(error)
             }
@@ -168,13 +178,22 @@ impl Repository {
             cancel: &self.cancel,
         })?;
         let moved = report.transferred();
-        let by_oid: HashMap<LfsOid, &(Object, RepoPath, CommitId)> =
-            holders.iter().map(|holder| (holder.0.oid, holder)).collect();
+        let by_oid: HashMap<LfsOid, &(Object, RepoPath, CommitId)> = holders
+            .iter()
+            .map(|holder| (holder.0.oid, holder))
+            .collect();
         let failures = report.into_failures();
-        let blamed = failures.first().and_then(|(object, _)| by_oid.get(&object.oid));
+        let blamed = failures
+            .first()
+            .and_then(|(object, _)| by_oid.get(&object.oid));
         let blamed = blamed.map(|(_, _, commit)| *commit);
         let name_of = |object: &Object| by_oid.get(&object.oid).map(|(_, path, _)| path.clone());
-        lacking(failures, name_of, blamed, "cannot push: LFS objects could not be uploaded")?;
+        lacking(
+            failures,
+            name_of,
+            blamed,
+            "cannot push: LFS objects could not be uploaded",
+        )?;
         Ok(moved)
     }
 
@@ -210,7 +229,9 @@ impl Repository {
     /// # Errors
     /// If HEAD cannot be read.
     pub fn head_commit_url(&self) -> Result<Option<String>> {
-        Ok(self.head()?.and_then(|commit| self.connection.commit_url(commit)))
+        Ok(self
+            .head()?
+            .and_then(|commit| self.connection.commit_url(commit)))
     }
 
     /// The address of the remote, without credentials.
@@ -229,7 +250,13 @@ fn moved(branch: &BranchName) -> Error {
 
 /// git's words for a ref that moved between its listing and our push.
 fn is_outdated(reason: &str) -> bool {
-    ["fetch first", "non-fast-forward", "cannot lock ref", "failed to update ref", "stale info"]
-        .iter()
-        .any(|text| reason.contains(text))
+    [
+        "fetch first",
+        "non-fast-forward",
+        "cannot lock ref",
+        "failed to update ref",
+        "stale info",
+    ]
+    .iter()
+    .any(|text| reason.contains(text))
 }

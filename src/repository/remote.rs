@@ -34,18 +34,31 @@ impl Connection {
         let mut grants = Vec::new();
         if let Some(Found { token, source }) = credential::find_token(token)? {
             tracing::debug!(?source, "token found");
-            grants.push(Grant { origin: endpoint.url().origin(), user: None, token });
+            grants.push(Grant {
+                origin: endpoint.url().origin(),
+                user: None,
+                token,
+            });
         }
         if let (Some(info), Some(url)) = (source.userinfo, http_url(&endpoint, &source.location)) {
             if let Some(token) = info.password {
                 // Somebody wrote it into the URL for just this server.
-                let grant = Grant { origin: url.origin(), user: Some(info.user), token };
+                let grant = Grant {
+                    origin: url.origin(),
+                    user: Some(info.user),
+                    token,
+                };
                 grants.retain(|found| found.origin != grant.origin);
                 grants.push(grant);
             }
         }
-        let client = Client::new(Settings::from_env(), grants)?.with_cancel(cancel);
-        Ok(Self { name, endpoint, location: source.location, client })
+        let client = Client::new(Settings::from_env(), grants)?.with_cancel(cancel)?;
+        Ok(Self {
+            name,
+            endpoint,
+            location: source.location,
+            client,
+        })
     }
 
     pub(super) fn name(&self) -> &RemoteName {
@@ -61,9 +74,9 @@ impl Connection {
         match &self.location {
             Location::Ssh(url) => url.clone(),
             Location::Folder(path) => path.to_string_lossy().into_owned(),
-            Location::Hub { .. } | Location::Http(_) => {
-                http_url(&self.endpoint, &self.location).map(|url| url.to_full()).unwrap_or_default()
-            }
+            Location::Hub { .. } | Location::Http(_) => http_url(&self.endpoint, &self.location)
+                .map(|url| url.to_full())
+                .unwrap_or_default(),
         }
     }
 
@@ -71,7 +84,10 @@ impl Connection {
     pub(super) fn git(&self) -> Result<git::Remote> {
         match (&self.location, http_url(&self.endpoint, &self.location)) {
             (Location::Folder(path), _) => Ok(git::Remote::Folder(path.clone())),
-            (_, Some(url)) => Ok(git::Remote::Http { url, client: self.client.clone() }),
+            (_, Some(url)) => Ok(git::Remote::Http {
+                url,
+                client: self.client.clone(),
+            }),
             (Location::Ssh(url), _) => Err(no_ssh(url)),
             (Location::Hub { .. } | Location::Http(_), None) => Err(no_ssh("the remote")),
         }
@@ -110,7 +126,7 @@ impl Connection {
     /// The page of a commit, where the remote has such pages.
     pub(super) fn commit_url(&self, commit: CommitId) -> Option<String> {
         let url = http_url(&self.endpoint, &self.location)?;
-        Some(url.join(&format!("commit/{commit}")).to_full())
+        Some(hub::commit_url(&url, commit).to_full())
     }
 }
 
@@ -124,6 +140,9 @@ fn http_url(endpoint: &Endpoint, location: &Location) -> Option<Url> {
 }
 
 fn no_ssh(url: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("cannot reach {url}: ssh is not supported yet"))
-        .with_hint("use the https URL of the repository, and a token")
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("cannot reach {url}: ssh is not supported yet"),
+    )
+    .with_hint("use the https URL of the repository, and a token")
 }

@@ -27,7 +27,11 @@ impl Repository {
         let git = self.git()?;
         let _lock = self.lock(&["index.lock"])?;
         refuse_unfinished(&git, "stage")?;
-        let report = Stage { context: self.context(&git), options }.run()?;
+        let report = Stage {
+            context: self.context(&git),
+            options,
+        }
+        .run()?;
         tracing::info!(
             plain = report.plain.len(),
             lfs = report.lfs.len(),

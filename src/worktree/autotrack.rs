@@ -27,7 +27,9 @@ pub enum AutoTrack {
 impl Default for AutoTrack {
     /// 10 MiB, from which on the Hub refuses files outside LFS.
     fn default() -> Self {
-        Self::From { bytes: detect::HUB_LIMIT }
+        Self::From {
+            bytes: detect::HUB_LIMIT,
+        }
     }
 }
 
@@ -41,7 +43,9 @@ pub(super) enum Reason {
 impl AutoTrack {
     /// Whether a file that no rule speaks of should be an LFS file.
     pub(super) fn reason(self, git: &Git, path: &RepoPath, size: u64) -> Result<Option<Reason>> {
-        let Self::From { bytes } = self else { return Ok(None) };
+        let Self::From { bytes } = self else {
+            return Ok(None);
+        };
         // git's own files must stay readable for it, whatever their size.
         if path.file_name().starts_with(".git") {
             return Ok(None);
@@ -102,14 +106,21 @@ fn raw_extensions(
 ) -> Result<BTreeSet<String>> {
     let mut raw: BTreeSet<String> = others
         .iter()
-        .chain(files.iter().filter(|(_, reason)| *reason == Reason::Large).map(|(path, _)| path))
+        .chain(
+            files
+                .iter()
+                .filter(|(_, reason)| *reason == Reason::Large)
+                .map(|(path, _)| path),
+        )
         .filter_map(|path| extension(path).map(str::to_owned))
         .collect();
     let becoming: BTreeSet<&RepoPath> = files.iter().map(|(path, _)| path).collect();
     let mut pointers = Pointers::new(git);
     for entry in index.entries() {
         let entry = entry?;
-        let Some(extension) = extension(&entry.path) else { continue };
+        let Some(extension) = extension(&entry.path) else {
+            continue;
+        };
         if !entry.mode.is_file() || becoming.contains(&entry.path) || raw.contains(extension) {
             continue;
         }
@@ -125,6 +136,8 @@ fn raw_extensions(
 /// The extension, if a glob can be made of it without escaping anything.
 fn extension(path: &RepoPath) -> Option<&str> {
     let (stem, extension) = path.file_name().rsplit_once('.')?;
-    let plain = extension.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let plain = extension
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     (!stem.is_empty() && !extension.is_empty() && plain).then_some(extension)
 }

@@ -22,7 +22,11 @@ pub(crate) fn refuse_raw_lfs_files(
     let mut offences = Vec::new();
     let mut examine = |path: &RepoPath, blob: ObjectId| -> Result<()> {
         if pointers.get(blob)?.is_none() && after.is_lfs(path)? {
-            offences.push(Offence::new(path.clone(), None, "tracked with LFS, but staged as it is"));
+            offences.push(Offence::new(
+                path.clone(),
+                None,
+                "tracked with LFS, but staged as it is",
+            ));
         }
         Ok(())
     };
@@ -48,9 +52,12 @@ pub(crate) fn refuse_raw_lfs_files(
     if offences.is_empty() {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Preflight, "cannot commit files that belong to Git LFS as they are")
-        .with_hint("stage them again with stage(), which turns them into LFS files")
-        .with_offences(offences))
+    Err(Error::new(
+        ErrorKind::Preflight,
+        "cannot commit files that belong to Git LFS as they are",
+    )
+    .with_hint("stage them again with stage(), which turns them into LFS files")
+    .with_offences(offences))
 }
 
 pub(super) fn changes_attributes(change: &Change) -> bool {

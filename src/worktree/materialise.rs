@@ -8,10 +8,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Context;
 use super::place::{self, Placement};
 use super::pointers::Pointers;
 use super::scan::holds;
-use super::Context;
 use crate::error::{Error, ErrorKind, Offence, Result};
 use crate::fs::{self, FileKind, Stat};
 use crate::git::{Change, Entry, Index, Mode, ObjectId, Snapshot, private_folder};
@@ -59,22 +59,30 @@ impl Switch<'_> {
         cancel.check()?;
 
         let area = place::Area::create(&private_folder(git.git_dir()))?;
-        let as_they_are: Vec<&RepoPath> =
-            plan.iter().filter(|(_, file)| file.content.is_none()).map(|(path, _)| path).collect();
+        let as_they_are: Vec<&RepoPath> = plan
+            .iter()
+            .filter(|(_, file)| file.content.is_none())
+            .map(|(path, _)| path)
+            .collect();
         snapshot.write_files(&as_they_are, area.path())?;
         for (path, file) in &plan {
             if let Some(object) = file.content {
                 cancel.check()?;
                 let target = path.under(area.path());
                 fs::create_parent(&target)?;
-                self.context.store.checkout(object, &target, file.mode == Mode::Executable)?;
+                self.context
+                    .store
+                    .checkout(object, &target, file.mode == Mode::Executable)?;
             }
         }
 
         // Long downloads leave time for edits: look once more before anything changes.
         obstacles.refuse()?;
-        let removed: Vec<&RepoPath> =
-            changes.iter().filter(|change| change.new.is_none()).map(|change| &change.path).collect();
+        let removed: Vec<&RepoPath> = changes
+            .iter()
+            .filter(|change| change.new.is_none())
+            .map(|change| &change.path)
+            .collect();
         place::remove(git.workdir(), &removed)?;
         // What was a file or link and becomes something else must make room first.
         for change in &changes {
@@ -84,7 +92,10 @@ impl Switch<'_> {
                 }
             }
         }
-        let placement = Placement { workdir: git.workdir(), area: &area };
+        let placement = Placement {
+            workdir: git.workdir(),
+            area: &area,
+        };
         let placed = placement.run(plan.keys(), |path| obstacles.is_unchanged(path));
         for path in removed {
             if index.get(path)?.is_some() {
@@ -109,7 +120,9 @@ impl Switch<'_> {
         }
         index.write()?;
         let files = placed.done.len();
-        self.context.progress.report(|| Event::CheckedOut { files, total });
+        self.context
+            .progress
+            .report(|| Event::CheckedOut { files, total });
         placed.result
     }
 
@@ -124,7 +137,9 @@ impl Switch<'_> {
         let mut pointers = Pointers::new(git);
         let mut plan = BTreeMap::new();
         for change in changes {
-            let Some((blob, mode)) = change.new else { continue };
+            let Some((blob, mode)) = change.new else {
+                continue;
+            };
             if mode == Mode::Gitlink {
                 continue;
             }
@@ -138,7 +153,14 @@ impl Switch<'_> {
                     content = None;
                 }
             }
-            plan.insert(change.path.clone(), Planned { blob, mode, content });
+            plan.insert(
+                change.path.clone(),
+                Planned {
+                    blob,
+                    mode,
+                    content,
+                },
+            );
         }
         Ok(plan)
     }
@@ -148,8 +170,12 @@ impl Switch<'_> {
         if (self.wanted)(path) {
             return Ok(true);
         }
-        let Some(entry) = index.get(path)? else { return Ok(false) };
-        let Some(object) = pointers.get(entry.id)? else { return Ok(false) };
+        let Some(entry) = index.get(path)? else {
+            return Ok(false);
+        };
+        let Some(object) = pointers.get(entry.id)? else {
+            return Ok(false);
+        };
         let stat = fs::lstat(&path.under(self.context.git.workdir()))?;
         Ok(stat.is_some_and(|stat| stat.size == object.size))
     }
@@ -159,7 +185,10 @@ impl Switch<'_> {
         let objects: Vec<Object> = objects.into_iter().collect();
         let name_of = |object: &Object| {
             plan.iter()
-                .find(|(_, file)| file.content.is_some_and(|content| content.oid == object.oid))
+                .find(|(_, file)| {
+                    file.content
+                        .is_some_and(|content| content.oid == object.oid)
+                })
                 .map(|(path, _)| path.clone())
         };
         fill(&self.context, &self.fill, &objects, name_of)
@@ -176,15 +205,21 @@ pub(crate) fn fill(
     objects: &[Object],
     name_of: impl Fn(&Object) -> Option<RepoPath>,
 ) -> Result<()> {
-    let missing: Vec<Object> =
-        objects.iter().filter(|object| !context.store.contains(**object)).copied().collect();
+    let missing: Vec<Object> = objects
+        .iter()
+        .filter(|object| !context.store.contains(**object))
+        .copied()
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
     let Some(remote) = fill.remote else {
         return Err(Error::new(
             ErrorKind::LfsObjectMissing,
-            format!("{} LFS objects are not here, and there is no remote", missing.len()),
+            format!(
+                "{} LFS objects are not here, and there is no remote",
+                missing.len()
+            ),
         )
         .with_hint("add a remote that has them"));
     };
@@ -197,7 +232,12 @@ pub(crate) fn fill(
         progress: context.progress,
         cancel: context.cancel,
     })?;
-    lacking(report.into_failures(), name_of, fill.commit, "cannot get the content of LFS files")
+    lacking(
+        report.into_failures(),
+        name_of,
+        fill.commit,
+        "cannot get the content of LFS files",
+    )
 }
 
 /// One error for all objects that could not be moved, of the kind of the first.
@@ -213,12 +253,16 @@ pub(crate) fn lacking(
             Some(Offence::new(name_of(object)?, commit, error.to_string()))
         })
         .collect();
-    let Some((_, first)) = failures.into_iter().next() else { return Ok(()) };
+    let Some((_, first)) = failures.into_iter().next() else {
+        return Ok(());
+    };
     let mut error = Error::new(first.kind(), what).with_offences(offences);
     if let Some(hint) = first.hint() {
         error = error.with_hint(hint.to_owned());
     }
-    Err(error.with_retry_after(first.retry_after()).with_source(first))
+    Err(error
+        .with_retry_after(first.retry_after())
+        .with_source(first))
 }
 
 /// A file to be written.
@@ -240,13 +284,21 @@ struct Obstacles<'a> {
 
 impl<'a> Obstacles<'a> {
     fn new(switch: &'a Switch<'a>, index: &'a Index, changes: &'a [Change]) -> Self {
-        Self { switch, index, changes, seen: BTreeMap::new() }
+        Self {
+            switch,
+            index,
+            changes,
+            seen: BTreeMap::new(),
+        }
     }
 
     fn refuse(&mut self) -> Result<()> {
         let mut offences = Vec::new();
-        let by_path: BTreeMap<&str, &Change> =
-            self.changes.iter().map(|change| (change.path.as_str(), change)).collect();
+        let by_path: BTreeMap<&str, &Change> = self
+            .changes
+            .iter()
+            .map(|change| (change.path.as_str(), change))
+            .collect();
         for change in self.changes {
             self.switch.context.cancel.check()?;
             if let Some(reason) = self.reason(change, &by_path)? {
@@ -256,9 +308,12 @@ impl<'a> Obstacles<'a> {
         if offences.is_empty() {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::DirtyWorktree, "local changes would be overwritten")
-            .with_hint("commit these files, move them away or restore them, then call again")
-            .with_offences(offences))
+        Err(Error::new(
+            ErrorKind::DirtyWorktree,
+            "local changes would be overwritten",
+        )
+        .with_hint("commit these files, move them away or restore them, then call again")
+        .with_offences(offences))
     }
 
     fn is_unchanged(&self, path: &RepoPath) -> Result<bool> {
@@ -274,9 +329,7 @@ impl<'a> Obstacles<'a> {
     ) -> Result<Option<&'static str>> {
         let Context { git, cancel, .. } = self.switch.context;
         let path = &change.path;
-        let is_side = |id, mode| {
-            change.old == Some((id, mode)) || change.new == Some((id, mode))
-        };
+        let is_side = |id, mode| change.old == Some((id, mode)) || change.new == Some((id, mode));
         let entry = self.index.get(path)?;
         let staged = match &entry {
             Some(entry) => !is_side(entry.id, entry.mode),
@@ -305,9 +358,10 @@ impl<'a> Obstacles<'a> {
             let untracked = place::has_other_files(git.workdir(), path, &ours)?;
             return Ok(untracked.then_some("a folder with other files is in its place"));
         }
-        if entry.as_ref().is_some_and(|entry| {
-            entry.matches(&stat) && !entry.is_racy(self.index.written_at())
-        }) {
+        if entry
+            .as_ref()
+            .is_some_and(|entry| entry.matches(&stat) && !entry.is_racy(self.index.written_at()))
+        {
             self.seen.insert(path.clone(), Some(stat));
             return self.blocked_parent(path, by_path);
         }
@@ -317,7 +371,11 @@ impl<'a> Obstacles<'a> {
             if Mode::of(&stat) != Some(mode) {
                 continue;
             }
-            let object = if mode.is_file() { pointers.get(blob)? } else { None };
+            let object = if mode.is_file() {
+                pointers.get(blob)?
+            } else {
+                None
+            };
             let same = match object {
                 Some(object) => holds(git, path, &stat, blob, object, cancel)?,
                 None => git.worktree_is(path, blob)?,
@@ -327,7 +385,11 @@ impl<'a> Obstacles<'a> {
                 return Ok(None);
             }
         }
-        Ok(Some(if entry.is_some() { "it was edited" } else { "it is not tracked" }))
+        Ok(Some(if entry.is_some() {
+            "it was edited"
+        } else {
+            "it is not tracked"
+        }))
     }
 
     /// A file or link where the path needs a folder, unless this very change removes it.
@@ -339,11 +401,15 @@ impl<'a> Obstacles<'a> {
         let workdir = self.switch.context.git.workdir();
         for (at, _) in path.as_str().match_indices('/') {
             let parent = &path.as_str()[..at];
-            let Some(stat) = fs::lstat(&workdir.join(parent))? else { return Ok(None) };
+            let Some(stat) = fs::lstat(&workdir.join(parent))? else {
+                return Ok(None);
+            };
             if stat.kind == FileKind::Folder {
                 continue;
             }
-            let removed = by_path.get(parent).is_some_and(|change| change.new.is_none());
+            let removed = by_path
+                .get(parent)
+                .is_some_and(|change| change.new.is_none());
             return Ok((!removed).then_some("a file or link is where its folder belongs"));
         }
         Ok(None)

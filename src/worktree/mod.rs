@@ -13,15 +13,15 @@ mod preflight;
 mod scan;
 mod stage;
 
+pub use autotrack::AutoTrack;
 pub(crate) use guard::refuse_raw_lfs_files;
 pub(crate) use materialise::{Fill, Switch, fill, lacking};
 pub(crate) use place::Area;
 pub(crate) use pointers::Pointers;
-pub(crate) use preflight::{PushContents, Rules, examine};
-pub(crate) use scan::{Scan, scan};
-pub use autotrack::AutoTrack;
-pub use stage::{Skipped, StageOptions, StageReport};
+pub(crate) use preflight::{Rules, examine};
+pub(crate) use scan::scan;
 pub(crate) use stage::Stage;
+pub use stage::{Skipped, StageOptions, StageReport};
 
 use crate::cancel::CancelToken;
 use crate::git::Git;

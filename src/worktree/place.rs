@@ -33,8 +33,7 @@ impl Area {
 
 /// Removes what a killed process left; the caller holds the repository's lock, so no area lives.
 fn remove_orphans(private: &Path) -> Result<()> {
-    let entries =
-        std::fs::read_dir(private).map_err(|error| Error::io("list", private, error))?;
+    let entries = std::fs::read_dir(private).map_err(|error| Error::io("list", private, error))?;
     for entry in entries {
         let entry = entry.map_err(|error| Error::io("list", private, error))?;
         if entry.file_name().to_string_lossy().starts_with(AREA_PREFIX) {
@@ -67,7 +66,7 @@ impl Placement<'_> {
     ) -> Placed {
         let mut done = Vec::new();
         let mut moved_folders: BTreeSet<String> = BTreeSet::new();
-        let mut move_all = || -> Result<()> {
+        let move_all = || -> Result<()> {
             for path in paths {
                 let moved = moved_folders.iter().any(|folder| path.is_within(folder));
                 if !moved {
@@ -128,7 +127,10 @@ impl Placement<'_> {
     }
 
     fn move_one(&self, relative: &str) -> Result<()> {
-        fs::move_into_place(&self.area.path().join(relative), &self.workdir.join(relative))
+        fs::move_into_place(
+            &self.area.path().join(relative),
+            &self.workdir.join(relative),
+        )
     }
 }
 
@@ -179,10 +181,16 @@ pub(super) fn has_other_files(
     let entries = std::fs::read_dir(&folder).map_err(|error| Error::io("list", &folder, error))?;
     for entry in entries {
         let entry = entry.map_err(|error| Error::io("list", &folder, error))?;
-        let Some(name) = entry.file_name().to_str().map(|name| format!("{path}/{name}")) else {
+        let Some(name) = entry
+            .file_name()
+            .to_str()
+            .map(|name| format!("{path}/{name}"))
+        else {
             return Ok(true);
         };
-        let kind = entry.file_type().map_err(|error| Error::io("look at", &entry.path(), error))?;
+        let kind = entry
+            .file_type()
+            .map_err(|error| Error::io("look at", &entry.path(), error))?;
         let other = if kind.is_dir() {
             match RepoPath::new(name) {
                 Ok(inner) => has_other_files(workdir, &inner, ours)?,
@@ -203,7 +211,9 @@ fn prune_empty(folder: &Path) -> Result<()> {
     let entries = std::fs::read_dir(folder).map_err(|error| Error::io("list", folder, error))?;
     for entry in entries {
         let entry = entry.map_err(|error| Error::io("list", folder, error))?;
-        let kind = entry.file_type().map_err(|error| Error::io("look at", &entry.path(), error))?;
+        let kind = entry
+            .file_type()
+            .map_err(|error| Error::io("look at", &entry.path(), error))?;
         if kind.is_dir() {
             prune_empty(&entry.path())?;
         }

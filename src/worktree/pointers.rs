@@ -15,7 +15,10 @@ pub(crate) struct Pointers<'a> {
 
 impl<'a> Pointers<'a> {
     pub(crate) fn new(git: &'a Git) -> Self {
-        Self { git, known: HashMap::new() }
+        Self {
+            git,
+            known: HashMap::new(),
+        }
     }
 
     /// The object a blob points to; `None` for any other blob.
@@ -28,7 +31,10 @@ impl<'a> Pointers<'a> {
         let bytes = self.git.small_blob(blob, MAX_POINTER_BYTES as u64)?;
         let object = bytes
             .and_then(|bytes| Pointer::parse(&bytes).ok())
-            .map(|pointer| Object { oid: pointer.oid, size: pointer.size });
+            .map(|pointer| Object {
+                oid: pointer.oid,
+                size: pointer.size,
+            });
         self.known.insert(blob, object);
         Ok(object)
     }

@@ -7,8 +7,8 @@ use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::fs::{self, Stat};
 use crate::git::{Entry, FileState, Git, Index, Mode, ObjectId};
-use crate::lfs::clean::hash_file;
 use crate::lfs::Object;
+use crate::lfs::clean::hash_file;
 use crate::lfs::pointer::MAX_POINTER_BYTES;
 use crate::path::RepoPath;
 
@@ -37,11 +37,15 @@ pub(crate) fn scan(git: &Git, index: &Index, cancel: &CancelToken) -> Result<Sca
             continue;
         }
         let file = entry.path.under(git.workdir());
-        let Some(stat) = fs::lstat(&file)? else { continue };
+        let Some(stat) = fs::lstat(&file)? else {
+            continue;
+        };
         if entry.matches(&stat) && !entry.is_racy(index.written_at()) {
             continue;
         }
-        let Some(object) = pointers.get(entry.id)? else { continue };
+        let Some(object) = pointers.get(entry.id)? else {
+            continue;
+        };
         if !Mode::of(&stat).is_some_and(Mode::is_file) || !git.is_lfs_in_worktree(&entry.path)? {
             continue;
         }

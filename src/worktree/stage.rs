@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Context;
 use super::autotrack::{self, AutoTrack, Reason};
 use super::guard::changes_attributes;
 use super::pointers::Pointers;
 use super::scan::scan;
-use super::Context;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{self, FileKind};
 use crate::git::{Entry, FileState, Git, Index, Mode};
@@ -104,8 +104,11 @@ impl Stage<'_> {
             index.put(entry)?;
         }
         for name in scan.foreign {
-            let reason =
-                if name.ends_with('/') { Skipped::NestedRepository } else { Skipped::UnusableName };
+            let reason = if name.ends_with('/') {
+                Skipped::NestedRepository
+            } else {
+                Skipped::UnusableName
+            };
             report.skipped.push((name, reason));
         }
         let mut changed: BTreeMap<RepoPath, FileState> = scan
@@ -114,11 +117,17 @@ impl Stage<'_> {
             .filter(|(path, _)| selection.takes(path))
             .collect();
         // Files staged as they are by another tool may still have to become LFS files.
-        let head = git.head()?.commit().map(|commit| git.tree_of(commit)).transpose()?;
+        let head = git
+            .head()?
+            .commit()
+            .map(|commit| git.tree_of(commit))
+            .transpose()?;
         let staged = git.staged_changes(head, &index)?;
         for change in &staged {
             if change.new.is_some_and(|(_, mode)| mode.is_file()) && selection.takes(&change.path) {
-                changed.entry(change.path.clone()).or_insert(FileState::Modified);
+                changed
+                    .entry(change.path.clone())
+                    .or_insert(FileState::Modified);
             }
         }
 
@@ -128,10 +137,16 @@ impl Stage<'_> {
             .filter(|(_, state)| **state != FileState::Deleted)
             .map(|(path, _)| path)
             .collect();
-        let Sorted { mut plain, mut lfs, to_track } = self.sort(&index, &present)?;
+        let Sorted {
+            mut plain,
+            mut lfs,
+            to_track,
+        } = self.sort(&index, &present)?;
         let rules_changed = if to_track.is_empty() {
             staged.iter().any(changes_attributes)
-                || changed.keys().any(|path| path.file_name() == ".gitattributes")
+                || changed
+                    .keys()
+                    .any(|path| path.file_name() == ".gitattributes")
         } else {
             report.tracked = self.track(&index, &to_track, &plain)?;
             lfs.extend(to_track.into_iter().map(|(path, _)| path));
@@ -183,7 +198,9 @@ impl Stage<'_> {
         for path in paths {
             let path = *path;
             let stat = fs::lstat(&path.under(git.workdir()))?;
-            let Some(stat) = stat.filter(|stat| stat.kind != FileKind::Folder) else { continue };
+            let Some(stat) = stat.filter(|stat| stat.kind != FileKind::Folder) else {
+                continue;
+            };
             if stat.kind != FileKind::File {
                 sorted.plain.push(path.clone());
             } else if git.is_lfs_in_worktree(path)? {
@@ -264,18 +281,22 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn put_lfs(
-        &self,
-        index: &mut Index,
-        path: RepoPath,
-        report: &mut StageReport,
-    ) -> Result<()> {
-        let Context { git, engine, progress, cancel, .. } = self.context;
+    fn put_lfs(&self, index: &mut Index, path: RepoPath, report: &mut StageReport) -> Result<()> {
+        let Context {
+            git,
+            engine,
+            progress,
+            cancel,
+            ..
+        } = self.context;
         let file = path.under(git.workdir());
         for _ in 0..CHANGING_TRIES {
             let Some(stat) = fs::lstat(&file)? else { break };
             let Some(mode) = Mode::of(&stat) else { break };
-            progress.report(|| Event::Staging { path: path.to_string(), bytes: stat.size });
+            progress.report(|| Event::Staging {
+                path: path.to_string(),
+                bytes: stat.size,
+            });
             let entry = if let Some(text) = clean::read_pointer_file(&file)? {
                 Entry::new(path.clone(), git.write_blob(&text)?, mode, &stat)
             } else {
@@ -311,17 +332,25 @@ impl Selection {
     fn new(paths: &[String]) -> Result<Self> {
         // "." is how people spell "everything".
         if paths.iter().any(|path| path == ".") {
-            return Ok(Self { named: BTreeSet::new() });
+            return Ok(Self {
+                named: BTreeSet::new(),
+            });
         }
         let clean = |path: &String| {
             let path = path.strip_prefix("./").unwrap_or(path);
             RepoPath::new(path.strip_suffix('/').unwrap_or(path))
         };
-        Ok(Self { named: paths.iter().map(clean).collect::<Result<_>>()? })
+        Ok(Self {
+            named: paths.iter().map(clean).collect::<Result<_>>()?,
+        })
     }
 
     fn takes(&self, path: &RepoPath) -> bool {
-        self.named.is_empty() || self.named.iter().any(|named| path.is_within(named.as_str()))
+        self.named.is_empty()
+            || self
+                .named
+                .iter()
+                .any(|named| path.is_within(named.as_str()))
     }
 
     /// Every name must mean something, and nothing that is ignored.

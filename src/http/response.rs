@@ -1,0 +1,177 @@
+//! What came back.
+
+use std::io::{self, Read};
+
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::url::Url;
+
+/// Bytes of a JSON answer; a batch of 100 objects with long signed URLs has some 200 KB.
+const JSON_LIMIT: u64 = 16 << 20;
+/// Bytes of an error's text that are worth reading.
+pub(super) const TEXT_LIMIT: u64 = 64 << 10;
+
+/// A response whose body has not been read yet.
+pub(crate) struct Response {
+    inner: http::Response<ureq::Body>,
+    /// Method and URL, for messages.
+    request: String,
+    url: Url,
+    /// Whether the request carried credentials.
+    authenticated: bool,
+}
+
+impl Response {
+    pub(super) fn new(
+        inner: http::Response<ureq::Body>,
+        request: String,
+        url: Url,
+        authenticated: bool,
+    ) -> Self {
+        Self {
+            inner,
+            request,
+            url,
+            authenticated,
+        }
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.inner.status().as_u16()
+    }
+
+    /// Where the response came from, after redirects.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// A header's value, if it has one that is text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.inner.headers().get(name)?.to_str().ok()
+    }
+
+    pub(super) fn request(&self) -> &str {
+        &self.request
+    }
+
+    pub(super) fn authenticated(&self) -> bool {
+        self.authenticated
+    }
+
+    /// The body as it arrives; errors are explained by [`read_error`](Self::read_error).
+    pub(crate) fn into_reader(self) -> impl Read + Send + 'static {
+        self.inner
+            .into_body()
+            .into_with_config()
+            .limit(u64::MAX)
+            .reader()
+    }
+
+    /// At most `limit` bytes of the body; what breaks off in between is lost.
+    pub(super) fn text(self, limit: u64) -> String {
+        let mut bytes = Vec::new();
+        let _ = self.into_reader().take(limit).read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The body as JSON.
+    pub(crate) fn json<T: DeserializeOwned>(self) -> Result<T> {
+        let (request, url) = (self.request.clone(), self.url.clone());
+        let mut bytes = Vec::new();
+        self.into_reader()
+            .take(JSON_LIMIT + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| Self::read_error(error, &url))?;
+        if bytes.len() as u64 > JSON_LIMIT {
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                format!("{request}: the answer has more than {JSON_LIMIT} bytes"),
+            ));
+        }
+        // Some servers put a byte order mark first.
+        let json = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+        serde_json::from_slice(json).map_err(|error| {
+            let html = json.trim_ascii_start().starts_with(b"<");
+            let what = if html {
+                "a web page instead of JSON"
+            } else {
+                "JSON that makes no sense"
+            };
+            Error::new(
+                ErrorKind::Protocol,
+                format!("{request}: the server sent {what}"),
+            )
+            .with_hint("is the address right, and is no login page or proxy in between?")
+            .with_source(error)
+        })
+    }
+
+    /// Explains why a body could not be read to its end.
+    pub(crate) fn read_error(error: io::Error, url: &Url) -> Error {
+        transport_error(&format!("reading from {url}"), ureq::Error::from(error))
+    }
+}
+
+/// What went wrong before, or in place of, a response.
+pub(super) fn transport_error(what: &str, error: ureq::Error) -> Error {
+    use ureq::Error as E;
+    let (kind, why, hint) = match &error {
+        E::Timeout(_) => (
+            ErrorKind::Timeout,
+            "the server was silent for too long".to_owned(),
+            "try again; if it happens often, the connection or the server is overloaded",
+        ),
+        E::Io(source)
+            if matches!(
+                source.kind(),
+                io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
+            ) =>
+        {
+            (
+                ErrorKind::Timeout,
+                "the server was silent for too long".to_owned(),
+                "try again; if it happens often, the connection or the server is overloaded",
+            )
+        }
+        E::HostNotFound => (
+            ErrorKind::Network,
+            "the host name is not known".to_owned(),
+            "check the address (HF_ENDPOINT) and the network",
+        ),
+        E::Io(source) if source.kind() == io::ErrorKind::ConnectionRefused => (
+            ErrorKind::Network,
+            "nobody listens there".to_owned(),
+            "check the address (HF_ENDPOINT), or start the server",
+        ),
+        E::Io(source) => (
+            ErrorKind::Network,
+            format!("the connection broke ({source})"),
+            "try again",
+        ),
+        E::ConnectionFailed => (
+            ErrorKind::Network,
+            "no connection could be made".to_owned(),
+            "check the network and the proxy settings",
+        ),
+        E::Tls(_) | E::Rustls(_) | E::Pem(_) => (
+            ErrorKind::Network,
+            format!("no secure connection could be made ({error})"),
+            "if the server's certificate is from your own CA, name its file in SSL_CERT_FILE",
+        ),
+        E::ConnectProxyFailed(_) | E::InvalidProxyUrl => (
+            ErrorKind::Network,
+            "the proxy could not be reached or refused".to_owned(),
+            "check http_proxy, https_proxy and no_proxy",
+        ),
+        E::Protocol(_) | E::Http(_) | E::BodyExceedsLimit(_) | E::LargeResponseHeader(..) => (
+            ErrorKind::Protocol,
+            format!("the server broke the protocol ({error})"),
+            "try again; if it persists the server or a proxy is at fault",
+        ),
+        _ => (ErrorKind::Network, error.to_string(), "try again"),
+    };
+    Error::new(kind, format!("{what}: {why}"))
+        .with_hint(hint)
+        .with_source(error)
+}

@@ -1,0 +1,49 @@
+//! The engine that needs nothing installed.
+
+use std::path::Path;
+
+use super::clean::{self, Cleaned};
+use super::store::Store;
+use super::{Engine, Job, Remote, Report, folder, transfer};
+use crate::cancel::CancelToken;
+use crate::error::Result;
+use crate::http::Client;
+
+/// Does all of Git LFS in process.
+pub(crate) struct Builtin {
+    store: Store,
+    client: Client,
+}
+
+impl Builtin {
+    pub(crate) fn new(store: Store, client: Client) -> Self {
+        Self { store, client }
+    }
+}
+
+impl Engine for Builtin {
+    fn clean(&self, file: &Path, cancel: &CancelToken) -> Result<Cleaned> {
+        clean::clean(&self.store, file, cancel)
+    }
+
+    fn upload(&self, job: &Job<'_>) -> Result<Report> {
+        match job.remote {
+            Remote::Http(lfs) => transfer::upload(&self.client, lfs, &self.store, job),
+            Remote::Folder(git_dir) => folder::upload(&self.store, git_dir, job),
+        }
+    }
+
+    fn download(&self, job: &Job<'_>) -> Result<Report> {
+        match job.remote {
+            Remote::Http(lfs) => transfer::download(&self.client, lfs, &self.store, job),
+            Remote::Folder(git_dir) => folder::download(&self.store, git_dir, job),
+        }
+    }
+
+    fn check_upload(&self, remote: &Remote) -> Result<()> {
+        match remote {
+            Remote::Http(lfs) => transfer::check_upload(&self.client, lfs),
+            Remote::Folder(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Remotes on this machine: objects are copied between the two stores.
+//!
+//! This is what git-lfs's standalone file agent does; the remote's objects lie in its own
+//! `lfs/objects`.
+
+use std::io;
+use std::path::Path;
+
+use super::store::Store;
+use super::{Job, Object, Outcome, Report};
+use crate::error::{Error, ErrorKind, Result};
+use crate::progress::{Direction, Event};
+
+/// Copies objects into the remote's store. If one is missing on both sides, none is copied.
+pub(crate) fn upload(store: &Store, git_dir: &Path, job: &Job<'_>) -> Result<Report> {
+    let remote = Store::new(git_dir.join("lfs"));
+    let lost: Vec<Object> = job
+        .objects
+        .iter()
+        .filter(|object| !store.contains(**object) && !remote.contains(**object))
+        .copied()
+        .collect();
+    if !lost.is_empty() {
+        let outcome = |object| (object, Outcome::Failed(missing(object)));
+        return Ok(Report {
+            outcomes: lost.into_iter().map(outcome).collect(),
+        });
+    }
+    copy_all(store, &remote, job, Direction::Upload)
+}
+
+/// Copies objects out of the remote's store.
+pub(crate) fn download(store: &Store, git_dir: &Path, job: &Job<'_>) -> Result<Report> {
+    let remote = Store::new(git_dir.join("lfs"));
+    copy_all(&remote, store, job, Direction::Download)
+}
+
+fn copy_all(from: &Store, to: &Store, job: &Job<'_>, direction: Direction) -> Result<Report> {
+    let objects = job.objects.len();
+    let bytes = job.objects.iter().map(|object| object.size).sum();
+    job.progress.report(|| Event::TransferStarted {
+        direction,
+        objects,
+        bytes,
+    });
+    let mut report = Report::default();
+    for object in job.objects {
+        job.cancel.check()?;
+        let outcome = if to.contains(*object) {
+            Outcome::AlreadyThere
+        } else if !from.contains(*object) {
+            Outcome::Failed(missing(*object))
+        } else {
+            match copy(from, to, *object) {
+                Ok(()) => Outcome::Transferred,
+                Err(error) if error.kind() == ErrorKind::LfsObjectCorrupt => Outcome::Failed(error),
+                Err(error) => return Err(error),
+            }
+        };
+        let Object { oid, size } = *object;
+        job.progress.report(|| Event::TransferFinished {
+            direction,
+            oid,
+            bytes: size,
+        });
+        report.outcomes.push((*object, outcome));
+    }
+    Ok(report)
+}
+
+/// Hashed on the way: a damaged object is not passed on.
+fn copy(from: &Store, to: &Store, object: Object) -> Result<()> {
+    let mut source = from.open(object)?;
+    let mut target = to.writer(object)?;
+    io::copy(&mut source, &mut target)
+        .map_err(|error| Error::io("copy", &to.object_path(object.oid), error))?;
+    target.finish()
+}
+
+fn missing(object: Object) -> Error {
+    Error::new(
+        ErrorKind::LfsObjectMissing,
+        format!(
+            "the LFS object {} is neither here nor on the remote",
+            object.oid
+        ),
+    )
+    .with_hint("find a clone that has the file, and push it from there")
+}
