@@ -40,11 +40,11 @@ pub(crate) fn hf_home() -> Option<PathBuf> {
 pub(crate) fn expand(path: &str) -> PathBuf {
     let mut rest = path;
     let mut out = String::new();
-    if let (Some(tail), Some(home)) = (path.strip_prefix('~'), var("HOME")) {
-        if tail.is_empty() || tail.starts_with('/') {
-            out.push_str(&home);
-            rest = tail;
-        }
+    if let (Some(tail), Some(home)) = (path.strip_prefix('~'), var("HOME"))
+        && (tail.is_empty() || tail.starts_with('/'))
+    {
+        out.push_str(&home);
+        rest = tail;
     }
     while let Some((before, after)) = rest.split_once('$') {
         out.push_str(before);

@@ -64,10 +64,10 @@ impl AdvisoryLock {
             .open(&path)
             .map_err(|error| Error::io("open the lock", &path, error))?;
         obtain(&file, &path, wait, cancel)?;
-        if let Some(previous) = read(&mut file) {
-            if previous.is_dead() {
-                remove_stale(git_dir, &previous.takes);
-            }
+        if let Some(previous) = read(&mut file)
+            && previous.is_dead()
+        {
+            remove_stale(git_dir, &previous.takes);
         }
         let lock = Self { file };
         lock.write(&Record::of_this_process(takes), &path)?;

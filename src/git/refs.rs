@@ -131,29 +131,29 @@ impl Git {
     /// Finds a revision: local branch, then tag, then branch of `remote`, then full commit id.
     pub(crate) fn resolve(&self, revision: &Revision, remote: &RemoteName) -> Result<Resolved> {
         let name = revision.as_str();
-        if let Ok(branch) = name.parse::<BranchName>() {
-            if let Some(commit) = self.ref_commit(&branch.local_ref())? {
-                return Ok(Resolved::LocalBranch { branch, commit });
-            }
+        if let Ok(branch) = name.parse::<BranchName>()
+            && let Some(commit) = self.ref_commit(&branch.local_ref())?
+        {
+            return Ok(Resolved::LocalBranch { branch, commit });
         }
-        if let Ok(tag) = name.parse::<TagName>() {
-            if let Some(commit) = self.ref_commit(&tag.full_ref())? {
-                return Ok(Resolved::Tag { tag, commit });
-            }
+        if let Ok(tag) = name.parse::<TagName>()
+            && let Some(commit) = self.ref_commit(&tag.full_ref())?
+        {
+            return Ok(Resolved::Tag { tag, commit });
         }
-        if let Ok(branch) = name.parse::<BranchName>() {
-            if let Some(commit) = self.ref_commit(&branch.tracking_ref(remote))? {
-                return Ok(Resolved::RemoteBranch {
-                    branch,
-                    remote: remote.clone(),
-                    commit,
-                });
-            }
+        if let Ok(branch) = name.parse::<BranchName>()
+            && let Some(commit) = self.ref_commit(&branch.tracking_ref(remote))?
+        {
+            return Ok(Resolved::RemoteBranch {
+                branch,
+                remote: remote.clone(),
+                commit,
+            });
         }
-        if let Ok(commit) = name.parse::<CommitId>() {
-            if self.has_commit(commit) {
-                return Ok(Resolved::Commit { commit });
-            }
+        if let Ok(commit) = name.parse::<CommitId>()
+            && self.has_commit(commit)
+        {
+            return Ok(Resolved::Commit { commit });
         }
         Err(Error::new(
             ErrorKind::RevisionNotFound,

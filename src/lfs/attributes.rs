@@ -128,10 +128,10 @@ impl Lines {
 
     fn close_last_line(&mut self) {
         let end = self.end;
-        if let Some(last) = self.lines.last_mut() {
-            if !last.ends_with(b"\n") {
-                last.extend_from_slice(end.as_bytes());
-            }
+        if let Some(last) = self.lines.last_mut()
+            && !last.ends_with(b"\n")
+        {
+            last.extend_from_slice(end.as_bytes());
         }
     }
 }

@@ -40,17 +40,17 @@ impl Connection {
                 token,
             });
         }
-        if let (Some(info), Some(url)) = (source.userinfo, http_url(&endpoint, &source.location)) {
-            if let Some(token) = info.password {
-                // Somebody wrote it into the URL for just this server.
-                let grant = Grant {
-                    origin: url.origin(),
-                    user: Some(info.user),
-                    token,
-                };
-                grants.retain(|found| found.origin != grant.origin);
-                grants.push(grant);
-            }
+        if let (Some(info), Some(url)) = (source.userinfo, http_url(&endpoint, &source.location))
+            && let Some(token) = info.password
+        {
+            // Somebody wrote it into the URL for just this server.
+            let grant = Grant {
+                origin: url.origin(),
+                user: Some(info.user),
+                token,
+            };
+            grants.retain(|found| found.origin != grant.origin);
+            grants.push(grant);
         }
         let client = Client::new(Settings::from_env(), grants)?.with_cancel(cancel)?;
         Ok(Self {

@@ -31,10 +31,10 @@ pub(crate) fn refuse_raw_lfs_files(
         Ok(())
     };
     for change in &changes {
-        if let Some((blob, mode)) = change.new {
-            if mode.is_file() {
-                examine(&change.path, blob)?;
-            }
+        if let Some((blob, mode)) = change.new
+            && mode.is_file()
+        {
+            examine(&change.path, blob)?;
         }
     }
     // New rules reach files that did not change themselves.

@@ -86,10 +86,10 @@ impl Switch<'_> {
         place::remove(git.workdir(), &removed)?;
         // What was a file or link and becomes something else must make room first.
         for change in &changes {
-            if let (Some((_, old)), Some((_, Mode::Gitlink))) = (change.old, change.new) {
-                if old != Mode::Gitlink {
-                    place::remove(git.workdir(), &[&change.path])?;
-                }
+            if let (Some((_, old)), Some((_, Mode::Gitlink))) = (change.old, change.new)
+                && old != Mode::Gitlink
+            {
+                place::remove(git.workdir(), &[&change.path])?;
             }
         }
         let placement = Placement {

@@ -55,10 +55,8 @@ pub(crate) fn examine(
                 continue;
             }
             match pointers.get(blob)? {
-                Some(object) if object.size > 0 => {
-                    if seen_objects.insert(object.oid) {
-                        contents.objects.push((object, path, *commit));
-                    }
+                Some(object) if object.size > 0 && seen_objects.insert(object.oid) => {
+                    contents.objects.push((object, path, *commit));
                 }
                 Some(_) => {}
                 None if rules == Rules::Hub => {
