@@ -1,7 +1,7 @@
 //! The few settings of the repository that this library reads or writes.
 
 use super::Git;
-use super::error::{patiently, wrap};
+use super::error::patiently;
 use crate::error::Result;
 use crate::name::{BranchName, RemoteName};
 
@@ -32,11 +32,12 @@ impl Git {
     }
 
     /// Records a remote with the refspec every clone has.
+    ///
+    /// Not by libgit2's own way, which writes to the config of the highest level: ours.
     pub(crate) fn add_remote(&self, remote: &RemoteName, url: &str) -> Result<()> {
-        self.repo
-            .remote(remote.as_str(), url)
-            .map(drop)
-            .map_err(wrap(&format!("add the remote {remote}")))
+        self.set_config(&format!("remote.{remote}.url"), url)?;
+        let refspec = format!("+refs/heads/*:refs/remotes/{remote}/*");
+        self.set_config(&format!("remote.{remote}.fetch"), &refspec)
     }
 
     /// Makes `branch` follow the branch of the same name on `remote`.

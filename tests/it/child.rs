@@ -1,0 +1,103 @@
+//! The library in a process of its own, with an environment of its own, that may be killed.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use hf_repository::{Repository, Token};
+
+use crate::support::World;
+
+/// Names what the child is to do; its arguments follow in `HF_CHILD_1` and so on.
+const JOB: &str = "HF_CHILD_JOB";
+
+impl World {
+    /// A process of this binary that does a job of [`run`] and nothing else.
+    pub(crate) fn child(&self, job: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", "child::run", "--ignored", "--nocapture"])
+            .env_clear()
+            .env("HOME", self.path("home"))
+            .env("HF_ENDPOINT", self.hub.url())
+            .env("HF_TOKEN", &self.token)
+            .env("RUST_BACKTRACE", "1")
+            .env(JOB, job);
+        if let Some(folder) = std::env::var_os("TMPDIR") {
+            command.env("TMPDIR", folder);
+        }
+        for (number, argument) in arguments.iter().enumerate() {
+            command.env(format!("HF_CHILD_{}", number + 1), argument);
+        }
+        command
+    }
+}
+
+#[track_caller]
+pub(crate) fn succeed(output: &Output) -> String {
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}{error}");
+    told
+}
+
+fn argument(number: usize) -> String {
+    std::env::var(format!("HF_CHILD_{number}")).unwrap()
+}
+
+/// Not a test: what the child processes of the tests do.
+#[test]
+#[ignore = "started by other tests"]
+fn run() {
+    let Ok(job) = std::env::var(JOB) else { return };
+    match job.as_str() {
+        // Everything there is to do with a repository, one after the other.
+        "all-jobs" => {
+            let (source, folder) = (argument(1), argument(2));
+            let folder = Path::new(&folder);
+            let repo = Repository::prepare(source, folder).clone_repo().unwrap();
+            std::fs::write(folder.join("model.bin"), b"weights\0").unwrap();
+            std::fs::write(folder.join("notes.txt"), "plain\n").unwrap();
+            repo.stage().unwrap();
+            let commit = repo.commit("from a bare machine").unwrap().commit().unwrap();
+            assert_eq!(repo.push().unwrap().commit, commit);
+            repo.checkout_with("side", hf_repository::CheckoutOptions::Create).unwrap();
+            std::fs::write(folder.join("model.bin"), b"other weights\0").unwrap();
+            repo.stage().unwrap();
+            let _ = repo.commit("on the side").unwrap();
+            repo.push().unwrap();
+            repo.checkout("main").unwrap();
+            assert_eq!(std::fs::read(folder.join("model.bin")).unwrap(), b"weights\0");
+            assert!(repo.pull().unwrap().is_up_to_date());
+            assert!(repo.is_clean().unwrap());
+        }
+        "clone" => {
+            Repository::prepare(argument(1), argument(2)).clone_repo().unwrap();
+        }
+        "open-or-clone" => {
+            Repository::prepare(argument(1), argument(2)).open_or_clone().unwrap();
+        }
+        "stage-commit-push" => {
+            let repo = Repository::open(argument(1)).unwrap();
+            repo.stage().unwrap();
+            let _ = repo.commit("from a child").unwrap();
+            repo.push().unwrap();
+        }
+        "pull" => {
+            Repository::open(argument(1)).unwrap().pull().unwrap();
+        }
+        "checkout" => {
+            Repository::open(argument(1)).unwrap().checkout(argument(2)).unwrap();
+        }
+        "stage" => match Repository::open(argument(1)).unwrap().stage() {
+            Ok(report) => println!("staged {}", report.lfs.len()),
+            Err(error) => println!("kind {:?}: {error}", error.kind()),
+        },
+        "push-with" => {
+            let token: Token = argument(2).parse().unwrap();
+            let source = argument(3);
+            let repo = Repository::prepare(source, argument(1)).token(token).open().unwrap();
+            repo.push().unwrap();
+        }
+        other => panic!("no job {other}"),
+    }
+}

@@ -1,0 +1,13 @@
+//! The library against a loopback Hub, with real git and git-lfs as judges.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "the rules of the library are not those of its tests"
+)]
+
+mod child;
+mod layers;
+mod round_trip;
+mod support;

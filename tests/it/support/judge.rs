@@ -1,0 +1,89 @@
+//! What git and git-lfs say of a folder.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use hf_repository::Repository;
+
+use super::World;
+
+impl World {
+    /// git, git-lfs and the library all call the clone sound and its tree clean.
+    #[track_caller]
+    pub(crate) fn assert_sound(&self, folder: &Path) {
+        self.assert_clean(folder);
+        let output = self.try_git(folder, &["fsck", "--strict", "--no-dangling"]);
+        let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "git fsck: {told}");
+        if super::git_lfs() {
+            self.git(folder, &["lfs", "fsck"]);
+        }
+    }
+
+    /// Nothing differs, as the library, git with its filters, and git by stat alone see it.
+    #[track_caller]
+    pub(crate) fn assert_clean(&self, folder: &Path) {
+        self.assert_clean_by_stat(folder);
+        if super::git_lfs() {
+            assert_eq!(self.git(folder, &["status", "--porcelain"]), "", "git status");
+        }
+        let status = Repository::open(folder).unwrap().status().unwrap();
+        assert!(status.is_clean(), "{:?}", status.entries);
+    }
+}
+
+impl World {
+    /// The stat of the index is that of the files: no filter is needed to tell.
+    #[track_caller]
+    fn assert_clean_by_stat(&self, folder: &Path) {
+        // git looks at files of the index's own second again; for once it must not have to.
+        let index = fs::File::options().append(true).open(folder.join(".git/index")).unwrap();
+        let written = index.metadata().unwrap().modified().unwrap();
+        index.set_modified(written + Duration::from_secs(2)).unwrap();
+        let no_filter = ["-c", "filter.lfs.process=", "-c", "filter.lfs.clean=false"];
+        let arguments = [no_filter.as_slice(), &["diff-files", "--name-only"]].concat();
+        assert_eq!(self.git(folder, &arguments), "", "git diff-files");
+        index.set_modified(written).unwrap();
+    }
+}
+
+/// Every file below a folder but git's own: its kind and its content.
+pub(crate) fn files(folder: &Path) -> BTreeMap<String, (char, Vec<u8>)> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let entry = entry.unwrap();
+            let path = entry.path();
+            let name = path.strip_prefix(folder).unwrap().to_string_lossy().into_owned();
+            let kind = entry.file_type().unwrap();
+            if name == ".git" {
+                continue;
+            } else if kind.is_dir() {
+                open.push(path);
+            } else if kind.is_symlink() {
+                let target = fs::read_link(&path).unwrap();
+                found.insert(name, ('l', target.to_string_lossy().into_owned().into_bytes()));
+            } else {
+                use std::os::unix::fs::PermissionsExt;
+                let executable = entry.metadata().unwrap().permissions().mode() & 0o100 != 0;
+                let kind = if executable { 'x' } else { 'f' };
+                found.insert(name, (kind, fs::read(&path).unwrap()));
+            }
+        }
+    }
+    found
+}
+
+/// Two folders hold the same files.
+#[track_caller]
+pub(crate) fn assert_same_files(one: &Path, other: &Path) {
+    let (one, other) = (files(one), files(other));
+    let names = |files: &BTreeMap<String, (char, Vec<u8>)>| -> Vec<String> {
+        files.iter().map(|(name, (kind, content))| format!("{kind} {name} {}", content.len())).collect()
+    };
+    assert_eq!(names(&one), names(&other));
+    assert!(one == other, "the same names, but other content");
+}
