@@ -19,7 +19,6 @@ const POLL: Duration = Duration::from_millis(50);
 pub(crate) enum Input<'a> {
     Nothing,
     File(&'a Path),
-    Bytes(Vec<u8>),
 }
 
 /// Runs a program to its end and returns what it printed.
@@ -52,7 +51,6 @@ pub(crate) fn run(
     command = match input {
         Input::Nothing => command.stdin_null(),
         Input::File(path) => command.stdin_path(path),
-        Input::Bytes(bytes) => command.stdin_bytes(bytes),
     };
     let handle = command
         .start()
@@ -106,7 +104,9 @@ mod tests {
     #[test]
     fn output_and_failures_come_back() {
         let cancel = CancelToken::new();
-        let echoed = shell("cat", Input::Bytes(b"x".to_vec()), &cancel).expect("runs");
+        let file = tempfile::NamedTempFile::new().expect("creates");
+        std::fs::write(file.path(), "x").expect("writes");
+        let echoed = shell("cat", Input::File(file.path()), &cancel).expect("runs");
         assert_eq!(echoed, b"x");
         let error = shell("echo no >&2; exit 3", Input::Nothing, &cancel).expect_err("fails");
         assert_eq!(error.kind(), ErrorKind::ProgramFailed);

@@ -208,16 +208,6 @@ fn decode(text: &str) -> String {
         .into_owned()
 }
 
-/// One path segment, with everything but RFC 3986's unreserved characters percent-encoded.
-pub(crate) fn encode_segment(text: &str) -> String {
-    const RESERVED: percent_encoding::AsciiSet = percent_encoding::NON_ALPHANUMERIC
-        .remove(b'-')
-        .remove(b'.')
-        .remove(b'_')
-        .remove(b'~');
-    percent_encoding::utf8_percent_encode(text, &RESERVED).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -61,15 +61,23 @@ pub(crate) fn atomic_write(path: &Path, content: &[u8]) -> Result<()> {
     sync_dir(folder)
 }
 
+const TEMP_PREFIX: &str = ".hf-repository-";
+
 /// A temporary file beside its final place, with the permissions a new file would get.
 pub(crate) fn temp_in(folder: &Path) -> Result<NamedTempFile> {
     use std::os::unix::fs::PermissionsExt;
     tempfile::Builder::new()
-        .prefix(".hf-repository-")
+        .prefix(TEMP_PREFIX)
         // tempfile asks for 0600 unless told otherwise; the umask still applies.
         .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)
         .map_err(|error| Error::io("create a file in", folder, error))
+}
+
+/// Whether a file is, by its name, one that [`temp_in`] made.
+pub(crate) fn is_temp(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().starts_with(TEMP_PREFIX)
 }
 
 /// Waits until a file's content is on the disk.

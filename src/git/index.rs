@@ -241,13 +241,6 @@ impl Index {
             .map_err(wrap(&format!("stage {}", entry.path)))
     }
 
-    /// Lets libgit2 read the file and add it as it is: for files that are not LFS files.
-    pub(crate) fn put_from_worktree(&mut self, path: &RepoPath) -> Result<()> {
-        self.raw
-            .add_path(Path::new(path.as_str()))
-            .map_err(wrap(&format!("stage {path}")))
-    }
-
     pub(crate) fn remove(&mut self, path: &RepoPath) -> Result<()> {
         self.raw
             .remove_path(Path::new(path.as_str()))

@@ -28,7 +28,7 @@ pub(crate) use index::{Entry, Index, Mode};
 pub(crate) use open::{create, git_dir_of, private_folder};
 pub(crate) use push::{PushOutcome, RefPush};
 pub(crate) use refs::{Head, Resolved};
-pub(crate) use remote::{Purpose, Remote};
+pub(crate) use remote::Remote;
 pub(crate) use snapshot::Snapshot;
 pub use status::FileState;
 

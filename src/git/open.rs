@@ -28,7 +28,6 @@ pub(crate) fn create(workdir: &Path, branch: &BranchName) -> Result<Git> {
     let mut options = RepositoryInitOptions::new();
     // Templates hold hooks and excludes of the user's choosing; git applies them, so do we.
     options
-        .no_reinit(true)
         .mkdir(true)
         .mkpath(true)
         .initial_head(branch.as_str());

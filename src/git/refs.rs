@@ -1,6 +1,6 @@
 //! HEAD, branches, tags and what a revision means.
 
-use git2::{ErrorCode, ObjectType, Reference, ReferenceType};
+use git2::{ErrorCode, ObjectType, ReferenceType};
 
 use super::error::{patiently, wrap};
 use super::{Git, ObjectId};
@@ -205,17 +205,6 @@ impl Git {
         })
     }
 
-    /// Deletes a ref if it exists.
-    pub(crate) fn delete_ref(&self, full_name: &str) -> Result<()> {
-        patiently(&format!("delete {full_name}"), || {
-            match self.repo.find_reference(full_name) {
-                Ok(mut found) => found.delete(),
-                Err(error) if error.code() == ErrorCode::NotFound => Ok(()),
-                Err(error) => Err(error),
-            }
-        })
-    }
-
     /// Points `symbolic` (HEAD, `refs/remotes/origin/HEAD`) at another ref.
     pub(crate) fn set_symbolic(&self, symbolic: &str, target: &str, log: &str) -> Result<()> {
         patiently(&format!("point {symbolic} at {target}"), || {
@@ -229,18 +218,6 @@ impl Git {
     pub(crate) fn detach_head(&self, commit: CommitId) -> Result<()> {
         let target = object_id(commit)?;
         patiently("move HEAD", || self.repo.set_head_detached(target))
-    }
-
-    /// Full names of all refs that match a glob, with the commits they lead to.
-    pub(crate) fn refs_matching(&self, glob: &str) -> Result<Vec<(String, CommitId)>> {
-        let found = self.repo.references_glob(glob).map_err(wrap("list refs"))?;
-        let peel = |reference: Reference<'_>| {
-            let commit = reference.peel(ObjectType::Commit).ok()?;
-            Some((reference.name().ok()?.to_owned(), commit_id(commit.id())))
-        };
-        Ok(found
-            .filter_map(|reference| reference.ok().and_then(peel))
-            .collect())
     }
 
     /// Whether `ancestor` is `descendant` or one of its ancestors.

@@ -136,32 +136,20 @@ impl Git {
         }
     }
 
-    /// Asks the remote for its refs, as it tells them to those who want to fetch or to push.
-    pub(crate) fn advertisement(
+    /// Asks the remote for its refs, as it tells them to those who may push.
+    pub(crate) fn push_advertisement(
         &self,
         remote: &Remote,
-        purpose: Purpose,
         cancel: &CancelToken,
     ) -> Result<Advertisement> {
-        let direction = match purpose {
-            Purpose::Fetch => Direction::Fetch,
-            Purpose::Push => Direction::Push,
-        };
         let heard = Rc::new(Heard::default());
         let progress = Progress::none();
         self.converse(remote, "read the refs of", |raw| {
             let callbacks = callbacks(&heard, &progress, cancel);
-            let connection = raw.connect_auth(direction, Some(callbacks), None)?;
+            let connection = raw.connect_auth(Direction::Push, Some(callbacks), None)?;
             read_advertisement(connection.list()?)
         })
     }
-}
-
-/// Why refs are asked for; servers check permissions by it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    Fetch,
-    Push,
 }
 
 pub(super) fn read_advertisement(

@@ -47,12 +47,6 @@ impl GitLfs {
         let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
         process::run("git-lfs", &arguments, &self.workdir, input, cancel)
     }
-
-    /// Deletes objects that git-lfs takes for unneeded: old, and on the remote.
-    pub(crate) fn prune(&self, cancel: &CancelToken) -> Result<String> {
-        let said = self.run(&["prune"], Input::Nothing, cancel)?;
-        Ok(String::from_utf8_lossy(&said).into_owned())
-    }
 }
 
 /// From `git-lfs/3.3.0 (GitHub; linux amd64; go 1.19.8)`.

@@ -23,8 +23,8 @@ pub(crate) struct Store {
     root: PathBuf,
 }
 
-/// git-lfs takes scratch files older than this for those of dead processes; so do we.
-const ORPHAN_AGE: Duration = Duration::from_secs(3600);
+/// A scratch file this young may belong to somebody who is about to lock it.
+const ORPHAN_AGE: Duration = Duration::from_secs(60);
 
 impl Store {
     /// The store in `root`: `<git dir>/lfs`, or what `lfs.storage` says. Nothing is created yet.
@@ -81,8 +81,7 @@ impl Store {
 
     /// A place to write a download to.
     pub(crate) fn writer(&self, object: Object) -> Result<ObjectWriter> {
-        let folder = self.folder("incomplete")?;
-        let temp = fs::temp_in(&folder)?;
+        let temp = self.temp("incomplete")?;
         let target = self.object_path(object.oid);
         Ok(ObjectWriter {
             object,
@@ -95,7 +94,7 @@ impl Store {
 
     /// An empty scratch file on the store's file system.
     pub(crate) fn scratch(&self) -> Result<NamedTempFile> {
-        fs::temp_in(&self.folder("tmp")?)
+        self.temp("tmp")
     }
 
     /// Makes a scratch file whose bytes were hashed the object of that name.
@@ -120,33 +119,35 @@ impl Store {
         fs::clone_or_copy(&source, &file, target, &CancelToken::new()).map(drop)
     }
 
-    /// Removes scratch files that nobody can be writing any more.
-    pub(crate) fn remove_orphans(&self) -> Result<()> {
+    /// Removes scratch files of processes that were killed; whoever lives has a lock on theirs.
+    ///
+    /// Best effort: what cannot be removed only takes room.
+    pub(crate) fn remove_orphans(&self) {
         for name in ["tmp", "incomplete"] {
-            let folder = self.root.join(name);
-            let Ok(entries) = std::fs::read_dir(&folder) else {
-                continue;
-            };
-            for entry in entries.flatten() {
+            let entries = std::fs::read_dir(self.root.join(name));
+            for entry in entries.into_iter().flatten().flatten() {
                 // `.part` files of git-lfs are downloads that can go on.
-                let ours = entry
-                    .file_name()
-                    .to_string_lossy()
-                    .starts_with(".hf-repository-");
-                let old = entry
-                    .metadata()
-                    .and_then(|meta| meta.modified())
-                    .is_ok_and(|time| {
-                        SystemTime::now()
-                            .duration_since(time)
-                            .is_ok_and(|age| age > ORPHAN_AGE)
-                    });
-                if ours && old {
-                    fs::remove_file_if_exists(&entry.path())?;
+                let ours = fs::is_temp(&entry.path());
+                let age = entry.metadata().and_then(|meta| meta.modified());
+                let age = age
+                    .ok()
+                    .and_then(|time| SystemTime::now().duration_since(time).ok());
+                let dead = || File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+                if ours && age.is_some_and(|age| age >= ORPHAN_AGE) && dead() {
+                    tracing::debug!(path = %entry.path().display(), "removing an orphan");
+                    let _ = std::fs::remove_file(entry.path());
                 }
             }
         }
-        Ok(())
+    }
+
+    /// A new file in one of the scratch folders, locked as long as it is open.
+    fn temp(&self, name: &str) -> Result<NamedTempFile> {
+        let folder = self.folder(name)?;
+        let temp = fs::temp_in(&folder)?;
+        // Without locks orphans are never found dead, and stay.
+        let _ = temp.as_file().try_lock();
+        Ok(temp)
     }
 
     fn folder(&self, name: &str) -> Result<PathBuf> {

@@ -5,7 +5,7 @@ use super::remote::Connection;
 use super::{PrepareRepository, Repository};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
-use crate::git::{self, Git, Purpose, Resolved, Tags, private_folder};
+use crate::git::{self, Git, Resolved, Tags, private_folder};
 use crate::id::CommitId;
 use crate::name::BranchName;
 use crate::source::Location;
@@ -53,22 +53,23 @@ impl PrepareRepository {
         self.create_on_hub(&connection)?;
 
         let guard = target.claim()?;
-        let git = match guard.found {
-            Found::Unfinished => Git::open(&self.folder)?,
-            Found::Nothing | Found::EmptyFolder => {
-                let git = git::create(&self.folder, &BranchName::main())?;
-                fs::create_dir_all(&private_folder(git.git_dir()))?;
-                fs::atomic_write(&private_folder(git.git_dir()).join(UNFINISHED), b"")?;
-                git
-            }
+        let git = match Git::open(&self.folder) {
+            Ok(git) if guard.found == Found::Unfinished => git,
+            _ => begin(&self.folder)?,
         };
-        if git.remote_url(connection.name()).is_none() {
-            git.add_remote(connection.name(), &connection.config_url())?;
+        match git.remote_url(connection.name()) {
+            Some(url) => self.refuse_other_source(&url, &endpoint, connection.location())?,
+            None => git.add_remote(connection.name(), &connection.config_url())?,
         }
         let content = self.content.unwrap_or_default();
         content.remember(&git)?;
         let repository = self.finish(&git, connection)?;
         let lock = repository.lock(&["index.lock", "HEAD.lock"])?;
+        if !is_unfinished(git.git_dir()) {
+            // Another process cloned into the same folder while this one waited for it.
+            guard.keep();
+            return Ok(repository);
+        }
         let fetched = git.fetch(
             &remote,
             repository.remote_name(),
@@ -129,6 +130,14 @@ impl PrepareRepository {
         }
         hub.create_repo(id, *repo_type, visibility).map(drop)
     }
+}
+
+/// An empty repository that says from its first file on that it is unfinished.
+fn begin(folder: &Path) -> Result<Git> {
+    let private = private_folder(&folder.join(".git"));
+    fs::create_dir_all(&private)?;
+    fs::atomic_write(&private.join(UNFINISHED), b"")?;
+    git::create(folder, &BranchName::main())
 }
 
 impl Repository {
@@ -201,7 +210,7 @@ impl Repository {
     pub fn check_write_access(&self) -> Result<()> {
         let _span = tracing::info_span!("check_write_access").entered();
         let git = self.git()?;
-        git.advertisement(&self.connection.git()?, Purpose::Push, &self.cancel)?;
+        git.push_advertisement(&self.connection.git()?, &self.cancel)?;
         if let Some(hub) = self.connection.hub() {
             hub.check_may_write()?;
         }

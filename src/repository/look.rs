@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::Repository;
 use crate::error::Result;
 use crate::git::{FileState, Head};
@@ -96,7 +98,8 @@ impl Repository {
     fn keep_refreshed(&self, refreshed: &[crate::git::Entry]) {
         let keep = || -> Result<()> {
             let git = self.git()?;
-            let _lock = self.lock(&["index.lock"])?;
+            // Whoever changes the clone now knows better than this look at it.
+            let _lock = self.lock_within(Duration::ZERO, &["index.lock"])?;
             let mut index = git.index()?;
             for entry in refreshed {
                 let same = index

@@ -102,13 +102,12 @@ impl Repository {
 
     /// Waits until nobody else changes this clone; `takes` names the git locks that will be taken.
     fn lock(&self, takes: &[&str]) -> Result<AdvisoryLock> {
-        AdvisoryLock::acquire(
-            &private_folder(&self.git_dir),
-            &self.git_dir,
-            takes,
-            LOCK_WAIT,
-            &self.cancel,
-        )
+        self.lock_within(LOCK_WAIT, takes)
+    }
+
+    fn lock_within(&self, wait: Duration, takes: &[&str]) -> Result<AdvisoryLock> {
+        let private = private_folder(&self.git_dir);
+        AdvisoryLock::acquire(&private, &self.git_dir, takes, wait, &self.cancel)
     }
 
     fn remote_name(&self) -> &RemoteName {

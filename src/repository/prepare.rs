@@ -16,7 +16,7 @@ use crate::lfs::store::Store;
 use crate::name::{RemoteName, Revision};
 use crate::progress::Progress;
 use crate::secret::Token;
-use crate::source::{self, Source};
+use crate::source::{self, Location, Source};
 
 /// Who does the work of Git LFS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -196,21 +196,32 @@ impl PrepareRepository {
         let there = source::parse(&recorded, &endpoint, None)?;
         if let Some(wanted) = &self.source {
             let wanted = source::parse(wanted, &endpoint, self.repo_type)?;
-            let same = wanted.location.is_same_place(&there.location);
-            if !same {
-                return Err(Error::new(
-                    ErrorKind::RemoteMismatch,
-                    format!(
-                        "{} is a clone of {}, not of {}",
-                        self.folder.display(),
-                        super::clone::describe(&there.location),
-                        super::clone::describe(&wanted.location),
-                    ),
-                )
-                .with_hint("use another folder, or open it by Repository::open(folder)"));
-            }
+            self.refuse_other_source(&recorded, &endpoint, &wanted.location)?;
         }
         self.build(git, name, endpoint, there)
+    }
+
+    /// Checks that the remote a clone has recorded is the one that is wanted.
+    pub(super) fn refuse_other_source(
+        &self,
+        recorded: &str,
+        endpoint: &Endpoint,
+        wanted: &Location,
+    ) -> Result<()> {
+        let there = source::parse(recorded, endpoint, None)?;
+        if wanted.is_same_place(&there.location) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::RemoteMismatch,
+            format!(
+                "{} is a clone of {}, not of {}",
+                self.folder.display(),
+                super::clone::describe(&there.location),
+                super::clone::describe(wanted),
+            ),
+        )
+        .with_hint("use another folder, or open it by Repository::open(folder)"))
     }
 
     pub(super) fn resolve_endpoint(&self) -> Result<Endpoint> {
@@ -264,6 +275,7 @@ impl PrepareRepository {
             None => git.common_dir().join("lfs"),
         };
         let store = Store::new(root);
+        store.remove_orphans();
         let engine: Box<dyn Engine> = match self.engine {
             LfsEngine::Builtin => {
                 Box::new(Builtin::new(store.clone(), connection.client().clone()))

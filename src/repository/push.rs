@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use super::Repository;
 use crate::error::{Error, ErrorKind, Result};
-use crate::git::{Git, Purpose, PushOutcome, RefPush, Remote};
+use crate::git::{Git, PushOutcome, RefPush, Remote};
 use crate::id::{CommitId, LfsOid};
 use crate::lfs::{Job, Object};
 use crate::name::BranchName;
@@ -69,14 +69,14 @@ impl Repository {
             .with_hint("stage and commit something first"));
         };
         let remote = self.connection.git()?;
-        let advertised = git.advertisement(&remote, Purpose::Push, &self.cancel)?;
+        let advertised = git.push_advertisement(&remote, &self.cancel)?;
         let tip = match advertised.find(&branch.local_ref()) {
             Some(id) => Some(git.known_commit(id).ok_or_else(|| moved(&branch))?),
             None => None,
         };
         if let Some(tip) = tip {
             if tip == commit {
-                self.after_push(&git, &branch, commit)?;
+                self.after_push(&git, &branch, commit);
                 return Ok(self.report(branch, commit, PushedRef::UpToDate));
             }
             if !git.is_ancestor(tip, commit)? {
@@ -107,7 +107,7 @@ impl Repository {
                 .with_server_message(&text));
             }
         }
-        self.after_push(&git, &branch, commit)?;
+        self.after_push(&git, &branch, commit);
         let outcome = if tip.is_some() {
             PushedRef::Moved
         } else {
@@ -135,7 +135,7 @@ impl Repository {
         match git.push(remote, commit, branch, &self.progress, &self.cancel) {
             Err(error) if error.is_retryable() => {
                 // A server may have moved the branch although its answer got lost.
-                let now = git.advertisement(remote, Purpose::Push, &self.cancel);
+                let now = git.push_advertisement(remote, &self.cancel);
                 let arrived = now.is_ok_and(|now| {
                     now.find(&branch.local_ref())
                         .and_then(|id| git.known_commit(id))
@@ -198,14 +198,22 @@ impl Repository {
     }
 
     /// Remembers where the remote's branch is, and that ours follows it.
-    fn after_push(&self, git: &Git, branch: &BranchName, commit: CommitId) -> Result<()> {
+    ///
+    /// The branch has moved, whatever happens here: a failure is no failure of the push, and the
+    /// next fetch or push mends it.
+    fn after_push(&self, git: &Git, branch: &BranchName, commit: CommitId) {
         let tracking = branch.tracking_ref(self.remote_name());
-        let _lock = self.lock(&[&format!("{tracking}.lock"), "config.lock"])?;
-        git.track_commit(&tracking, commit, "update by push")?;
-        if git.upstream_remote(branch).is_none() {
-            git.set_upstream(branch, self.remote_name())?;
+        let remember = || -> Result<()> {
+            let _lock = self.lock(&[&format!("{tracking}.lock"), "config.lock"])?;
+            git.track_commit(&tracking, commit, "update by push")?;
+            if git.upstream_remote(branch).is_none() {
+                git.set_upstream(branch, self.remote_name())?;
+            }
+            Ok(())
+        };
+        if let Err(error) = remember() {
+            tracing::warn!(%error, %tracking, "pushed, but the tracking ref was not updated");
         }
-        Ok(())
     }
 
     fn report(&self, branch: BranchName, commit: CommitId, outcome: PushedRef) -> PushReport {

@@ -58,23 +58,35 @@ fn run() {
             std::fs::write(folder.join("model.bin"), b"weights\0").unwrap();
             std::fs::write(folder.join("notes.txt"), "plain\n").unwrap();
             repo.stage().unwrap();
-            let commit = repo.commit("from a bare machine").unwrap().commit().unwrap();
+            let commit = repo
+                .commit("from a bare machine")
+                .unwrap()
+                .commit()
+                .unwrap();
             assert_eq!(repo.push().unwrap().commit, commit);
-            repo.checkout_with("side", hf_repository::CheckoutOptions::Create).unwrap();
+            repo.checkout_with("side", hf_repository::CheckoutOptions::Create)
+                .unwrap();
             std::fs::write(folder.join("model.bin"), b"other weights\0").unwrap();
             repo.stage().unwrap();
             let _ = repo.commit("on the side").unwrap();
             repo.push().unwrap();
             repo.checkout("main").unwrap();
-            assert_eq!(std::fs::read(folder.join("model.bin")).unwrap(), b"weights\0");
+            assert_eq!(
+                std::fs::read(folder.join("model.bin")).unwrap(),
+                b"weights\0"
+            );
             assert!(repo.pull().unwrap().is_up_to_date());
             assert!(repo.is_clean().unwrap());
         }
         "clone" => {
-            Repository::prepare(argument(1), argument(2)).clone_repo().unwrap();
+            Repository::prepare(argument(1), argument(2))
+                .clone_repo()
+                .unwrap();
         }
         "open-or-clone" => {
-            Repository::prepare(argument(1), argument(2)).open_or_clone().unwrap();
+            Repository::prepare(argument(1), argument(2))
+                .open_or_clone()
+                .unwrap();
         }
         "stage-commit-push" => {
             let repo = Repository::open(argument(1)).unwrap();
@@ -86,7 +98,10 @@ fn run() {
             Repository::open(argument(1)).unwrap().pull().unwrap();
         }
         "checkout" => {
-            Repository::open(argument(1)).unwrap().checkout(argument(2)).unwrap();
+            Repository::open(argument(1))
+                .unwrap()
+                .checkout(argument(2))
+                .unwrap();
         }
         "stage" => match Repository::open(argument(1)).unwrap().stage() {
             Ok(report) => println!("staged {}", report.lfs.len()),
@@ -95,7 +110,10 @@ fn run() {
         "push-with" => {
             let token: Token = argument(2).parse().unwrap();
             let source = argument(3);
-            let repo = Repository::prepare(source, argument(1)).token(token).open().unwrap();
+            let repo = Repository::prepare(source, argument(1))
+                .token(token)
+                .open()
+                .unwrap();
             repo.push().unwrap();
         }
         other => panic!("no job {other}"),

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 /// Modules by layer, the lowest first; a module may use those of its own layer.
 const LAYERS: [&[&str]; 5] = [
-    &["cancel", "error", "id", "name", "path", "progress", "secret", "source", "url"],
+    &[
+        "cancel", "error", "id", "name", "path", "progress", "secret", "source", "url",
+    ],
     &["env", "fs", "http", "process"],
     &["credential", "git", "hub", "lfs"],
     &["worktree"],
@@ -17,17 +19,27 @@ const LAYERS: [&[&str]; 5] = [
 const STRANGERS: [(&str, &str); 2] = [("git", "lfs"), ("lfs", "git")];
 
 /// Crates that one module alone may name.
-const VENDORS: [(&str, &str); 5] =
-    [("git2", "git"), ("ureq", "http"), ("duct", "process"), ("rustix", "fs"), ("libgit2_sys", "git")];
+const VENDORS: [(&str, &str); 5] = [
+    ("git2", "git"),
+    ("ureq", "http"),
+    ("duct", "process"),
+    ("rustix", "fs"),
+    ("libgit2_sys", "git"),
+];
 
 /// Modules a file imports by `crate::`, with the line that does.
 fn imports(text: &str) -> Vec<(String, String)> {
     let code = text.split("#[cfg(test)]").next().unwrap();
     let mut found = Vec::new();
-    for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+    for line in code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+    {
         for after in line.split("crate::").skip(1) {
-            let name: String =
-                after.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            let name: String = after
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect();
             // `crate::Error` and the like come from the words; `crate::{…}` is spelt out below.
             if name.starts_with(|c: char| c.is_ascii_lowercase()) {
                 found.push((name, line.trim().to_owned()));
@@ -76,7 +88,9 @@ fn violations(module: &str, text: &str) -> Vec<String> {
         if module != owner
             && let Some(line) = text.lines().find(named)
         {
-            wrong.push(format!("{vendor} is the business of {owner}, not of {module}: {line}"));
+            wrong.push(format!(
+                "{vendor} is the business of {owner}, not of {module}: {line}"
+            ));
         }
     }
     if text.contains("use crate::{") || text.contains("use crate::*") {
@@ -92,26 +106,46 @@ fn imports_go_down() {
     let mut wrong = Vec::new();
     for file in sources(&root) {
         let below = file.strip_prefix(&root).unwrap();
-        let first = below.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+        let first = below
+            .components()
+            .next()
+            .unwrap()
+            .as_os_str()
+            .to_string_lossy()
+            .into_owned();
         let module = first.trim_end_matches(".rs").to_owned();
         if module == "lib" {
             continue;
         }
         *seen.entry(module.clone()).or_default() += 1;
         let text = fs::read_to_string(&file).unwrap();
-        wrong.extend(violations(&module, &text).into_iter().map(|what| format!("{}: {what}", below.display())));
+        wrong.extend(
+            violations(&module, &text)
+                .into_iter()
+                .map(|what| format!("{}: {what}", below.display())),
+        );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let layered = LAYERS.iter().map(|layer| layer.len()).sum::<usize>();
-    assert_eq!(seen.len(), layered, "a layer names a module that is gone: {seen:?}");
+    assert_eq!(
+        seen.len(),
+        layered,
+        "a layer names a module that is gone: {seen:?}"
+    );
 }
 
 #[test]
 fn an_arrow_that_runs_up_is_found() {
     assert_eq!(violations("fs", "use crate::error::Error;\n"), [""; 0]);
     assert_eq!(violations("fs", "use crate::git::Git;\n").len(), 1);
-    assert_eq!(violations("lfs", "fn f() { crate::git::open() }\n").len(), 1);
+    assert_eq!(
+        violations("lfs", "fn f() { crate::git::open() }\n").len(),
+        1
+    );
     assert_eq!(violations("lfs", "use git2::Oid;\n").len(), 1);
-    assert_eq!(violations("worktree", "let x = ureq::get(\"\");\n").len(), 1);
+    assert_eq!(
+        violations("worktree", "let x = ureq::get(\"\");\n").len(),
+        1
+    );
     assert_eq!(violations("error", "use crate::{fs, git};\n").len(), 1);
 }

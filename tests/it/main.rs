@@ -7,6 +7,7 @@
     reason = "the rules of the library are not those of its tests"
 )]
 
+mod bad_input;
 mod child;
 mod layers;
 mod round_trip;

@@ -43,19 +43,30 @@ fn we_push_and_they_clone() {
     assert!(report.skipped.is_empty(), "{report:?}");
     assert!(report.lfs.contains(&path("model.safetensors")));
     assert!(report.lfs.contains(&path("#hash!.dat")), "{report:?}");
-    let CommitOutcome::Committed(commit) = repo.commit("all sorts").unwrap() else { panic!() };
+    let CommitOutcome::Committed(commit) = repo.commit("all sorts").unwrap() else {
+        panic!()
+    };
     w.assert_sound(repo.workdir());
     let pushed = repo.push().unwrap();
-    assert_eq!((pushed.commit, pushed.outcome, pushed.commits), (commit, PushedRef::Moved, 1));
+    assert_eq!(
+        (pushed.commit, pushed.outcome, pushed.commits),
+        (commit, PushedRef::Moved, 1)
+    );
     assert_eq!(w.remote_tip("alice/m", "main"), Some(commit.to_string()));
     assert_eq!(repo.commits_ahead().unwrap(), 0);
-    assert_eq!(w.git(repo.workdir(), &["status", "-sb"]), "## main...origin/main");
+    assert_eq!(
+        w.git(repo.workdir(), &["status", "-sb"]),
+        "## main...origin/main"
+    );
 
     let theirs = w.git_clone("alice/m", "theirs");
     assert_same_files(repo.workdir(), &theirs);
     w.assert_sound(&theirs);
     // Nothing is left to do.
-    assert_eq!(repo.commit("again").unwrap(), CommitOutcome::NothingToCommit);
+    assert_eq!(
+        repo.commit("again").unwrap(),
+        CommitOutcome::NothingToCommit
+    );
     assert_eq!(repo.push().unwrap().outcome, PushedRef::UpToDate);
 }
 
@@ -96,7 +107,11 @@ fn the_same_work_gives_the_same_tree() {
     repo.stage().unwrap();
     let _ = repo.commit("ours").unwrap();
     fill(&theirs);
-    fs::copy(repo.workdir().join(".gitattributes"), theirs.join(".gitattributes")).unwrap();
+    fs::copy(
+        repo.workdir().join(".gitattributes"),
+        theirs.join(".gitattributes"),
+    )
+    .unwrap();
     w.git(&theirs, &["add", "-A"]);
     assert_eq!(
         w.git(&theirs, &["write-tree"]),
@@ -120,7 +135,10 @@ fn an_empty_repository_gets_its_first_commit() {
     assert_eq!(repo.push().unwrap().outcome, PushedRef::Created);
     w.assert_sound(repo.workdir());
     assert_same_files(repo.workdir(), &w.git_clone("alice/m", "theirs"));
-    assert_eq!(w.git(w.bare("alice/m"), &["symbolic-ref", "HEAD"]), "refs/heads/main");
+    assert_eq!(
+        w.git(w.bare("alice/m"), &["symbolic-ref", "HEAD"]),
+        "refs/heads/main"
+    );
 }
 
 #[test]

@@ -15,7 +15,8 @@ impl World {
     pub(crate) fn assert_sound(&self, folder: &Path) {
         self.assert_clean(folder);
         let output = self.try_git(folder, &["fsck", "--strict", "--no-dangling"]);
-        let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        let told =
+            String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "git fsck: {told}");
         if super::git_lfs() {
             self.git(folder, &["lfs", "fsck"]);
@@ -27,7 +28,11 @@ impl World {
     pub(crate) fn assert_clean(&self, folder: &Path) {
         self.assert_clean_by_stat(folder);
         if super::git_lfs() {
-            assert_eq!(self.git(folder, &["status", "--porcelain"]), "", "git status");
+            assert_eq!(
+                self.git(folder, &["status", "--porcelain"]),
+                "",
+                "git status"
+            );
         }
         let status = Repository::open(folder).unwrap().status().unwrap();
         assert!(status.is_clean(), "{:?}", status.entries);
@@ -39,9 +44,14 @@ impl World {
     #[track_caller]
     fn assert_clean_by_stat(&self, folder: &Path) {
         // git looks at files of the index's own second again; for once it must not have to.
-        let index = fs::File::options().append(true).open(folder.join(".git/index")).unwrap();
+        let index = fs::File::options()
+            .append(true)
+            .open(folder.join(".git/index"))
+            .unwrap();
         let written = index.metadata().unwrap().modified().unwrap();
-        index.set_modified(written + Duration::from_secs(2)).unwrap();
+        index
+            .set_modified(written + Duration::from_secs(2))
+            .unwrap();
         let no_filter = ["-c", "filter.lfs.process=", "-c", "filter.lfs.clean=false"];
         let arguments = [no_filter.as_slice(), &["diff-files", "--name-only"]].concat();
         assert_eq!(self.git(folder, &arguments), "", "git diff-files");
@@ -57,7 +67,11 @@ pub(crate) fn files(folder: &Path) -> BTreeMap<String, (char, Vec<u8>)> {
         for entry in fs::read_dir(next).unwrap() {
             let entry = entry.unwrap();
             let path = entry.path();
-            let name = path.strip_prefix(folder).unwrap().to_string_lossy().into_owned();
+            let name = path
+                .strip_prefix(folder)
+                .unwrap()
+                .to_string_lossy()
+                .into_owned();
             let kind = entry.file_type().unwrap();
             if name == ".git" {
                 continue;
@@ -65,7 +79,10 @@ pub(crate) fn files(folder: &Path) -> BTreeMap<String, (char, Vec<u8>)> {
                 open.push(path);
             } else if kind.is_symlink() {
                 let target = fs::read_link(&path).unwrap();
-                found.insert(name, ('l', target.to_string_lossy().into_owned().into_bytes()));
+                found.insert(
+                    name,
+                    ('l', target.to_string_lossy().into_owned().into_bytes()),
+                );
             } else {
                 use std::os::unix::fs::PermissionsExt;
                 let executable = entry.metadata().unwrap().permissions().mode() & 0o100 != 0;
@@ -82,8 +99,53 @@ pub(crate) fn files(folder: &Path) -> BTreeMap<String, (char, Vec<u8>)> {
 pub(crate) fn assert_same_files(one: &Path, other: &Path) {
     let (one, other) = (files(one), files(other));
     let names = |files: &BTreeMap<String, (char, Vec<u8>)>| -> Vec<String> {
-        files.iter().map(|(name, (kind, content))| format!("{kind} {name} {}", content.len())).collect()
+        files
+            .iter()
+            .map(|(name, (kind, content))| format!("{kind} {name} {}", content.len()))
+            .collect()
     };
     assert_eq!(names(&one), names(&other));
     assert!(one == other, "the same names, but other content");
+}
+
+/// What must not change when a call is refused: files, index, refs, and the server's side.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Scene {
+    files: BTreeMap<String, (char, Vec<u8>)>,
+    index: String,
+    refs: String,
+    head: String,
+    objects: BTreeMap<String, (char, Vec<u8>)>,
+    server_refs: String,
+    server_objects: Vec<String>,
+}
+
+impl World {
+    pub(crate) fn scene(&self, folder: &Path, id: &str) -> Scene {
+        let server = self.bare(id);
+        let objects = server.join("lfs/objects");
+        let stored = folder.join(".git/lfs/objects");
+        let below = |folder: &Path| {
+            if folder.exists() {
+                files(folder)
+            } else {
+                BTreeMap::new()
+            }
+        };
+        let refs = ["for-each-ref", "--format=%(objectname) %(refname)"];
+        let server_refs = if server.exists() {
+            self.git(&server, &refs)
+        } else {
+            String::new()
+        };
+        Scene {
+            files: files(folder),
+            index: self.git(folder, &["ls-files", "-s"]),
+            refs: self.git(folder, &refs),
+            head: fs::read_to_string(folder.join(".git/HEAD")).unwrap(),
+            objects: below(&stored),
+            server_refs,
+            server_objects: below(&objects).into_keys().collect(),
+        }
+    }
 }

@@ -108,7 +108,9 @@ impl World {
         let output = self.try_git(folder.as_ref(), arguments);
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "git {arguments:?}: {told}");
-        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+        String::from_utf8_lossy(&output.stdout)
+            .trim_end()
+            .to_owned()
     }
 
     /// A clone by git itself.
