@@ -8,6 +8,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::CommitId;
 use crate::name::{BranchName, RemoteName, Revision, TagName};
 
+/// The fewest digits that git takes for the beginning of an id.
+const MIN_PREFIX: usize = 4;
+
 /// What HEAD says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Head {
@@ -155,11 +158,14 @@ impl Git {
         {
             return Ok(Resolved::Commit { commit });
         }
+        if let Some(commit) = self.commit_by_prefix(name)? {
+            return Ok(Resolved::Commit { commit });
+        }
         Err(Error::new(
             ErrorKind::RevisionNotFound,
             format!("no branch, tag or commit is named {name:?}"),
         )
-        .with_hint("pull first if it is new on the remote; ids of commits need all 40 digits"))
+        .with_hint("pull first if it is new on the remote"))
     }
 
     /// Whether the commit's object is here.
@@ -196,6 +202,24 @@ impl Git {
                     .map(drop)
             }
         })
+    }
+
+    /// The commit whose id begins with these hex digits.
+    fn commit_by_prefix(&self, digits: &str) -> Result<Option<CommitId>> {
+        let hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !hex || !(MIN_PREFIX..40).contains(&digits.len()) {
+            return Ok(None);
+        }
+        match self.repo.find_commit_by_prefix(digits) {
+            Ok(commit) => Ok(Some(commit_id(commit.id()))),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) if error.code() == ErrorCode::Ambiguous => Err(Error::new(
+                ErrorKind::RevisionNotFound,
+                format!("several objects have an id that begins with {digits}"),
+            )
+            .with_hint("give more digits")),
+            Err(error) => Err(wrap(&format!("look for {digits}"))(error)),
+        }
     }
 
     /// Moves or creates a ref, wherever it was.

@@ -24,7 +24,8 @@ pub enum FileState {
 /// A path of the work tree that is not as the index says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
-    pub(crate) path: String,
+    /// As git has it; not always UTF-8. A folder that is another repository ends with `/`.
+    pub(crate) path: Vec<u8>,
     pub(crate) state: FileState,
 }
 
@@ -54,7 +55,7 @@ impl Git {
         let found = statuses.iter().filter_map(|entry| {
             let state = state(entry.status())?;
             Some(Found {
-                path: String::from_utf8_lossy(entry.path_bytes()).into_owned(),
+                path: entry.path_bytes().to_vec(),
                 state,
             })
         });

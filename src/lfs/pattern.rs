@@ -1,8 +1,8 @@
 //! Patterns of `.gitattributes` lines, spelt so that git and git-lfs both read them.
 //!
 //! Where git-lfs's own spelling is right (`[[:space:]]` for a space, `\#`), it is used, so that
-//! both tools can take out what the other wrote. Where it is wrong (tabs, quotes, a leading `!`),
-//! the pattern is quoted as <https://git-scm.com/docs/gitattributes> says.
+//! both tools can take out what the other wrote. Nothing is written that libgit2 reads otherwise
+//! than git does; what git reads is in <https://git-scm.com/docs/gitattributes>.
 
 use std::fmt;
 
@@ -54,6 +54,7 @@ impl Pattern {
             Self::Glob(glob) if glob.starts_with('!') => {
                 refuse("rules of attributes cannot be negated")
             }
+            Self::Glob(glob) if glob.starts_with("[attr]") => refuse("it would define a macro"),
             Self::Glob(glob) if catches_git_files(glob) => {
                 refuse("it would catch .gitattributes itself")
             }
@@ -67,16 +68,17 @@ impl Pattern {
     /// The first word of the rule's line.
     pub(crate) fn spelling(&self) -> String {
         match self {
-            Self::Glob(glob) => quote(&escape_glob(glob.strip_prefix("./").unwrap_or(glob))),
+            Self::Glob(glob) => {
+                let escaped = escape(glob.strip_prefix("./").unwrap_or(glob), "#");
+                // A quote at the start would be taken for git's quoting of the whole word.
+                let guard = if escaped.starts_with('"') { "\\" } else { "" };
+                format!("{guard}{escaped}")
+            }
             Self::Literal(path) => {
-                let escaped = escape_literal(path.as_str());
-                // A bare name would match in every folder.
-                let anchored = if path.parent().is_none() {
-                    format!("/{escaped}")
-                } else {
-                    escaped
-                };
-                quote(&anchored)
+                let escaped = escape(path.as_str(), "#\\*?[]");
+                // A bare name would match in every folder; a quote or `!` means something there.
+                let anchor = path.parent().is_none() || escaped.starts_with(['"', '!']);
+                format!("{}{escaped}", if anchor { "/" } else { "" })
             }
         }
     }
@@ -109,56 +111,24 @@ fn catches_git_files(glob: &str) -> bool {
     matches!(name, "*" | "**" | ".*" | ".git*") || name.starts_with(".gitattributes")
 }
 
-/// Spaces and `#` as git-lfs writes them; glob characters stay.
-fn escape_glob(glob: &str) -> String {
+/// Backslashes before the `special` characters, and classes for what a line cannot hold.
+///
+/// `[[:space:]]`, git-lfs's way, also matches a tab, and `[[:cntrl:]]` every control character.
+/// git would take the exact character in a quoted word, but libgit2 reads no quoted words.
+fn escape(text: &str, special: &str) -> String {
     let mut out = String::new();
-    for (at, c) in glob.char_indices() {
+    for c in text.chars() {
         match c {
             ' ' => out.push_str("[[:space:]]"),
-            '#' if at == 0 => out.push_str("\\#"),
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
-/// The name itself, glob characters and backslashes escaped.
-fn escape_literal(name: &str) -> String {
-    let mut out = String::new();
-    for c in name.chars() {
-        match c {
-            // `[[:space:]]` also matches a tab; quoting the line would hide it from git-lfs.
-            ' ' => out.push_str("[[:space:]]"),
-            '\\' | '*' | '?' | '[' | ']' | '#' => {
-                out.push('\\');
+            c if c.is_ascii_control() => out.push_str("[[:cntrl:]]"),
+            c => {
+                if special.contains(c) {
+                    out.push('\\');
+                }
                 out.push(c);
             }
-            '!' if out.is_empty() => out.push_str("\\!"),
-            _ => out.push(c),
         }
     }
-    out
-}
-
-/// C-quotes a pattern that a line could not hold as it is.
-fn quote(pattern: &str) -> String {
-    let odd = |c: char| c.is_ascii_control() || c == '"';
-    if !pattern.contains(odd) && !pattern.starts_with("[attr]") {
-        return pattern.to_owned();
-    }
-    let mut out = String::from("\"");
-    for c in pattern.chars() {
-        match c {
-            '\t' => out.push_str("\\t"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            c if c.is_ascii_control() => out.push_str(&format!("\\{:03o}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
     out
 }
 
@@ -262,8 +232,10 @@ mod tests {
             ("a b", "/a[[:space:]]b"),
             ("a[1]*?.bin", "/a\\[1\\]\\*\\?.bin"),
             ("#x", "/\\#x"),
-            ("a\tb", "\"/a\\tb\""),
-            ("a\"b", "\"/a\\\"b\""),
+            ("a\tb", "/a[[:cntrl:]]b"),
+            ("a\"b", "/a\"b"),
+            ("\"a/b", "/\"a/b"),
+            ("!a/b", "/!a/b"),
             ("ü", "/ü"),
             ("a\\b", "/a\\\\b"),
         ] {

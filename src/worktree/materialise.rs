@@ -318,7 +318,8 @@ impl<'a> Obstacles<'a> {
 
     fn is_unchanged(&self, path: &RepoPath) -> Result<bool> {
         let now = fs::lstat(&path.under(self.switch.context.git.workdir()))?;
-        Ok(self.seen.get(path).is_some_and(|seen| *seen == now))
+        // Where nothing is, nothing can be lost.
+        Ok(now.is_none() || self.seen.get(path).is_some_and(|seen| *seen == now))
     }
 
     /// Why the path must not be touched, if it must not.

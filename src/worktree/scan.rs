@@ -61,12 +61,16 @@ pub(crate) fn scan(git: &Git, index: &Index, cancel: &CancelToken) -> Result<Sca
     }
     let judged: HashSet<&str> = settled.iter().map(|entry| entry.path.as_str()).collect();
     for found in git.worktree_changes(&settled)? {
-        if judged.contains(found.path.as_str()) {
+        let name = std::str::from_utf8(&found.path).ok();
+        if name.is_some_and(|name| judged.contains(name)) {
             continue;
         }
-        match RepoPath::new(found.path.as_str()) {
-            Ok(path) => scan.changes.push((path, found.state)),
-            Err(_) => scan.foreign.push(found.path),
+        match name.and_then(|name| RepoPath::new(name).ok()) {
+            Some(path) => scan.changes.push((path, found.state)),
+            None => {
+                let name = String::from_utf8_lossy(&found.path);
+                scan.foreign.push(name.into_owned());
+            }
         }
     }
     scan.changes.sort();

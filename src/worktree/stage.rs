@@ -9,7 +9,7 @@ use super::pointers::Pointers;
 use super::scan::scan;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{self, FileKind};
-use crate::git::{Entry, FileState, Git, Index, Mode};
+use crate::git::{Change, Entry, FileState, Git, Index, Mode};
 use crate::lfs::attributes;
 use crate::lfs::clean::{self, Cleaned};
 use crate::lfs::pattern::Pattern;
@@ -111,7 +111,7 @@ impl Stage<'_> {
             };
             report.skipped.push((name, reason));
         }
-        let mut changed: BTreeMap<RepoPath, FileState> = scan
+        let changed: BTreeMap<RepoPath, FileState> = scan
             .changes
             .into_iter()
             .filter(|(path, _)| selection.takes(path))
@@ -123,25 +123,22 @@ impl Stage<'_> {
             .map(|commit| git.tree_of(commit))
             .transpose()?;
         let staged = git.staged_changes(head, &index)?;
-        for change in &staged {
-            if change.new.is_some_and(|(_, mode)| mode.is_file()) && selection.takes(&change.path) {
-                changed
-                    .entry(change.path.clone())
-                    .or_insert(FileState::Modified);
-            }
-        }
+        let is_file = |change: &&Change| change.new.is_some_and(|(_, mode)| mode.is_file());
+        let only_staged = staged.iter().filter(is_file).map(|change| &change.path);
+        let only_staged = only_staged.filter(|path| !changed.contains_key(*path));
+        let only_staged = only_staged.filter(|path| selection.takes(path));
 
         self.remove(&mut index, &changed, &mut report)?;
-        let present: Vec<&RepoPath> = changed
+        let present = changed
             .iter()
             .filter(|(_, state)| **state != FileState::Deleted)
-            .map(|(path, _)| path)
-            .collect();
+            .map(|(path, _)| (path, Found::Changed))
+            .chain(only_staged.map(|path| (path, Found::Staged)));
         let Sorted {
             mut plain,
             mut lfs,
             to_track,
-        } = self.sort(&index, &present)?;
+        } = self.sort(&index, present)?;
         let rules_changed = if to_track.is_empty() {
             staged.iter().any(changes_attributes)
                 || changed
@@ -191,19 +188,20 @@ impl Stage<'_> {
     }
 
     /// Decides for each file whether it is an LFS file, and by which right.
-    fn sort(&self, index: &Index, paths: &[&RepoPath]) -> Result<Sorted> {
+    fn sort<'p>(
+        &self,
+        index: &Index,
+        paths: impl Iterator<Item = (&'p RepoPath, Found)>,
+    ) -> Result<Sorted> {
         let git = self.context.git;
         let mut sorted = Sorted::default();
         let mut pointers = Pointers::new(git);
-        for path in paths {
-            let path = *path;
+        for (path, found) in paths {
             let stat = fs::lstat(&path.under(git.workdir()))?;
             let Some(stat) = stat.filter(|stat| stat.kind != FileKind::Folder) else {
                 continue;
             };
-            if stat.kind != FileKind::File {
-                sorted.plain.push(path.clone());
-            } else if git.is_lfs_in_worktree(path)? {
+            if stat.kind == FileKind::File && git.is_lfs_in_worktree(path)? {
                 let staged = index.get(path)?.filter(|entry| entry.matches(&stat));
                 let done = match staged {
                     Some(entry) => pointers.get(entry.id)?.is_some(),
@@ -212,9 +210,13 @@ impl Stage<'_> {
                 if !done {
                     sorted.lfs.push(path.clone());
                 }
-            } else if let Some(reason) = self.options.auto_track.reason(git, path, stat.size)? {
+                continue;
+            }
+            if stat.kind == FileKind::File
+                && let Some(reason) = self.options.auto_track.reason(git, path, stat.size)?
+            {
                 sorted.to_track.push((path.clone(), reason));
-            } else {
+            } else if found == Found::Changed {
                 sorted.plain.push(path.clone());
             }
         }
@@ -314,6 +316,15 @@ impl Stage<'_> {
         report.skipped.push((path.to_string(), Skipped::Changing));
         Ok(())
     }
+}
+
+/// Why a file is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// It is not as the index says.
+    Changed,
+    /// The index has it as it is, but HEAD does not: another tool may have staged it raw.
+    Staged,
 }
 
 #[derive(Default)]

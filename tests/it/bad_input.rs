@@ -122,7 +122,6 @@ fn sources_and_names_that_mean_nothing() {
         "alice/m..x",
         "alice/m.git.git/..",
         "hf://",
-        "hf://x",
         "http://",
         "http:///x",
         "ftp://host/x",

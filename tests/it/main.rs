@@ -8,7 +8,10 @@
 )]
 
 mod bad_input;
+mod branches;
 mod child;
 mod layers;
 mod round_trip;
+mod secrets;
+mod staging;
 mod support;
