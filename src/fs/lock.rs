@@ -54,16 +54,22 @@ impl AdvisoryLock {
         wait: Duration,
         cancel: &CancelToken,
     ) -> Result<Self> {
-        super::create_dir_all(private)?;
         let path = private.join(FILE);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(|error| Error::io("open the lock", &path, error))?;
-        obtain(&file, &path, wait, cancel)?;
+        let mut file = loop {
+            super::create_dir_all(private)?;
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)
+                .map_err(|error| Error::io("open the lock", &path, error))?;
+            obtain(&file, &path, wait, cancel)?;
+            // The clone may have been given up and removed while we waited; then this is nothing.
+            if is_at(&file, &path) {
+                break file;
+            }
+        };
         if let Some(previous) = read(&mut file)
             && previous.is_dead()
         {
@@ -91,6 +97,15 @@ impl Drop for AdvisoryLock {
         let _ = self.file.set_len(0);
         let _ = self.file.unlock();
     }
+}
+
+/// Whether the open file is still the one at that path.
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |meta: fs::Metadata| (meta.dev(), meta.ino());
+    let here = file.metadata().map(identity);
+    let there = fs::metadata(path).map(identity);
+    here.is_ok_and(|here| there.is_ok_and(|there| here == there))
 }
 
 fn obtain(file: &File, path: &Path, wait: Duration, cancel: &CancelToken) -> Result<()> {

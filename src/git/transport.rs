@@ -63,6 +63,9 @@ impl Session {
 
     /// Keeps the error for [`take_error`](Self::take_error) and returns its text for libgit2.
     fn keep(&self, error: Error) -> String {
+        // Cancelling closes connections: what looks broken was ended by the caller.
+        let cancelled = self.client.cancel().is_cancelled();
+        let error = if cancelled { Error::cancelled() } else { error };
         let text = error.to_string();
         *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         text

@@ -153,7 +153,7 @@ fn parse_rate_limit(value: &str) -> Option<Duration> {
         })
     };
     match (field("r"), field("t")) {
-        (Some(0), Some(seconds)) => Some(Duration::from_secs(seconds + 1)),
+        (Some(0), Some(seconds)) => Some(Duration::from_secs(seconds.saturating_add(1))),
         _ => None,
     }
 }

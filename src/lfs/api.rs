@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Object;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::retry::retrying;
-use crate::http::{Auth, Body, Client, Request};
+use crate::http::{Auth, Body, Client, Request, Response};
 use crate::id::LfsOid;
 use crate::progress::Direction;
 use crate::url::Url;
@@ -26,7 +26,7 @@ pub(crate) enum Answer {
     /// Upload: it is there. (Downloads always have actions.)
     Nothing,
     /// Where to send it to or get it from.
-    Transfer(Actions),
+    Transfer(Box<Actions>),
     /// It cannot be had, or is not wanted.
     Refused(Error),
 }
@@ -109,32 +109,57 @@ pub(crate) fn batch(
     ref_name: Option<&str>,
     objects: &[Object],
 ) -> Result<Vec<(Object, Answer)>> {
-    let operation = operation(direction);
+    let url = lfs.join("objects/batch");
+    // Asking changes nothing on the server.
+    let response: BatchResponse = retrying(client.cancel(), || {
+        ask(client, &url, direction, ref_name, objects)?
+            .error_for_status()?
+            .json()
+    })?;
+    check(&url, direction, response, objects)
+}
+
+/// Asks whether objects may be uploaded, by an upload of none.
+pub(crate) fn check_upload(client: &Client, lfs: &Url) -> Result<()> {
+    /// Servers that want at least one object say so only to those who may upload.
+    const NOTHING_TO_DO: u16 = 422;
+    let url = lfs.join("objects/batch");
+    retrying(client.cancel(), || {
+        let response = ask(client, &url, Direction::Upload, None, &[])?;
+        if response.status() == NOTHING_TO_DO {
+            return Ok(());
+        }
+        response.error_for_status().map(drop)
+    })
+}
+
+fn ask(
+    client: &Client,
+    url: &Url,
+    direction: Direction,
+    ref_name: Option<&str>,
+    objects: &[Object],
+) -> Result<Response> {
     let wire = |object: &Object| WireObject {
         oid: object.oid.to_string(),
         size: object.size,
     };
     let request = BatchRequest {
-        operation,
+        operation: operation(direction),
         transfers: ["basic"],
         r#ref: ref_name.map(|name| RefName { name }),
         objects: objects.iter().map(wire).collect(),
         hash_algo: "sha256",
     };
-    let url = lfs.join("objects/batch");
     let body = serde_json::to_vec(&request).map_err(|error| {
         Error::new(ErrorKind::Protocol, "cannot describe the objects").with_source(error)
     })?;
-    // Asking changes nothing on the server.
-    let response: BatchResponse = retrying(client.cancel(), || {
-        let request = Request::post(url.clone())
-            .auth(Auth::Basic)
-            .header("Accept", MEDIA_TYPE)
-            .header("Content-Type", MEDIA_TYPE)
-            .body(Body::Bytes(body.clone()));
-        client.send(request)?.error_for_status()?.json()
-    })?;
-    check(&url, direction, response, objects)
+    let request = Request::post(url.clone())
+        .auth(Auth::Basic)
+        .header("Accept", MEDIA_TYPE)
+        .header("Content-Type", MEDIA_TYPE)
+        .body(Body::Bytes(body));
+    client.send(request)
 }
 
 fn operation(direction: Direction) -> &'static str {
@@ -225,11 +250,11 @@ fn answer(
     };
     let verify = take("verify")?;
     match (take(operation(direction))?, direction) {
-        (Some(transfer), _) => Ok(Answer::Transfer(Actions {
+        (Some(transfer), _) => Ok(Answer::Transfer(Box::new(Actions {
             transfer,
             verify,
             authenticated: found.authenticated,
-        })),
+        }))),
         (None, Direction::Upload) => Ok(Answer::Nothing),
         (None, Direction::Download) => {
             let text = format!(

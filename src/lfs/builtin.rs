@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::clean::{self, Cleaned};
 use super::store::Store;
-use super::{Engine, Job, Remote, Report, folder, transfer};
+use super::{Engine, Job, Remote, Report, api, folder, transfer};
 use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::http::Client;
@@ -42,7 +42,7 @@ impl Engine for Builtin {
 
     fn check_upload(&self, remote: &Remote) -> Result<()> {
         match remote {
-            Remote::Http(lfs) => transfer::check_upload(&self.client, lfs),
+            Remote::Http(lfs) => api::check_upload(&self.client, lfs),
             Remote::Folder(_) => Ok(()),
         }
     }

@@ -77,11 +77,6 @@ pub(super) fn download(client: &Client, lfs: &Url, store: &Store, job: &Job<'_>)
     Ok(Report { outcomes })
 }
 
-/// Asks whether an upload would be allowed, naming no object.
-pub(super) fn check_upload(client: &Client, lfs: &Url) -> Result<()> {
-    api::batch(client, lfs, Direction::Upload, None, &[]).map(drop)
-}
-
 fn lost(object: Object) -> Error {
     Error::new(
         ErrorKind::LfsObjectMissing,
@@ -139,7 +134,7 @@ impl<'a> Transfer<'a> {
                 match answer {
                     Answer::Nothing => outcomes.push((object, Outcome::AlreadyThere)),
                     Answer::Refused(error) => outcomes.push((object, Outcome::Failed(error))),
-                    Answer::Transfer(actions) => work.push((object, actions)),
+                    Answer::Transfer(actions) => work.push((object, *actions)),
                 }
             }
             outcomes.extend(self.move_batch(work));

@@ -2,9 +2,10 @@ use std::path::{Path, PathBuf};
 
 use super::content::Content;
 use super::remote::Connection;
-use super::{PrepareRepository, Repository};
+use super::{LOCK_WAIT, PrepareRepository, Repository};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
+use crate::fs::lock::AdvisoryLock;
 use crate::git::{self, Git, Resolved, Tags, private_folder};
 use crate::id::CommitId;
 use crate::name::BranchName;
@@ -16,7 +17,13 @@ const UNFINISHED: &str = "clone-unfinished";
 
 /// Whether the folder holds a clone that was begun by us and never finished.
 pub(super) fn is_unfinished(git_dir: &Path) -> bool {
-    private_folder(git_dir).join(UNFINISHED).exists()
+    // Our own folder comes first: where nothing else is, somebody has only just begun.
+    let only_ours = || {
+        let private = private_folder(git_dir);
+        std::fs::read_dir(git_dir)
+            .is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|e| e.path() == private)))
+    };
+    private_folder(git_dir).join(UNFINISHED).exists() || only_ours()
 }
 
 /// What to call a place in messages.
@@ -53,9 +60,12 @@ impl PrepareRepository {
         self.create_on_hub(&connection)?;
 
         let guard = target.claim()?;
+        let git_dir = self.folder.join(".git");
+        // Taken before there is a repository, so that only one process makes it.
+        let lock = self.lock_new(&git_dir)?;
         let git = match Git::open(&self.folder) {
-            Ok(git) if guard.found == Found::Unfinished => git,
-            _ => begin(&self.folder)?,
+            Ok(git) => git,
+            Err(_) => begin(&self.folder)?,
         };
         match git.remote_url(connection.name()) {
             Some(url) => self.refuse_other_source(&url, &endpoint, connection.location())?,
@@ -64,8 +74,7 @@ impl PrepareRepository {
         let content = self.content.unwrap_or_default();
         content.remember(&git)?;
         let repository = self.finish(&git, connection)?;
-        let lock = repository.lock(&["index.lock", "HEAD.lock"])?;
-        if !is_unfinished(git.git_dir()) {
+        if !is_unfinished(&git_dir) {
             // Another process cloned into the same folder while this one waited for it.
             guard.keep();
             return Ok(repository);
@@ -109,10 +118,20 @@ impl PrepareRepository {
             let head = format!("refs/remotes/{}/HEAD", repository.remote_name());
             git.set_symbolic(&head, &tracking, "clone")?;
         }
-        fs::remove_file_if_exists(&private_folder(git.git_dir()).join(UNFINISHED))?;
+        fs::remove_file_if_exists(&private_folder(&git_dir).join(UNFINISHED))?;
         drop(lock);
         guard.keep();
         Ok(repository)
+    }
+
+    fn lock_new(&self, git_dir: &Path) -> Result<AdvisoryLock> {
+        AdvisoryLock::acquire(
+            &private_folder(git_dir),
+            git_dir,
+            &["index.lock", "HEAD.lock", "config.lock"],
+            LOCK_WAIT,
+            &self.cancel,
+        )
     }
 
     fn create_on_hub(&self, connection: &Connection) -> Result<()> {

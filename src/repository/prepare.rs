@@ -55,7 +55,7 @@ pub struct PrepareRepository {
     engine: LfsEngine,
     pub(super) content: Option<Content>,
     progress: Progress,
-    cancel: CancelToken,
+    pub(super) cancel: CancelToken,
 }
 
 impl PrepareRepository {

@@ -1,8 +1,10 @@
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::Repository;
 use crate::error::{Error, ErrorKind, Result};
 use crate::git::{Git, PushOutcome, RefPush, Remote};
+use crate::http::retry::wait;
 use crate::id::{CommitId, LfsOid};
 use crate::lfs::{Job, Object};
 use crate::name::BranchName;
@@ -134,14 +136,7 @@ impl Repository {
     ) -> Result<RefPush> {
         match git.push(remote, commit, branch, &self.progress, &self.cancel) {
             Err(error) if error.is_retryable() => {
-                // A server may have moved the branch although its answer got lost.
-                let now = git.push_advertisement(remote, &self.cancel);
-                let arrived = now.is_ok_and(|now| {
-                    now.find(&branch.local_ref())
-                        .and_then(|id| git.known_commit(id))
-                        == Some(commit)
-                });
-                if arrived {
+                if self.has_arrived(git, remote, commit, branch)? {
                     let (outcome, server_text) = (PushOutcome::Accepted, String::new());
                     return Ok(RefPush {
                         outcome,
@@ -155,6 +150,27 @@ impl Repository {
             }
             result => result,
         }
+    }
+
+    /// Whether the server moved the branch although its answer got lost; it may take a moment.
+    fn has_arrived(
+        &self,
+        git: &Git,
+        remote: &Remote,
+        commit: CommitId,
+        branch: &BranchName,
+    ) -> Result<bool> {
+        for pause in ARRIVAL_PAUSES {
+            wait(pause, &self.cancel)?;
+            let Ok(now) = git.push_advertisement(remote, &self.cancel) else {
+                continue;
+            };
+            let tip = now.find(&branch.local_ref());
+            if tip.and_then(|id| git.known_commit(id)) == Some(commit) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Makes the remote have the objects of all pointers that are about to be pushed.
@@ -255,6 +271,13 @@ fn moved(branch: &BranchName) -> Error {
     )
     .with_hint("pull first, then push again")
 }
+
+/// When to look whether a push arrived: the server's hook may still be at work.
+const ARRIVAL_PAUSES: [Duration; 3] = [
+    Duration::ZERO,
+    Duration::from_millis(300),
+    Duration::from_millis(700),
+];
 
 /// git's words for a ref that moved between its listing and our push.
 fn is_outdated(reason: &str) -> bool {

@@ -116,6 +116,9 @@ fn run() {
                 .unwrap();
             repo.push().unwrap();
         }
+        "git-lfs" => crate::engines::jobs(&argument(1), Path::new(&argument(2))),
+        "git-lfs-pull" => crate::engines::pull(Path::new(&argument(1))),
+        "measured" => crate::heavy::measured(&argument(1), Path::new(&argument(2))),
         other => panic!("no job {other}"),
     }
 }

@@ -10,7 +10,12 @@
 mod bad_input;
 mod branches;
 mod child;
+mod engines;
+mod faults;
+mod giftless;
+mod heavy;
 mod layers;
+mod readers;
 mod round_trip;
 mod secrets;
 mod staging;

@@ -8,7 +8,7 @@ use hf_repository::{
     AutoTrack, CommitOutcome, ErrorKind, FileState, Pattern, Repository, Skipped, StageOptions,
 };
 
-use crate::support::{World, heavy, needs_git_lfs, path, weights, write};
+use crate::support::{World, needs_git_lfs, path, weights, write};
 
 /// What the index holds: mode and, for pointers, "lfs".
 fn staged(w: &World, repo: &Repository) -> BTreeMap<String, String> {
@@ -444,53 +444,4 @@ fn touching_is_not_changing() {
         .unwrap();
     assert!(!repo.is_clean().unwrap());
     assert_eq!(repo.stage().unwrap().lfs, [path("w.bin")]);
-}
-
-#[test]
-fn ten_thousand_small_files() {
-    heavy!();
-    let w = World::new();
-    w.empty_model("alice/m");
-    let repo = w.clone("alice/m", "ours");
-    for number in 0..10_000 {
-        let name = format!("folder-{:02}/file-{number}.txt", number % 100);
-        let line = format!("line of file {number}\n");
-        write(
-            repo.workdir(),
-            &name,
-            &line.repeat(1024 / line.len() + 1)[..1024],
-        );
-    }
-    let report = repo.stage().unwrap();
-    assert_eq!(report.plain.len(), 10_000);
-    let _ = repo.commit("ten thousand").unwrap();
-    repo.push().unwrap();
-    w.assert_sound(repo.workdir());
-    let again = w.clone("alice/m", "again");
-    w.assert_sound(again.workdir());
-    crate::support::judge::assert_same_files(repo.workdir(), again.workdir());
-    crate::support::judge::assert_same_files(repo.workdir(), &w.git_clone("alice/m", "theirs"));
-}
-
-#[test]
-fn ten_thousand_lfs_files() {
-    heavy!();
-    needs_git_lfs!();
-    let w = World::new();
-    w.model("alice/m");
-    let repo = w.clone("alice/m", "ours");
-    for number in 0..10_000_u64 {
-        write(
-            repo.workdir(),
-            &format!("folder-{:02}/{number}.bin", number % 100),
-            weights(number, 1024),
-        );
-    }
-    assert_eq!(repo.stage().unwrap().lfs.len(), 10_000);
-    let _ = repo.commit("ten thousand").unwrap();
-    assert_eq!(repo.push().unwrap().lfs_objects, 10_000);
-    w.assert_sound(repo.workdir());
-    let again = w.clone("alice/m", "again");
-    w.assert_sound(again.workdir());
-    crate::support::judge::assert_same_files(repo.workdir(), again.workdir());
 }

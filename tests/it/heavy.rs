@@ -1,0 +1,147 @@
+//! The big ones: `HF_REPOSITORY_HEAVY=1` runs them.
+
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+use hf_repository::Repository;
+
+use crate::child::succeed;
+use crate::support::{World, heavy, needs_git_lfs, weights, write};
+
+#[test]
+fn ten_thousand_small_files() {
+    heavy!();
+    let w = World::new();
+    w.empty_model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    for number in 0..10_000 {
+        let name = format!("folder-{:02}/file-{number}.txt", number % 100);
+        let line = format!("line of file {number}\n");
+        write(
+            repo.workdir(),
+            &name,
+            &line.repeat(1024 / line.len() + 1)[..1024],
+        );
+    }
+    let report = repo.stage().unwrap();
+    assert_eq!(report.plain.len(), 10_000);
+    let _ = repo.commit("ten thousand").unwrap();
+    repo.push().unwrap();
+    w.assert_sound(repo.workdir());
+    let again = w.clone("alice/m", "again");
+    w.assert_sound(again.workdir());
+    crate::support::judge::assert_same_files(repo.workdir(), again.workdir());
+    crate::support::judge::assert_same_files(repo.workdir(), &w.git_clone("alice/m", "theirs"));
+}
+
+#[test]
+fn ten_thousand_lfs_files() {
+    heavy!();
+    needs_git_lfs!();
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    for number in 0..10_000_u64 {
+        write(
+            repo.workdir(),
+            &format!("folder-{:02}/{number}.bin", number % 100),
+            weights(number, 1024),
+        );
+    }
+    assert_eq!(repo.stage().unwrap().lfs.len(), 10_000);
+    let _ = repo.commit("ten thousand").unwrap();
+    assert_eq!(repo.push().unwrap().lfs_objects, 10_000);
+    w.assert_sound(repo.workdir());
+    let again = w.clone("alice/m", "again");
+    w.assert_sound(again.workdir());
+    crate::support::judge::assert_same_files(repo.workdir(), again.workdir());
+}
+
+/// One byte more than four GiB: no 32-bit size holds it.
+const HUGE: u64 = (4 << 30) + 1;
+/// The most memory the library may ever have in use, in bytes.
+const MEMORY: u64 = 64 << 20;
+
+#[test]
+fn a_file_of_four_gib_and_one_byte() {
+    heavy!();
+    let w = World::new();
+    w.model("alice/m");
+    let ours = w.path("ours");
+    let job = |job: &str, folder: &Path| {
+        let began = Instant::now();
+        let arguments = [job, &folder.to_string_lossy()];
+        let told = succeed(&w.child("measured", &arguments).output().unwrap());
+        let peak = told
+            .lines()
+            .find_map(|line| line.split_once("peak memory: "));
+        let peak: u64 = peak.unwrap().1.parse().unwrap();
+        eprintln!(
+            "{job}: {:.1} s, peak memory {:.1} MiB",
+            began.elapsed().as_secs_f64(),
+            peak as f64 / 1048576.0
+        );
+        assert!(peak < MEMORY, "{job} took {} MiB", peak >> 20);
+    };
+    job("clone", &ours);
+    let mut file = File::create(ours.join("huge.bin")).unwrap();
+    file.set_len(HUGE).unwrap();
+    for at in [0, 3 << 30, HUGE - 1] {
+        file.seek(SeekFrom::Start(at)).unwrap();
+        file.write_all(&[7]).unwrap();
+    }
+    drop(file);
+    job("stage", &ours);
+    job("commit", &ours);
+    w.assert_clean(&ours);
+    let touched = File::options()
+        .append(true)
+        .open(ours.join("huge.bin"))
+        .unwrap();
+    touched
+        .set_modified(SystemTime::now() - Duration::from_secs(100))
+        .unwrap();
+    job("status", &ours);
+    w.assert_clean(&ours);
+    job("push", &ours);
+    // Room for the copies to come.
+    fs::remove_dir_all(ours.join(".git/lfs/objects")).unwrap();
+    let again = w.path("again");
+    job("clone", &again);
+    w.assert_clean(&again);
+    let same = Command::new("cmp")
+        .arg(ours.join("huge.bin"))
+        .arg(again.join("huge.bin"))
+        .status();
+    assert!(same.unwrap().success());
+    if crate::support::git_lfs() {
+        w.git(&again, &["lfs", "fsck"]);
+        assert_eq!(w.git(&again, &["status", "--porcelain"]), "");
+    }
+}
+
+/// The part of the child: one job, and then the most memory it had in use.
+pub(crate) fn measured(job: &str, folder: &Path) {
+    if job == "clone" {
+        Repository::prepare("alice/m", folder).clone_repo().unwrap();
+    } else {
+        let repo = Repository::open(folder).unwrap();
+        match job {
+            "stage" => assert_eq!(repo.stage().unwrap().lfs.len(), 1),
+            "commit" => drop(repo.commit("huge").unwrap().commit().unwrap()),
+            "status" => assert!(repo.is_clean().unwrap()),
+            "push" => assert_eq!(repo.push().unwrap().lfs_bytes, HUGE),
+            other => panic!("no job {other}"),
+        }
+    }
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .unwrap();
+    let peak: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    println!("\npeak memory: {}", peak << 10);
+}
