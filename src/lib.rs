@@ -1,4 +1,49 @@
 //! Keep a local clone of a Hugging Face Hub repository in sync from training code.
+//!
+//! A [`Repository`] is a clone on disk: a work tree, an index and a history that git understands,
+//! and Git LFS files with their content. Everything is done in process; no git, no git-lfs and no
+//! OpenSSL is needed on the machine.
+//!
+//! ```no_run
+//! use hf_repository::{Repository, Visibility};
+//! let repo = Repository::prepare("user/my-model", "out")
+//!     .create_if_missing(Visibility::Private)
+//!     .open_or_clone()?;
+//! std::fs::write("out/model.safetensors", [0; 1024]).expect("writable");
+//! repo.stage()?; // large and binary files become LFS files
+//! if repo.commit("first weights")?.commit().is_some() {
+//!     repo.push()?; // LFS objects first, then the branch
+//! }
+//! # Ok::<(), hf_repository::Error>(())
+//! ```
+//!
+//! # How to think of it
+//!
+//! * [`Repository::prepare`] says what to clone and how; [`open_or_clone`] is what a training script
+//!   wants: it clones, opens what is there, or finishes a clone that was interrupted.
+//! * [`stage`] turns the work tree into index entries, [`commit`] turns those into a commit. Neither
+//!   needs the network. [`push`], [`pull`] and [`checkout`] do, and none of them leaves a file
+//!   half written: all content is at hand before the first file changes.
+//! * Calls that change the clone wait for one another, across threads and processes. A killed
+//!   process leaves nothing that the next call does not clean up.
+//! * Every failure is an [`Error`] with a [`kind`](Error::kind) for code, one line for people and,
+//!   where the library knows, a [`hint`](Error::hint). Partial success is a value in a report.
+//! * Long work reports to a [`Progress`] and ends when its [`CancelToken`] is pulled.
+//!
+//! # What it reads
+//!
+//! `HF_ENDPOINT` is the Hub; `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, `HF_TOKEN_PATH`, `HF_HOME` and
+//! `HF_HUB_DISABLE_IMPLICIT_TOKEN` decide the token as they do for the Hub's other tools;
+//! `http_proxy`, `https_proxy`, `all_proxy`, `no_proxy` and `SSL_CERT_FILE` how servers are reached.
+//! git's configuration gives the identity, ignore rules and attributes.
+//!
+//! [`open_or_clone`]: PrepareRepository::open_or_clone
+//! [`stage`]: Repository::stage
+//! [`commit`]: Repository::commit
+//! [`push`]: Repository::push
+//! [`pull`]: Repository::pull
+//! [`checkout`]: Repository::checkout
+
 mod cancel;
 mod credential;
 mod env;
@@ -34,3 +79,8 @@ pub use repository::{
 };
 pub use secret::Token;
 pub use worktree::{AutoTrack, Skipped, StageOptions, StageReport};
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
