@@ -76,7 +76,10 @@ impl Git {
         let mut branches = Vec::new();
         for Advertised { name: full, id } in &advertised.refs {
             if let Some(branch) = full.strip_prefix("refs/heads/") {
-                let branch: BranchName = branch.parse()?;
+                // Names that only some other git allows are left alone; they must not end the fetch.
+                let Ok(branch) = branch.parse::<BranchName>() else {
+                    continue;
+                };
                 self.track(&branch.tracking_ref(name), *id, "fetch")?;
                 branches.push(branch);
             } else if let Some(tag) = full.strip_prefix("refs/tags/") {

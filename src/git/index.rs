@@ -46,7 +46,7 @@ impl Mode {
     }
 
     /// The mode git records for what lies in the work tree.
-    pub(crate) fn of(stat: &Stat) -> Option<Self> {
+    pub(super) fn of(stat: &Stat) -> Option<Self> {
         match stat.kind {
             FileKind::File if stat.executable => Some(Self::Executable),
             FileKind::File => Some(Self::File),
@@ -125,9 +125,9 @@ impl Entry {
         }
     }
 
-    /// Whether a file with this stat needs no look at its content.
-    pub(crate) fn matches(&self, stat: &Stat) -> bool {
-        Mode::of(stat) == Some(self.mode) && self.recorded.is_same(&Recorded::of(stat))
+    /// Whether the stat is the one recorded, the mode left aside.
+    pub(super) fn has_stat(&self, stat: &Stat) -> bool {
+        self.recorded.is_same(&Recorded::of(stat))
     }
 
     /// Whether the file was written so late that its stat proves nothing.

@@ -32,6 +32,8 @@ pub(crate) use remote::Remote;
 pub(crate) use snapshot::Snapshot;
 pub use status::FileState;
 
+use crate::fs::Stat;
+
 /// The id of a blob, tree or commit in the object store.
 pub(crate) use git2::Oid as ObjectId;
 
@@ -39,12 +41,30 @@ pub(crate) use git2::Oid as ObjectId;
 pub(crate) struct Git {
     repo: git2::Repository,
     workdir: PathBuf,
+    /// `core.fileMode`: whether the file system keeps executable bits.
+    trusts_modes: bool,
 }
 
 impl Git {
     /// The root of the work tree.
     pub(crate) fn workdir(&self) -> &Path {
         &self.workdir
+    }
+
+    /// The mode to record for what lies in the work tree where `tracked` was recorded before.
+    ///
+    /// On a file system without executable bits (`core.fileMode=false`) a file keeps its mode.
+    pub(crate) fn mode_of(&self, stat: &Stat, tracked: Option<Mode>) -> Option<Mode> {
+        let found = Mode::of(stat)?;
+        if self.trusts_modes || !found.is_file() {
+            return Some(found);
+        }
+        Some(tracked.filter(|mode| mode.is_file()).unwrap_or(Mode::File))
+    }
+
+    /// Whether a file with this stat needs no look at its content: it is what the entry says.
+    pub(crate) fn is_as_recorded(&self, entry: &Entry, stat: &Stat) -> bool {
+        self.mode_of(stat, Some(entry.mode)) == Some(entry.mode) && entry.has_stat(stat)
     }
 
     /// The folder of this work tree's own git files (`.git`, or below `.git/worktrees`).

@@ -67,7 +67,15 @@ impl Git {
         };
         // Like git, keep the user's spelling of the folder, without libgit2's trailing slash.
         let workdir = workdir.components().collect();
-        let git = Self { repo, workdir };
+        let config = repo
+            .config()
+            .map_err(wrap("read the repository's config"))?;
+        let trusts_modes = config.get_bool("core.fileMode").unwrap_or(true);
+        let git = Self {
+            repo,
+            workdir,
+            trusts_modes,
+        };
         git.refuse_unsupported()?;
         git.turn_on_fsync();
         Ok(git)

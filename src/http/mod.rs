@@ -16,6 +16,8 @@ mod response;
 pub(crate) mod retry;
 mod settings;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use client::Client;
 pub(crate) use grant::{Auth, Grant};

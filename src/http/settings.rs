@@ -132,7 +132,7 @@ impl std::fmt::Debug for Proxies {
 impl Proxies {
     /// Reads the variables; lower-case names win. `HTTP_PROXY` in capitals is not read: a CGI
     /// server sets it from a request's header.
-    fn read(lookup: impl Fn(&str) -> Option<String>) -> Self {
+    pub(super) fn read(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let first = |names: &[&str]| names.iter().find_map(|name| lookup(name));
         let all = first(&["all_proxy", "ALL_PROXY"]);
         let list = first(&["no_proxy", "NO_PROXY"]).unwrap_or_default();

@@ -339,11 +339,15 @@ impl<'a> Obstacles<'a> {
         if staged {
             return Ok(Some("it has staged changes"));
         }
+        // Never through a link: what lies behind it is not ours to touch.
+        if let Some(reason) = self.blocked_parent(path, by_path)? {
+            return Ok(Some(reason));
+        }
         let stat = fs::lstat(&path.under(git.workdir()))?;
         let known = self.seen.get(path).is_some_and(|seen| *seen == stat);
         let Some(stat) = stat else {
             self.seen.insert(path.clone(), None);
-            return self.blocked_parent(path, by_path);
+            return Ok(None);
         };
         if known {
             return Ok(None);
@@ -359,17 +363,16 @@ impl<'a> Obstacles<'a> {
             let untracked = place::has_other_files(git.workdir(), path, &ours)?;
             return Ok(untracked.then_some("a folder with other files is in its place"));
         }
-        if entry
-            .as_ref()
-            .is_some_and(|entry| entry.matches(&stat) && !entry.is_racy(self.index.written_at()))
-        {
+        if entry.as_ref().is_some_and(|entry| {
+            git.is_as_recorded(entry, &stat) && !entry.is_racy(self.index.written_at())
+        }) {
             self.seen.insert(path.clone(), Some(stat));
-            return self.blocked_parent(path, by_path);
+            return Ok(None);
         }
         // Its stat proves nothing: is it the old content, or already the new?
         let mut pointers = Pointers::new(git);
         for (blob, mode) in [change.old, change.new].into_iter().flatten() {
-            if Mode::of(&stat) != Some(mode) {
+            if git.mode_of(&stat, Some(mode)) != Some(mode) {
                 continue;
             }
             let object = if mode.is_file() {

@@ -40,19 +40,19 @@ pub(crate) fn scan(git: &Git, index: &Index, cancel: &CancelToken) -> Result<Sca
         let Some(stat) = fs::lstat(&file)? else {
             continue;
         };
-        if entry.matches(&stat) && !entry.is_racy(index.written_at()) {
+        if git.is_as_recorded(&entry, &stat) && !entry.is_racy(index.written_at()) {
             continue;
         }
         let Some(object) = pointers.get(entry.id)? else {
             continue;
         };
-        if !Mode::of(&stat).is_some_and(Mode::is_file) || !git.is_lfs_in_worktree(&entry.path)? {
+        let mode = git.mode_of(&stat, Some(entry.mode));
+        if !mode.is_some_and(Mode::is_file) || !git.is_lfs_in_worktree(&entry.path)? {
             continue;
         }
         cancel.check()?;
         let current = entry.restat(&stat);
-        let same_mode = Mode::of(&stat) == Some(entry.mode);
-        if same_mode && holds(git, &entry.path, &stat, entry.id, object, cancel)? {
+        if mode == Some(entry.mode) && holds(git, &entry.path, &stat, entry.id, object, cancel)? {
             scan.refreshed.push(current.clone());
         } else {
             scan.changes.push((entry.path.clone(), FileState::Modified));

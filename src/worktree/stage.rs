@@ -202,7 +202,9 @@ impl Stage<'_> {
                 continue;
             };
             if stat.kind == FileKind::File && git.is_lfs_in_worktree(path)? {
-                let staged = index.get(path)?.filter(|entry| entry.matches(&stat));
+                let staged = index
+                    .get(path)?
+                    .filter(|entry| git.is_as_recorded(entry, &stat));
                 let done = match staged {
                     Some(entry) => pointers.get(entry.id)?.is_some(),
                     None => false,
@@ -275,8 +277,15 @@ impl Stage<'_> {
         paths: Vec<RepoPath>,
         report: &mut StageReport,
     ) -> Result<()> {
-        let entries = self.context.git.store_files(&paths, self.context.cancel)?;
-        for (path, entry) in paths.into_iter().zip(entries) {
+        let git = self.context.git;
+        let entries = git.store_files(&paths, self.context.cancel)?;
+        for (path, mut entry) in paths.into_iter().zip(entries) {
+            let tracked = index.get(&path)?.map(|entry| entry.mode);
+            if let (Some(stat), true) =
+                (fs::lstat(&path.under(git.workdir()))?, entry.mode.is_file())
+            {
+                entry.mode = git.mode_of(&stat, tracked).unwrap_or(entry.mode);
+            }
             index.put(&entry)?;
             report.plain.push(path);
         }
@@ -294,7 +303,10 @@ impl Stage<'_> {
         let file = path.under(git.workdir());
         for _ in 0..CHANGING_TRIES {
             let Some(stat) = fs::lstat(&file)? else { break };
-            let Some(mode) = Mode::of(&stat) else { break };
+            let tracked = index.get(&path)?.map(|entry| entry.mode);
+            let Some(mode) = git.mode_of(&stat, tracked) else {
+                break;
+            };
             progress.report(|| Event::Staging {
                 path: path.to_string(),
                 bytes: stat.size,

@@ -398,3 +398,74 @@ fn a_push_sends_each_object_once_and_verifies_it() {
     assert_eq!(repo.status().unwrap().entries, []);
     assert!(repo.is_tracked_with_lfs(&path("copy.bin")).unwrap());
 }
+
+#[test]
+fn a_file_system_without_executable_bits() {
+    use std::os::unix::fs::PermissionsExt;
+    needs_git_lfs!();
+    let w = World::new();
+    w.model("alice/m");
+    let first = w.clone("alice/m", "first");
+    crate::round_trip::fill(first.workdir());
+    first.stage().unwrap();
+    let _ = first.commit("one").unwrap();
+    first.push().unwrap();
+    let repo = w.clone("alice/m", "ours");
+    w.git(repo.workdir(), &["config", "core.fileMode", "false"]);
+    let repo = hf_repository::Repository::open(repo.workdir()).unwrap();
+    // As such a file system shows them.
+    for name in ["run.sh", "tool.bin", "README.md", "model.safetensors"] {
+        let all = fs::Permissions::from_mode(if name == "README.md" { 0o755 } else { 0o644 });
+        fs::set_permissions(repo.workdir().join(name), all).unwrap();
+    }
+    assert!(repo.is_clean().unwrap(), "{:?}", repo.status().unwrap());
+    write(repo.workdir(), "run.sh", "#!/bin/sh\nexit\n");
+    write(repo.workdir(), "tool.bin", weights(70, 4000));
+    write(repo.workdir(), "new.sh", "#!/bin/sh\n");
+    fs::set_permissions(
+        repo.workdir().join("new.sh"),
+        fs::Permissions::from_mode(0o755),
+    )
+    .unwrap();
+    repo.stage().unwrap();
+    let _ = repo.commit("two").unwrap();
+    let changed = w.git(repo.workdir(), &["diff", "--raw", "--abbrev=4", "HEAD^"]);
+    let modes: Vec<&str> = changed.lines().map(|line| &line[1..14]).collect();
+    assert_eq!(
+        modes,
+        ["000000 100644", "100755 100755", "100755 100755"],
+        "{changed}"
+    );
+    w.assert_sound(repo.workdir());
+    repo.checkout("HEAD~1").unwrap_err();
+    repo.checkout(w.git(repo.workdir(), &["rev-parse", "HEAD^"]))
+        .unwrap();
+    assert!(repo.is_clean().unwrap());
+}
+
+#[test]
+fn what_lies_behind_a_link_is_never_touched() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    write(repo.workdir(), "data/a.bin", weights(1, 500));
+    write(repo.workdir(), "data/a.txt", "a\n");
+    repo.stage().unwrap();
+    let with = repo.commit("with data").unwrap().commit().unwrap();
+    repo.checkout_with("without", CheckoutOptions::Create)
+        .unwrap();
+    fs::remove_dir_all(repo.workdir().join("data")).unwrap();
+    repo.stage().unwrap();
+    let _ = repo.commit("without data").unwrap();
+    repo.checkout(with.to_string()).unwrap();
+    // The folder moves to a larger disk, a link takes its place.
+    fs::rename(repo.workdir().join("data"), w.path("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(w.path("elsewhere"), repo.workdir().join("data")).unwrap();
+    let error = repo.checkout("without").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DirtyWorktree, "{error:?}");
+    assert_eq!(
+        fs::read(w.path("elsewhere/a.bin")).unwrap(),
+        weights(1, 500)
+    );
+    assert_eq!(fs::read(w.path("elsewhere/a.txt")).unwrap(), b"a\n");
+}

@@ -1,0 +1,262 @@
+//! The door against servers that misbehave on the wire, scripted byte by byte.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::settings::Proxies;
+use super::{Auth, Body, Client, Grant, Request, Settings};
+use crate::cancel::CancelToken;
+use crate::error::{Error, ErrorKind};
+use crate::url::Url;
+
+/// A server that gives each connection to `serve` in turn; returns its address.
+fn server(serve: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound").to_string();
+    let serve = std::sync::Arc::new(serve);
+    thread::spawn(move || {
+        for (number, stream) in listener.incoming().flatten().enumerate() {
+            let serve = std::sync::Arc::clone(&serve);
+            thread::spawn(move || serve(number, stream));
+        }
+    });
+    address
+}
+
+/// Reads a request; returns all but its body.
+fn head(stream: &mut TcpStream) -> String {
+    let (mut text, mut byte) = (Vec::new(), [0]);
+    while !text.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read == 1) {
+        text.push(byte[0]);
+    }
+    let text = String::from_utf8_lossy(&text).to_lowercase();
+    let length = text.split("content-length: ").nth(1);
+    let length = length.and_then(|rest| rest.lines().next()?.parse().ok());
+    let _ = stream.read_exact(&mut vec![0; length.unwrap_or(0)]);
+    text
+}
+
+fn answer(stream: &mut TcpStream, text: &str) {
+    let _ = stream.write_all(text.as_bytes());
+}
+
+fn client(settings: Settings) -> Client {
+    Client::new(settings, Vec::new()).expect("made")
+}
+
+fn get(address: &str) -> Request {
+    Request::get(Url::parse(&format!("http://{address}/x")).expect("a URL"))
+}
+
+fn read_all(client: &Client, address: &str) -> Result<Vec<u8>, Error> {
+    let response = client.send(get(address))?;
+    let url = response.url().clone();
+    let mut bytes = Vec::new();
+    response
+        .into_reader()
+        .read_to_end(&mut bytes)
+        .map_err(|error| super::Response::read_error(error, &url))?;
+    Ok(bytes)
+}
+
+fn hasty() -> Settings {
+    Settings {
+        stall_timeout: Duration::from_millis(150),
+        ..Settings::default()
+    }
+}
+
+#[test]
+fn silence_is_a_timeout() {
+    let address = server(|number, mut stream| {
+        head(&mut stream);
+        if number == 1 {
+            answer(
+                &mut stream,
+                "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
+            );
+        }
+        thread::sleep(Duration::from_secs(5));
+    });
+    for _ in 0..2 {
+        let began = Instant::now();
+        let error = read_all(&client(hasty()), &address).expect_err("silent");
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
+        assert!(error.is_retryable());
+        assert!(began.elapsed() < Duration::from_secs(3));
+    }
+}
+
+#[test]
+fn a_slow_server_is_no_silent_one() {
+    let address = server(|_, mut stream| {
+        head(&mut stream);
+        answer(&mut stream, "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n");
+        for _ in 0..20 {
+            thread::sleep(Duration::from_millis(30));
+            answer(&mut stream, "x");
+        }
+    });
+    // 600 ms in all, but never 150 without a byte.
+    let bytes = read_all(&client(hasty()), &address).expect("slow is fine");
+    assert_eq!(bytes.len(), 20);
+}
+
+#[test]
+fn a_body_that_ends_early_is_an_error() {
+    let address = server(|number, mut stream| {
+        head(&mut stream);
+        let texts = [
+            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Le",
+            "nonsense\r\n\r\n",
+        ];
+        answer(&mut stream, texts[number % texts.len()]);
+    });
+    let client = client(Settings::default());
+    for _ in 0..4 {
+        let error = read_all(&client, &address).expect_err("cut off");
+        assert!(
+            matches!(error.kind(), ErrorKind::Network | ErrorKind::Protocol),
+            "{error:?}"
+        );
+        assert!(error.hint().is_some());
+    }
+}
+
+#[test]
+fn cancelling_wakes_a_blocked_request() {
+    let address = server(|_, mut stream| {
+        head(&mut stream);
+        thread::sleep(Duration::from_secs(10));
+    });
+    let cancel = CancelToken::new();
+    let client = client(Settings::default());
+    let client = client.with_cancel(&cancel).expect("made");
+    let request = thread::spawn(move || {
+        let error = read_all(&client, &address).expect_err("cancelled");
+        (error.kind(), Instant::now())
+    });
+    thread::sleep(Duration::from_millis(100));
+    let pulled = Instant::now();
+    cancel.cancel();
+    let (kind, ended) = request.join().expect("no panic");
+    assert_eq!(kind, ErrorKind::Cancelled);
+    assert!(ended - pulled < Duration::from_millis(500));
+}
+
+#[test]
+fn nobody_there_is_said_plainly() {
+    let unused = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = unused.local_addr().expect("bound").to_string();
+    drop(unused);
+    let error = read_all(&client(Settings::default()), &address).expect_err("closed");
+    assert_eq!(error.kind(), ErrorKind::Network);
+    assert!(
+        error.to_string().contains("nobody listens there"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_connection_is_used_again() {
+    let address = server(|number, mut stream| {
+        while !head(&mut stream).is_empty() {
+            let body = number.to_string();
+            let length = body.len();
+            let text = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}");
+            answer(&mut stream, &text);
+        }
+    });
+    let client = client(Settings::default());
+    for _ in 0..3 {
+        assert_eq!(read_all(&client, &address).expect("answered"), b"0");
+    }
+}
+
+#[test]
+fn a_redirect_keeps_the_method_and_drops_what_is_private() {
+    let target = server(|_, mut stream| {
+        let request = head(&mut stream);
+        let length = request.len();
+        let text = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{request}");
+        answer(&mut stream, &text);
+    });
+    let other = target.clone();
+    let address = server(move |_, mut stream| {
+        let request = head(&mut stream);
+        let status = if request.contains("/moved") { 302 } else { 307 };
+        let text = format!(
+            "HTTP/1.1 {status} X\r\nLocation: http://{other}/y\r\nContent-Length: 0\r\n\r\n"
+        );
+        answer(&mut stream, &text);
+    });
+    let origin = Url::parse(&format!("http://{address}"))
+        .expect("a URL")
+        .origin();
+    let token = "hf_secret".parse().expect("valid");
+    let grants = vec![Grant {
+        origin,
+        user: None,
+        token,
+    }];
+    let client = Client::new(Settings::default(), grants).expect("made");
+    let request = || get(&address).auth(Auth::Bearer).header("X-Kept", "1");
+    let mut text = String::new();
+    let response = client.send(request()).expect("followed");
+    response
+        .into_reader()
+        .read_to_string(&mut text)
+        .expect("read");
+    let text = text.to_lowercase();
+    assert!(
+        text.starts_with("get /y ") && text.contains("x-kept: 1"),
+        "{text}"
+    );
+    assert!(!text.contains("authorization"), "{text}");
+    // A POST goes on with 307, and not with 302, which would drop its body.
+    let url = |path: &str| Url::parse(&format!("http://{address}/{path}")).expect("a URL");
+    let post = |path: &str| Request::post(url(path)).body(Body::Bytes(b"body".to_vec()));
+    assert_eq!(client.send(post("x")).expect("followed").status(), 200);
+    let error = client.send(post("moved")).map(drop).expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+}
+
+#[test]
+fn a_proxy_is_asked_unless_it_is_excepted() {
+    // A tunnel: what it is asked to connect to is what it answers with.
+    let proxy = server(|_, mut stream| {
+        let request = head(&mut stream);
+        answer(&mut stream, "HTTP/1.1 200 OK\r\n\r\n");
+        head(&mut stream);
+        let length = request.len();
+        let text = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{request}");
+        answer(&mut stream, &text);
+    });
+    let direct = server(|_, mut stream| {
+        head(&mut stream);
+        answer(
+            &mut stream,
+            "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\ndirect",
+        );
+    });
+    let with = |no_proxy: &'static str| Settings {
+        proxies: Proxies::read(|name| match name {
+            "http_proxy" => Some(format!("http://{proxy}")),
+            "no_proxy" => Some(no_proxy.to_owned()),
+            _ => None,
+        }),
+        ..Settings::default()
+    };
+    let through = read_all(&client(with("")), &direct).expect("answered");
+    let through = String::from_utf8_lossy(&through).into_owned();
+    assert!(
+        through.starts_with(&format!("connect {direct}")),
+        "{through}"
+    );
+    let past = read_all(&client(with("127.0.0.1")), &direct).expect("answered");
+    assert_eq!(past, b"direct");
+}
