@@ -6,21 +6,13 @@ use std::rc::Rc;
 use git2::{AutotagOption, Direction, FetchOptions};
 
 use super::refs::object_id;
-use super::remote::{Heard, Remote, callbacks, read_advertisement};
+use super::remote::{Advertised, Heard, Remote, callbacks, read_advertisement};
 use super::{Git, ObjectId};
 use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::id::CommitId;
 use crate::name::{BranchName, RemoteName, TagName};
 use crate::progress::Progress;
-
-/// A ref of a remote.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Advertised {
-    /// Its full name; annotated tags also appear with `^{}` behind it, for what they point to.
-    pub(crate) name: String,
-    pub(crate) id: ObjectId,
-}
 
 /// What a fetch found and changed.
 #[derive(Clone, Debug)]

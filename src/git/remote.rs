@@ -8,7 +8,6 @@ use std::sync::Arc;
 use git2::{Direction, RemoteCallbacks};
 
 use super::error::wrap;
-use super::fetch::Advertised;
 use super::transport::{self, Session};
 use super::{Git, ObjectId};
 use crate::cancel::CancelToken;
@@ -35,6 +34,14 @@ impl Remote {
             Self::Folder(path) => path.display().to_string(),
         }
     }
+}
+
+/// A ref of a remote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Advertised {
+    /// Its full name; annotated tags also appear with `^{}` behind it, for what they point to.
+    pub(crate) name: String,
+    pub(crate) id: ObjectId,
 }
 
 /// What a remote offers.

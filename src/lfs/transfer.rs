@@ -88,6 +88,17 @@ fn lost(object: Object) -> Error {
     .with_hint("find a clone that has the file and push it from there, or restage the file")
 }
 
+/// What a 404 means where an object's bytes should be.
+fn absent(error: Error, object: Object, what: &str, hint: &str) -> Error {
+    if error.kind() != ErrorKind::RepoNotFound {
+        return error;
+    }
+    let text = format!("the LFS object {}: {what}", object.oid);
+    Error::new(ErrorKind::LfsObjectMissing, text)
+        .with_hint(hint)
+        .with_source(error)
+}
+
 impl<'a> Transfer<'a> {
     fn new(
         client: &Client,
@@ -267,17 +278,13 @@ impl<'a> Transfer<'a> {
             Ok(with_headers(request, verify).body(Body::Bytes(body.clone())))
         })?
         .error_for_status()
-        .map_err(|error| match error.kind() {
-            // The server lost what it just took.
-            ErrorKind::RepoNotFound => Error::new(
-                ErrorKind::LfsObjectMissing,
-                format!(
-                    "the server took the LFS object {} but does not have it",
-                    object.oid
-                ),
+        .map_err(|error| {
+            absent(
+                error,
+                object,
+                "the server lost what it just took",
+                "push again",
             )
-            .with_source(error),
-            _ => error,
         })
         .map(drop)
     }
@@ -291,17 +298,9 @@ impl<'a> Transfer<'a> {
                 Ok(with_headers(request, &actions.transfer))
             })?
             .error_for_status()
-            .map_err(|error| match error.kind() {
-                ErrorKind::RepoNotFound => Error::new(
-                    ErrorKind::LfsObjectMissing,
-                    format!(
-                        "the server does not have the content of the LFS object {}",
-                        object.oid
-                    ),
-                )
-                .with_hint("push the file again from a clone that has it")
-                .with_source(error),
-                _ => error,
+            .map_err(|error| {
+                let hint = "push the file again from a clone that has it";
+                absent(error, object, "the server does not have the content", hint)
             })?;
         let url = response.url().clone();
         let mut writer = self.store.writer(object)?;

@@ -9,7 +9,7 @@ use super::pointers::Pointers;
 use super::scan::scan;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{self, FileKind};
-use crate::git::{Change, Entry, FileState, Git, Index, Mode};
+use crate::git::{Change, Entry, FileState, Git, Index};
 use crate::lfs::attributes;
 use crate::lfs::clean::{self, Cleaned};
 use crate::lfs::pattern::Pattern;
