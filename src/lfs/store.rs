@@ -226,6 +226,27 @@ mod tests {
     }
 
     #[test]
+    fn scratch_files_of_the_dead_are_removed() {
+        let folder = tempfile::tempdir().expect("temp");
+        let store = Store::new(folder.path().join("lfs"));
+        let old = SystemTime::now() - 2 * ORPHAN_AGE;
+        let age = |file: &File| file.set_modified(old).expect("aged");
+        let (living, young) = (
+            store.scratch().expect("temp"),
+            store.scratch().expect("temp"),
+        );
+        age(living.as_file());
+        let (_, dead) = store.scratch().expect("temp").keep().expect("kept");
+        age(&File::options().append(true).open(&dead).expect("open"));
+        // git-lfs's own, to be resumed one day.
+        let part = store.folder("incomplete").expect("folder").join("ab.part");
+        age(&File::create(&part).expect("created"));
+        store.remove_orphans();
+        assert!(!dead.exists());
+        assert!(living.path().exists() && young.path().exists() && part.exists());
+    }
+
+    #[test]
     fn only_verified_content_enters() {
         let folder = tempfile::tempdir().expect("temp");
         let store = Store::new(folder.path().join("lfs"));

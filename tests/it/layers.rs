@@ -149,3 +149,14 @@ fn an_arrow_that_runs_up_is_found() {
     );
     assert_eq!(violations("error", "use crate::{fs, git};\n").len(), 1);
 }
+
+#[test]
+fn what_threads_share_may_be_shared() {
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<hf_repository::Repository>();
+    shared::<hf_repository::PrepareRepository>();
+    shared::<hf_repository::Error>();
+    shared::<hf_repository::CancelToken>();
+    shared::<hf_repository::Progress>();
+    assert_eq!(size_of::<hf_repository::Error>(), size_of::<usize>());
+}

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use hf_repository::Repository;
 
 use crate::support::judge::assert_same_files;
-use crate::support::{World, needs_git_lfs, weights, write};
+use crate::support::{World, needs_git_lfs, shout, weights, write};
 
 /// A running server; killed when dropped.
 struct Server(Child);
@@ -27,7 +27,7 @@ fn start(folder: &Path) -> Option<(Server, String)> {
             !ci,
             "CI must name a Python with giftless in HF_REPOSITORY_GIFTLESS"
         );
-        eprintln!("\n*** SKIPPED: HF_REPOSITORY_GIFTLESS names no Python with giftless ***\n");
+        shout("HF_REPOSITORY_GIFTLESS names no Python with giftless");
         return None;
     };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/giftless/server.py");

@@ -2,9 +2,11 @@
 
 pub(crate) mod judge;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Mutex;
 
 use hf_repository::{Endpoint, PrepareRepository, RepoPath, Repository};
 use mini_hub::{MiniHub, RepoKind, RepoOptions, Role};
@@ -148,9 +150,23 @@ pub(crate) fn git_lfs() -> bool {
     let ci = std::env::var_os("HF_REPOSITORY_CI").is_some();
     assert!(found || !ci, "git-lfs must be installed in CI");
     if !found {
-        eprintln!("\n*** SKIPPED: git-lfs is not installed, so this test shows nothing ***\n");
+        shout("git-lfs is not installed");
     }
     found
+}
+
+/// Says that the running test was skipped, past the capture of what tests print.
+pub(crate) fn shout(why: &str) {
+    use std::io::Write;
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    if !SAID.lock().unwrap().insert(format!("{test}: {why}")) {
+        return;
+    }
+    let _ = writeln!(
+        std::io::stderr(),
+        "*** SKIPPED {test}, or part of it: {why} ***"
+    );
 }
 
 /// Leaves the test if git-lfs is missing.
@@ -167,7 +183,7 @@ pub(crate) use needs_git_lfs;
 macro_rules! heavy {
     () => {
         if std::env::var_os("HF_REPOSITORY_HEAVY").is_none() {
-            eprintln!("skipped: set HF_REPOSITORY_HEAVY=1 to run the big tests");
+            crate::support::shout("set HF_REPOSITORY_HEAVY=1 to run the big tests");
             return;
         }
     };
