@@ -67,7 +67,15 @@ pub(crate) fn parse(
         return parse_uri(text, rest, repo_type);
     }
     if text.starts_with("git@") || text.starts_with("ssh://") {
-        return plain(Location::Ssh(text.to_owned()));
+        return plain(Location::Ssh(without_password(text)));
+    }
+    if text.contains('@') && !text.contains("://") && !is_path(text) {
+        // The text is not echoed: it may hold a password.
+        return Err(Error::new(
+            ErrorKind::InvalidSource,
+            "the source has a user in it, but does not begin with https://",
+        )
+        .with_hint("a URL looks like https://user@huggingface.co/user/my-model"));
     }
     if let Some(path) = text.strip_prefix("file://") {
         return plain(Location::Folder(PathBuf::from(decode(path))));
@@ -115,6 +123,21 @@ fn plain(location: Location) -> Result<Source> {
         revision: None,
         userinfo: None,
     })
+}
+
+/// An ssh address as it may be shown.
+fn without_password(text: &str) -> String {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    let Some((user, host)) = rest.rsplit_once('@') else {
+        return text.to_owned();
+    };
+    let user = user.split(':').next().unwrap_or_default();
+    let scheme = if scheme.is_empty() {
+        String::new()
+    } else {
+        format!("{scheme}://")
+    };
+    format!("{scheme}{user}@{host}")
 }
 
 fn text_of(url: &Url) -> String {

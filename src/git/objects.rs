@@ -5,7 +5,6 @@ use git2::ObjectType;
 use super::error::wrap;
 use super::{Git, ObjectId};
 use crate::error::Result;
-use crate::path::RepoPath;
 
 impl Git {
     /// Size of a blob in bytes, from its header alone.
@@ -43,38 +42,4 @@ impl Git {
     pub(crate) fn hash_blob(bytes: &[u8]) -> Result<ObjectId> {
         ObjectId::hash_object(ObjectType::Blob, bytes).map_err(wrap("hash a blob"))
     }
-
-    /// Whether the work-tree file, cleaned as git would (line ends), is the blob `id`.
-    pub(crate) fn worktree_is(&self, path: &RepoPath, id: ObjectId) -> Result<bool> {
-        let file = path.under(&self.workdir);
-        let Ok(meta) = std::fs::symlink_metadata(&file) else {
-            return Ok(false);
-        };
-        if meta.is_symlink() {
-            let target = std::fs::read_link(&file)
-                .map_err(|error| crate::Error::io("read the link", &file, error))?;
-            return Ok(Self::hash_blob(target.as_os_str().as_encoded_bytes())? == id);
-        }
-        if !meta.is_file() {
-            return Ok(false);
-        }
-        let raw =
-            ObjectId::hash_file(ObjectType::Blob, &file).map_err(wrap(&format!("read {path}")))?;
-        if raw == id {
-            return Ok(true);
-        }
-        // Only text with other line ends can still be the same blob.
-        match self.small_blob(id, FILTERED_LIMIT)? {
-            Some(_) if meta.len() <= FILTERED_LIMIT => {
-                let text =
-                    std::fs::read(&file).map_err(|error| crate::Error::io("read", &file, error))?;
-                let unix = String::from_utf8_lossy(&text).replace("\r\n", "\n");
-                Ok(text.contains(&b'\r') && Self::hash_blob(unix.as_bytes())? == id)
-            }
-            _ => Ok(false),
-        }
-    }
 }
-
-/// Bytes of a text file that is worth comparing with its line ends changed.
-const FILTERED_LIMIT: u64 = 16 << 20;

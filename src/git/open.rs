@@ -83,7 +83,10 @@ impl Git {
 
     /// Another handle on the same repository, for another thread or a scratch index.
     pub(super) fn reopen(&self) -> Result<Repository> {
-        Repository::open(self.repo.path()).map_err(wrap("open the repository again"))
+        // By the work tree's folder: from a `.git` that lies elsewhere libgit2 would guess one.
+        let none: [&str; 0] = [];
+        Repository::open_ext(&self.workdir, RepositoryOpenFlags::NO_SEARCH, none)
+            .map_err(wrap("open the repository again"))
     }
 
     fn refuse_unsupported(&self) -> Result<()> {

@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
-use git2::PushOptions;
+use git2::{ErrorCode, PushOptions, Repository};
 
-use super::Git;
+use super::error::wrap;
 use super::remote::{Heard, Remote, callbacks};
+use super::{Git, ObjectId};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::CommitId;
@@ -21,6 +22,22 @@ pub(crate) enum PushOutcome {
     Refused(String),
 }
 
+/// Moves a branch from `tip` to `commit`, and from nowhere else.
+fn move_branch(
+    there: &Repository,
+    full_name: &str,
+    commit: CommitId,
+    tip: Option<CommitId>,
+) -> Result<(), git2::Error> {
+    let id = |commit: CommitId| ObjectId::from_str(&commit.to_string());
+    let (log, target) = ("push", id(commit)?);
+    match tip {
+        Some(tip) => there.reference_matching(full_name, target, true, id(tip)?, log),
+        None => there.reference(full_name, target, false, log),
+    }
+    .map(drop)
+}
+
 /// What the server made of a push.
 #[derive(Clone, Debug)]
 pub(crate) struct RefPush {
@@ -34,15 +51,56 @@ impl Git {
     ///
     /// A server that refuses the ref answers `Ok` with [`PushOutcome::Refused`]; `Err` means that
     /// no answer came, or none about this ref.
+    ///
+    /// `tip` is where the branch was when the remote was last asked; only from there it moves.
     pub(crate) fn push(
         &self,
         remote: &Remote,
         commit: CommitId,
         branch: &BranchName,
+        tip: Option<CommitId>,
         progress: &Progress,
         cancel: &CancelToken,
     ) -> Result<RefPush> {
-        let full_name = branch.local_ref();
+        let Remote::Folder(folder) = remote else {
+            return self.push_ref(remote, commit, &branch.local_ref(), progress, cancel);
+        };
+        // libgit2 overwrites a local remote's ref, whoever moved it meanwhile: so the objects go
+        // to a ref of our own, and the branch is moved by comparing and swapping.
+        let staging = format!("refs/hf-repository/push-{commit}-{}", std::process::id());
+        let pushed = self.push_ref(remote, commit, &staging, progress, cancel)?;
+        if pushed.outcome != PushOutcome::Accepted {
+            return Ok(pushed);
+        }
+        let what = format!("push to {}", remote.display());
+        let there = Repository::open(folder).map_err(wrap(&what))?;
+        let moved = move_branch(&there, &branch.local_ref(), commit, tip);
+        let cleaned = there
+            .find_reference(&staging)
+            .and_then(|mut found| found.delete());
+        if let Err(error) = cleaned {
+            tracing::debug!(%error, "the staging ref stays");
+        }
+        match moved {
+            Ok(()) => Ok(pushed),
+            Err(error) if matches!(error.code(), ErrorCode::Modified | ErrorCode::Exists) => {
+                Ok(RefPush {
+                    outcome: PushOutcome::Refused("fetch first".to_owned()),
+                    ..pushed
+                })
+            }
+            Err(error) => Err(wrap(&what)(error)),
+        }
+    }
+
+    fn push_ref(
+        &self,
+        remote: &Remote,
+        commit: CommitId,
+        full_name: &str,
+        progress: &Progress,
+        cancel: &CancelToken,
+    ) -> Result<RefPush> {
         let heard = Rc::new(Heard::default());
         self.converse(remote, "push to", |raw| {
             let mut options = PushOptions::new();
@@ -71,7 +129,7 @@ impl Git {
             None => Err(Error::new(
                 ErrorKind::Protocol,
                 format!(
-                    "{} took the push but did not say what became of {branch}",
+                    "{} took the push but did not say what became of {full_name}",
                     remote.display()
                 ),
             )

@@ -1,10 +1,13 @@
 //! HEAD, branches, tags and what a revision means.
 
+use std::path::{Path, PathBuf};
+
 use git2::{ErrorCode, ObjectType, ReferenceType};
 
 use super::error::{patiently, wrap};
 use super::{Git, ObjectId};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fs;
 use crate::id::CommitId;
 use crate::name::{BranchName, RemoteName, Revision, TagName};
 
@@ -236,6 +239,27 @@ impl Git {
                 .reference_symbolic(symbolic, target, true, log)
                 .map(drop)
         })
+    }
+
+    /// Another work tree of this repository that is on the branch, as git's folder for it.
+    pub(crate) fn checked_out_elsewhere(&self, branch: &BranchName) -> Result<Option<PathBuf>> {
+        let common = self.common_dir();
+        let mut folders = vec![common.to_path_buf()];
+        if let Ok(entries) = std::fs::read_dir(common.join("worktrees")) {
+            folders.extend(entries.flatten().map(|entry| entry.path()));
+        }
+        let wanted = format!("ref: {}", branch.local_ref());
+        for folder in folders {
+            let same = |one: &Path, two: &Path| one.canonicalize().ok() == two.canonicalize().ok();
+            if same(&folder, self.git_dir()) {
+                continue;
+            }
+            let head = fs::read_if_exists(&folder.join("HEAD"))?.unwrap_or_default();
+            if head.trim_ascii() == wanted.as_bytes() {
+                return Ok(Some(folder));
+            }
+        }
+        Ok(None)
     }
 
     /// Detaches HEAD at a commit.

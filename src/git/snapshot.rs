@@ -21,18 +21,29 @@ pub(crate) struct Snapshot {
 impl Git {
     /// The snapshot of a tree; `None` is the empty tree.
     pub(crate) fn snapshot(&self, tree: Option<ObjectId>) -> Result<Snapshot> {
-        let open = || -> Result<git2::Repository, git2::Error> {
-            let repo = git2::Repository::open(self.repo.path())?;
+        let repo = self.reopen()?;
+        let read = || -> Result<(), git2::Error> {
             let mut index = git2::Index::new()?;
             if let Some(tree) = tree {
                 index.read_tree(&repo.find_tree(tree)?)?;
             }
-            repo.set_index(&mut index)?;
-            Ok(repo)
+            repo.set_index(&mut index)
         };
-        Ok(Snapshot {
-            repo: open().map_err(wrap("read the tree"))?,
-        })
+        read().map_err(wrap("read the tree"))?;
+        Ok(Snapshot { repo })
+    }
+
+    /// Whether a path's attributes ask for a filter other than LFS, or for another encoding.
+    pub(crate) fn has_foreign_filter(&self, path: &RepoPath) -> Result<bool> {
+        let asks = |name: &str| -> Result<bool> {
+            let flags = AttrCheckFlags::FILE_THEN_INDEX;
+            let value = self
+                .repo
+                .get_attr_bytes(Path::new(path.as_str()), name, flags)
+                .map_err(wrap(&format!("read the attributes of {path}")))?;
+            Ok(matches!(AttrValue::from_bytes(value), AttrValue::String(text) if text != "lfs"))
+        };
+        Ok(asks("filter")? || asks("working-tree-encoding")?)
     }
 
     /// The value of the `filter` attribute that the work tree's files give a path.

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::error::wrap;
-use super::index::Entry;
+use super::index::{Entry, Index};
 use super::{Git, ObjectId};
 use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
@@ -21,15 +21,26 @@ const PACK_BYTES: u64 = 64 << 20;
 
 impl Git {
     /// Stores files as they are (line ends converted as configured) and returns their entries.
+    ///
+    /// What `tracked` has decides as it does in git: a file with CRLF keeps it, and where the
+    /// file system has no links or executable bits, links and executables stay what they were.
     pub(crate) fn store_files(
         &self,
         paths: &[RepoPath],
+        tracked: &Index,
         cancel: &CancelToken,
     ) -> Result<Vec<Entry>> {
         let scratch = self.reopen()?;
         // The handle's own index takes the entries; the repository's stays as it is.
         let mut index = git2::Index::new().map_err(wrap("stage files"))?;
         scratch.set_index(&mut index).map_err(wrap("stage files"))?;
+        for path in paths {
+            if let Some(entry) = tracked.get(path)? {
+                index
+                    .add(&entry.to_raw())
+                    .map_err(wrap(&format!("stage {path}")))?;
+            }
+        }
         let odb = scratch.odb().map_err(wrap("stage files"))?;
         let pool = if paths.len() >= PACK_FROM {
             Some(
@@ -73,6 +84,27 @@ impl Git {
             self.write_pack(&scratch, &gathered)?;
         }
         Ok(entries)
+    }
+
+    /// The id a work-tree file would get if it were staged now; nothing is stored.
+    pub(crate) fn worktree_id(&self, path: &RepoPath, tracked: &Index) -> Result<ObjectId> {
+        let what = format!("hash {path}");
+        let name = Path::new(path.as_str());
+        let seed = tracked.get(path)?;
+        let scratch = self.reopen()?;
+        let hash = || -> Result<Option<ObjectId>, git2::Error> {
+            let odb = scratch.odb()?;
+            let _memory = odb.add_new_mempack_backend(i32::MAX)?;
+            let mut index = git2::Index::new()?;
+            scratch.set_index(&mut index)?;
+            if let Some(entry) = &seed {
+                index.add(&entry.to_raw())?;
+            }
+            index.add_path(name)?;
+            Ok(index.get_path(name, 0).map(|entry| entry.id))
+        };
+        let id = hash().map_err(wrap(&what))?;
+        id.ok_or_else(|| Error::new(crate::ErrorKind::Git, format!("cannot {what}")))
     }
 
     /// Writes objects that `scratch` has in memory into a pack of this repository.

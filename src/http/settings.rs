@@ -148,7 +148,13 @@ impl Proxies {
     }
 
     /// The proxy for a URL, if it is not reached directly.
+    ///
+    /// This machine always is: a proxy would take the name for itself, and see a token that is
+    /// sent over plain http only because it stays here.
     pub(super) fn choose(&self, url: &Url) -> Option<&str> {
+        if url.is_loopback() {
+            return None;
+        }
         let proxy = if url.is_https() {
             &self.https
         } else {
@@ -200,21 +206,25 @@ mod tests {
 
     #[test]
     fn listed_hosts_are_reached_directly() {
-        let list = "127.0.0.1, .corp.example,exact.example,[::1]";
+        let list = "10.0.0.1, .corp.example,exact.example,[fe80::1]";
         let some = proxies(&[("all_proxy", "http://p"), ("no_proxy", list)]);
         for direct in [
-            "http://127.0.0.1:8080/x",
+            "http://10.0.0.1:8080/x",
             "https://a.corp.example",
             "https://corp.example",
             "https://exact.example",
             "https://sub.exact.example",
+            "http://[fe80::1]:9",
+            // This machine, listed or not.
+            "http://127.0.0.2:8080",
+            "http://localhost",
             "http://[::1]:9",
         ] {
             assert_eq!(choose(&some, direct), None, "{direct}");
         }
         for proxied in [
             "https://notcorp.example",
-            "http://127.0.0.2",
+            "http://10.0.0.2",
             "https://example",
         ] {
             assert_eq!(choose(&some, proxied), Some("http://p"), "{proxied}");

@@ -74,6 +74,16 @@ impl Repository {
             Resolved::RemoteBranch { branch, commit, .. } => (*commit, Some(branch.clone()), true),
             Resolved::Tag { commit, .. } | Resolved::Commit { commit } => (*commit, None, false),
         };
+        if let Some(branch) = &branch
+            && head.branch("").ok() != Some(branch)
+            && let Some(elsewhere) = git.checked_out_elsewhere(branch)?
+        {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!("{branch} is checked out in {}", elsewhere.display()),
+            )
+            .with_hint("work there, or check out another branch here"));
+        }
         self.switch_to(&git, head.commit(), commit, Content::recall(&git))?;
         self.point_head(&git, &resolved)?;
         Ok(CheckoutReport {

@@ -59,10 +59,11 @@ impl PrepareRepository {
         let remote = connection.git()?;
         self.create_on_hub(&connection)?;
 
-        let guard = target.claim()?;
         let git_dir = self.folder.join(".git");
-        // Taken before there is a repository, so that only one process makes it.
-        let lock = self.lock_new(&git_dir)?;
+        // Taken before there is a repository, so that only one process makes it. It is released
+        // after the guard has cleaned up: nobody removes what another process is making.
+        let _lock = self.lock_new(&git_dir)?;
+        let guard = target.claim()?;
         let git = match Git::open(&self.folder) {
             Ok(git) => git,
             Err(_) => begin(&self.folder)?,
@@ -119,7 +120,6 @@ impl PrepareRepository {
             git.set_symbolic(&head, &tracking, "clone")?;
         }
         fs::remove_file_if_exists(&private_folder(&git_dir).join(UNFINISHED))?;
-        drop(lock);
         guard.keep();
         Ok(repository)
     }

@@ -7,7 +7,7 @@ use crate::git::{Entry, Git, Mode, private_folder};
 use crate::lfs::Object;
 use crate::lfs::clean::read_pointer_file;
 use crate::path::RepoPath;
-use crate::worktree::{Area, Fill, Pointers, fill};
+use crate::worktree::{Area, Fill, Folders, Pointers, fill};
 
 /// Which LFS files of a clone get their content; the others stay pointer files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,12 +68,13 @@ impl Repository {
         let _lock = self.lock(&["index.lock"])?;
         let mut index = git.index()?;
         let mut pointers = Pointers::new(&git);
+        let mut folders = Folders::new(&git);
         let mut wanted: BTreeMap<RepoPath, (Entry, Object)> = BTreeMap::new();
         for entry in index.entries() {
             let entry = entry?;
             let path = &entry.path;
             let asked = named.is_empty() || named.iter().any(|name| path.is_within(name.as_str()));
-            if !asked || !entry.mode.is_file() {
+            if !asked || !entry.mode.is_file() || !folders.holds(path)? {
                 continue;
             }
             let Some(object) = pointers.get(entry.id)?.filter(|object| object.size > 0) else {

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::remote::Connection;
 use super::{Content, Parts, Repository};
@@ -193,10 +193,12 @@ impl PrepareRepository {
             )
             .with_hint("add one with: git remote add origin <url>")
         })?;
-        let there = source::parse(&recorded, &endpoint, None)?;
+        let mut there = locate(&recorded, git.workdir(), &endpoint, None)?;
         if let Some(wanted) = &self.source {
-            let wanted = source::parse(wanted, &endpoint, self.repo_type)?;
+            let wanted = locate(wanted, Path::new(""), &endpoint, self.repo_type)?;
             self.refuse_other_source(&recorded, &endpoint, &wanted.location)?;
+            // What the caller wrote into the URL just now is newer than what is recorded.
+            there.userinfo = wanted.userinfo.or(there.userinfo);
         }
         self.build(git, name, endpoint, there)
     }
@@ -208,7 +210,7 @@ impl PrepareRepository {
         endpoint: &Endpoint,
         wanted: &Location,
     ) -> Result<()> {
-        let there = source::parse(recorded, endpoint, None)?;
+        let there = locate(recorded, &self.folder, endpoint, None)?;
         if wanted.is_same_place(&there.location) {
             return Ok(());
         }
@@ -234,7 +236,7 @@ impl PrepareRepository {
 
     pub(super) fn parse_source(&self, endpoint: &Endpoint) -> Result<Source> {
         let text = self.source.as_deref().unwrap_or_default();
-        source::parse(text, endpoint, self.repo_type)
+        locate(text, Path::new(""), endpoint, self.repo_type)
     }
 
     /// Everything but the work tree: for cloning, before there is one.
@@ -291,4 +293,23 @@ impl PrepareRepository {
         };
         Ok(Repository::assemble(git, store, parts))
     }
+}
+
+/// Reads a source; a relative path is made absolute, as `git clone` records it, from `base` (from
+/// the process's folder if that is empty).
+fn locate(
+    text: &str,
+    base: &Path,
+    endpoint: &Endpoint,
+    repo_type: Option<RepoType>,
+) -> Result<Source> {
+    let mut source = source::parse(text, endpoint, repo_type)?;
+    if let Location::Folder(path) = &mut source.location {
+        if path.starts_with("~") {
+            *path = env::expand(&path.to_string_lossy());
+        }
+        let joined = base.join(&*path);
+        *path = std::path::absolute(&joined).unwrap_or(joined);
+    }
+    Ok(source)
 }

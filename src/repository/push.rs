@@ -95,7 +95,7 @@ impl Repository {
         let (lfs_objects, lfs_bytes) = self.upload(&branch, commit, &contents.objects)?;
         self.cancel.check()?;
 
-        let pushed = self.push_ref(&git, &remote, commit, &branch)?;
+        let pushed = self.push_ref(&git, &remote, commit, &branch, tip)?;
         match &pushed.outcome {
             PushOutcome::Accepted => {}
             PushOutcome::Refused(reason) if is_outdated(reason) => return Err(moved(&branch)),
@@ -133,8 +133,9 @@ impl Repository {
         remote: &Remote,
         commit: CommitId,
         branch: &BranchName,
+        tip: Option<CommitId>,
     ) -> Result<RefPush> {
-        match git.push(remote, commit, branch, &self.progress, &self.cancel) {
+        match git.push(remote, commit, branch, tip, &self.progress, &self.cancel) {
             Err(error) if error.is_retryable() => {
                 if self.has_arrived(git, remote, commit, branch)? {
                     let (outcome, server_text) = (PushOutcome::Accepted, String::new());

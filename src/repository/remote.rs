@@ -32,6 +32,7 @@ impl Connection {
         cancel: &CancelToken,
     ) -> Result<Self> {
         let mut grants = Vec::new();
+        let explicit = token.is_some();
         if let Some(Found { token, source }) = credential::find_token(token)? {
             tracing::debug!(?source, "token found");
             grants.push(Grant {
@@ -49,8 +50,11 @@ impl Connection {
                 user: Some(info.user),
                 token,
             };
-            grants.retain(|found| found.origin != grant.origin);
-            grants.push(grant);
+            // Only what the caller passed itself counts more.
+            if !explicit || grants.iter().all(|found| found.origin != grant.origin) {
+                grants.retain(|found| found.origin != grant.origin);
+                grants.push(grant);
+            }
         }
         let client = Client::new(Settings::from_env(), grants)?.with_cancel(cancel)?;
         Ok(Self {

@@ -339,6 +339,7 @@ impl<'a> Obstacles<'a> {
         if staged {
             return Ok(Some("it has staged changes"));
         }
+        let unstaged_removal = entry.is_none() && change.old.is_some();
         // Never through a link: what lies behind it is not ours to touch.
         if let Some(reason) = self.blocked_parent(path, by_path)? {
             return Ok(Some(reason));
@@ -349,6 +350,9 @@ impl<'a> Obstacles<'a> {
             self.seen.insert(path.clone(), None);
             return Ok(None);
         };
+        if unstaged_removal && stat.kind != FileKind::Folder {
+            return Ok(Some("it is not tracked any more, but still there"));
+        }
         if known {
             return Ok(None);
         }
@@ -382,7 +386,7 @@ impl<'a> Obstacles<'a> {
             };
             let same = match object {
                 Some(object) => holds(git, path, &stat, blob, object, cancel)?,
-                None => git.worktree_is(path, blob)?,
+                None => git.worktree_id(path, self.index)? == blob,
             };
             if same {
                 self.seen.insert(path.clone(), Some(stat));

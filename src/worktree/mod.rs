@@ -19,7 +19,7 @@ pub(crate) use materialise::{Fill, Switch, fill, lacking};
 pub(crate) use place::Area;
 pub(crate) use pointers::Pointers;
 pub(crate) use preflight::{Rules, examine};
-pub(crate) use scan::scan;
+pub(crate) use scan::{Folders, scan};
 pub(crate) use stage::Stage;
 pub use stage::{Skipped, StageOptions, StageReport};
 

@@ -1,11 +1,12 @@
 //! What differs between the index and the work tree, LFS files judged by their content.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use super::pointers::Pointers;
 use crate::cancel::CancelToken;
 use crate::error::Result;
-use crate::fs::{self, Stat};
+use crate::fs::{self, FileKind, Stat};
 use crate::git::{Entry, FileState, Git, Index, Mode, ObjectId};
 use crate::lfs::Object;
 use crate::lfs::clean::hash_file;
@@ -31,9 +32,14 @@ pub(crate) fn scan(git: &Git, index: &Index, cancel: &CancelToken) -> Result<Sca
     let mut pointers = Pointers::new(git);
     let mut scan = Scan::default();
     let mut settled = Vec::new();
+    let mut folders = Folders::new(git);
     for entry in index.entries() {
         let entry = entry?;
         if !entry.mode.is_file() {
+            continue;
+        }
+        // What lies behind a link is not in the work tree; libgit2 finds it deleted.
+        if !folders.holds(&entry.path)? {
             continue;
         }
         let file = entry.path.under(git.workdir());
@@ -75,6 +81,41 @@ pub(crate) fn scan(git: &Git, index: &Index, cancel: &CancelToken) -> Result<Sca
     }
     scan.changes.sort();
     Ok(scan)
+}
+
+/// Remembers which folders of the work tree are folders, and not links or files.
+pub(crate) struct Folders<'a> {
+    workdir: &'a Path,
+    known: HashMap<String, bool>,
+}
+
+impl<'a> Folders<'a> {
+    pub(crate) fn new(git: &'a Git) -> Self {
+        Self {
+            workdir: git.workdir(),
+            known: HashMap::new(),
+        }
+    }
+
+    /// Whether all that is above the path are folders, so that the path is in the work tree.
+    pub(crate) fn holds(&mut self, path: &RepoPath) -> Result<bool> {
+        for (at, _) in path.as_str().match_indices('/') {
+            let folder = &path.as_str()[..at];
+            let real = match self.known.get(folder) {
+                Some(real) => *real,
+                None => {
+                    let stat = fs::lstat(&self.workdir.join(folder))?;
+                    let real = stat.is_some_and(|stat| stat.kind == FileKind::Folder);
+                    self.known.insert(folder.to_owned(), real);
+                    real
+                }
+            };
+            if !real {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 /// Whether a work-tree file is what the LFS blob stands for: the object, or the pointer itself.

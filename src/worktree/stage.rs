@@ -6,7 +6,7 @@ use super::Context;
 use super::autotrack::{self, AutoTrack, Reason};
 use super::guard::changes_attributes;
 use super::pointers::Pointers;
-use super::scan::scan;
+use super::scan::{Folders, scan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{self, FileKind};
 use crate::git::{Change, Entry, FileState, Git, Index};
@@ -73,6 +73,9 @@ pub enum Skipped {
     NestedRepository,
     /// Its name is not valid UTF-8 or not one git allows.
     UnusableName,
+    /// Its attributes ask for a filter other than LFS, or for another encoding. Both change what
+    /// is committed, and neither is done here: stage the file with git.
+    ForeignFilter,
 }
 
 /// A file that changes while it is read is read anew this often.
@@ -138,7 +141,10 @@ impl Stage<'_> {
             mut plain,
             mut lfs,
             to_track,
+            foreign,
         } = self.sort(&index, present)?;
+        let skip = |path: RepoPath| (path.to_string(), Skipped::ForeignFilter);
+        report.skipped.extend(foreign.into_iter().map(skip));
         let rules_changed = if to_track.is_empty() {
             staged.iter().any(changes_attributes)
                 || changed
@@ -202,15 +208,22 @@ impl Stage<'_> {
                 continue;
             };
             if stat.kind == FileKind::File && git.is_lfs_in_worktree(path)? {
-                let staged = index
-                    .get(path)?
-                    .filter(|entry| git.is_as_recorded(entry, &stat));
+                let recorded = |entry: &Entry| git.is_as_recorded(entry, &stat);
+                // What the scan found changed is changed, whatever its stat says.
+                let staged = index.get(path)?.filter(recorded);
+                let staged = staged.filter(|_| found == Found::Staged);
                 let done = match staged {
                     Some(entry) => pointers.get(entry.id)?.is_some(),
                     None => false,
                 };
                 if !done {
                     sorted.lfs.push(path.clone());
+                }
+                continue;
+            }
+            if stat.kind == FileKind::File && git.has_foreign_filter(path)? {
+                if found == Found::Changed {
+                    sorted.foreign.push(path.clone());
                 }
                 continue;
             }
@@ -258,9 +271,11 @@ impl Stage<'_> {
         let git = self.context.git;
         let mut pointers = Pointers::new(git);
         let mut found = Vec::new();
+        let mut folders = Folders::new(git);
         for entry in index.entries() {
             let entry = entry?;
             if entry.mode.is_file()
+                && folders.holds(&entry.path)?
                 && pointers.get(entry.id)?.is_none()
                 && git.is_lfs_in_worktree(&entry.path)?
                 && fs::lstat(&entry.path.under(git.workdir()))?.is_some()
@@ -278,7 +293,7 @@ impl Stage<'_> {
         report: &mut StageReport,
     ) -> Result<()> {
         let git = self.context.git;
-        let entries = git.store_files(&paths, self.context.cancel)?;
+        let entries = git.store_files(&paths, index, self.context.cancel)?;
         for (path, mut entry) in paths.into_iter().zip(entries) {
             let tracked = index.get(&path)?.map(|entry| entry.mode);
             if let (Some(stat), true) =
@@ -344,6 +359,8 @@ struct Sorted {
     plain: Vec<RepoPath>,
     lfs: Vec<RepoPath>,
     to_track: Vec<(RepoPath, Reason)>,
+    /// Files that something else than LFS would have to convert.
+    foreign: Vec<RepoPath>,
 }
 
 /// The paths a user named; none means all.

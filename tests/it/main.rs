@@ -10,6 +10,7 @@
 mod bad_input;
 mod branches;
 mod child;
+mod corners;
 mod engines;
 mod faults;
 mod giftless;
