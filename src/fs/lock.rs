@@ -18,6 +18,12 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The lock file's name in the library's private folder.
 const FILE: &str = "lock";
+/// What we write into git's lock files that we create ourselves.
+pub(crate) const MARK: &[u8] = b"locked by hf-repository\n";
+/// The one of git's lock files that is always created by us, and so bears the mark.
+const MARKED: &str = "index.lock";
+/// git's other locks live for moments; a younger one may belong to somebody at work.
+const STALE_AGE: Duration = Duration::from_secs(2);
 /// Version of the record's format.
 const VERSION: u32 = 1;
 /// First and longest pause between tries.
@@ -208,11 +214,27 @@ fn remove_stale(git_dir: &Path, names: &[String]) {
     for name in names {
         let plain = name.ends_with(".lock") && !name.split('/').any(|part| part == "..");
         let path = git_dir.join(name);
-        if plain && path.exists() && !is_open(&path) {
+        if plain && is_stale(&path, name) && !is_open(&path) {
             tracing::warn!(path = %path.display(), "removing the lock of a killed process");
             let _ = fs::remove_file(&path);
         }
     }
+}
+
+/// Whether a lock file is a dead process's: ours by its words, or too old to be anybody's.
+fn is_stale(path: &Path, name: &str) -> bool {
+    if name == MARKED {
+        return fs::read(path).is_ok_and(|words| words == MARK);
+    }
+    let created = || fs::metadata(path).and_then(|meta| meta.modified()).ok();
+    let Some(before) = created() else {
+        return false;
+    };
+    let age = before.elapsed().unwrap_or_default();
+    if age < STALE_AGE {
+        thread::sleep(STALE_AGE - age);
+    }
+    created() == Some(before)
 }
 
 /// Whether a process we may look at has the file open.
@@ -274,7 +296,7 @@ mod tests {
             ..dead.clone()
         };
         for (record, removed) in [(me, false), (elsewhere, false), (dead, true)] {
-            fs::write(&git_lock, "").expect("written");
+            fs::write(&git_lock, MARK).expect("written");
             fs::write(&other_lock, "").expect("written");
             let text = serde_json::to_vec(&record).expect("json");
             fs::write(private.join(FILE), text).expect("written");
@@ -288,7 +310,11 @@ mod tests {
     fn a_lock_somebody_has_open_stays() {
         let folder = tempfile::tempdir().expect("temp");
         let file = folder.path().join("index.lock");
-        let open = File::create(&file).expect("created");
+        fs::write(&file, "git's own").expect("written");
+        remove_stale(folder.path(), &["index.lock".to_owned()]);
+        assert!(file.exists(), "the lock of an editor's git commit");
+        fs::write(&file, MARK).expect("written");
+        let open = File::open(&file).expect("created");
         remove_stale(folder.path(), &["index.lock".to_owned()]);
         assert!(file.exists());
         drop(open);

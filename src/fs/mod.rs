@@ -80,6 +80,19 @@ pub(crate) fn is_temp(path: &Path) -> bool {
     name.to_string_lossy().starts_with(TEMP_PREFIX)
 }
 
+/// Gives a file the present time, by the clock that stamps files.
+pub(crate) fn touch(file: &File, path: &Path) -> Result<()> {
+    let now = |nanos| rustix::fs::Timespec {
+        tv_sec: 0,
+        tv_nsec: nanos,
+    };
+    let times = rustix::fs::Timestamps {
+        last_access: now(rustix::fs::UTIME_OMIT),
+        last_modification: now(rustix::fs::UTIME_NOW),
+    };
+    rustix::fs::futimens(file, &times).map_err(|error| Error::io("touch", path, error.into()))
+}
+
 /// Waits until a file's content is on the disk.
 pub(crate) fn sync_file(path: &Path) -> Result<()> {
     File::open(path)

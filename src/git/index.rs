@@ -1,6 +1,11 @@
 //! The index: entries with the content file's stat, so that git and we agree on what is clean.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use git2::{IndexEntry, IndexTime};
 
@@ -104,6 +109,41 @@ pub(crate) struct Entry {
     pub(crate) id: ObjectId,
     pub(crate) mode: Mode,
     recorded: Recorded,
+    flags: Flags,
+}
+
+/// What a user told git about an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Flags {
+    /// `--assume-unchanged`
+    assume_valid: bool,
+    /// `--skip-worktree`
+    skip_worktree: bool,
+    /// `git add -N`: announced, but not added yet.
+    announced: bool,
+}
+
+impl Flags {
+    const ASSUME_VALID: u16 = 0x8000;
+    // Of the extended flags.
+    const SKIP_WORKTREE: u16 = 1 << 14;
+    const ANNOUNCED: u16 = 1 << 13;
+
+    fn of(raw: &IndexEntry) -> Self {
+        Self {
+            assume_valid: raw.flags & Self::ASSUME_VALID != 0,
+            skip_worktree: raw.flags_extended & Self::SKIP_WORKTREE != 0,
+            announced: raw.flags_extended & Self::ANNOUNCED != 0,
+        }
+    }
+
+    /// The plain and the extended flags.
+    fn raw(self) -> (u16, u16) {
+        let bit = |set: bool, bit: u16| if set { bit } else { 0 };
+        let extended =
+            bit(self.skip_worktree, Self::SKIP_WORKTREE) | bit(self.announced, Self::ANNOUNCED);
+        (bit(self.assume_valid, Self::ASSUME_VALID), extended)
+    }
 }
 
 impl Entry {
@@ -114,7 +154,13 @@ impl Entry {
             id,
             mode,
             recorded: Recorded::of(stat),
+            flags: Flags::default(),
         }
+    }
+
+    /// Whether the user told git not to look at the file.
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.flags.assume_valid || self.flags.skip_worktree
     }
 
     /// The same entry with another stat.
@@ -168,11 +214,13 @@ impl Entry {
             id: raw.id,
             mode,
             recorded,
+            flags: Flags::of(raw),
         })
     }
 
     pub(super) fn to_raw(&self) -> IndexEntry {
         let time = |(seconds, nanos)| IndexTime::new(seconds, nanos);
+        let (flags, flags_extended) = self.flags.raw();
         IndexEntry {
             ctime: time(self.recorded.ctime),
             mtime: time(self.recorded.mtime),
@@ -183,18 +231,35 @@ impl Entry {
             gid: self.recorded.gid,
             file_size: self.recorded.size,
             id: self.id,
-            flags: 0,
-            flags_extended: 0,
+            flags,
+            flags_extended,
             path: self.path.as_str().as_bytes().to_vec(),
         }
     }
 }
 
-/// The index as read from disk, with changes that [`write`](Self::write) makes lasting.
+/// The index as read from disk: to look at, or with git's lock to change it.
 pub(crate) struct Index {
     raw: git2::Index,
     /// Modification time of the file when it was read; `None` for a repository without one.
     read_at: Option<(i64, u32)>,
+    change: Option<Draft>,
+}
+
+/// A new index in the making, while git's lock keeps everybody else from making one.
+struct Draft {
+    index: PathBuf,
+    lock: PathBuf,
+    file: PathBuf,
+    /// Paths whose stat was taken while the lock was held.
+    fresh: HashSet<Vec<u8>>,
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.file);
+        let _ = std::fs::remove_file(&self.lock);
+    }
 }
 
 impl Git {
@@ -206,8 +271,70 @@ impl Git {
             Some(path) => fs::lstat(path)?.map(|stat| stat.mtime),
             None => None,
         };
-        Ok(Index { raw, read_at })
+        Ok(Index {
+            raw,
+            read_at,
+            change: None,
+        })
     }
+
+    /// Takes git's lock on the index, waiting a moment for it, and reads the index to change it.
+    ///
+    /// Held until [`Index::write`], or until it is dropped, so that nothing anybody else stages
+    /// is overwritten.
+    pub(crate) fn index_to_change(&self) -> Result<Index> {
+        let index = self.git_dir().join("index");
+        let private = super::private_folder(self.git_dir());
+        fs::create_dir_all(&private)?;
+        let lock = self.git_dir().join("index.lock");
+        take_lock(&lock, &private)?;
+        let draft = Draft {
+            file: private.join("index-draft"),
+            index,
+            lock,
+            fresh: HashSet::new(),
+        };
+        let read_at = fs::lstat(&draft.index)?.map(|stat| stat.mtime);
+        // What a killed process left; the lock says that no other is at it.
+        for left in [&draft.file, &draft.file.with_extension("lock")] {
+            fs::remove_file_if_exists(left)?;
+        }
+        if read_at.is_some() {
+            std::fs::copy(&draft.index, &draft.file)
+                .map_err(|error| Error::io("write", &draft.file, error))?;
+        }
+        let raw = git2::Index::open(&draft.file).map_err(wrap("read the index"))?;
+        Ok(Index {
+            raw,
+            read_at,
+            change: Some(draft),
+        })
+    }
+}
+
+/// Creates git's lock file, with words in it by which we know it for ours.
+fn take_lock(lock: &Path, private: &Path) -> Result<()> {
+    let mark = private.join("index-mark");
+    if fs::read_if_exists(&mark)?.as_deref() != Some(fs::lock::MARK) {
+        fs::atomic_write(&mark, fs::lock::MARK)?;
+    }
+    patiently("take the index's lock", || {
+        // A link appears with its words in it: killed at any moment, it is known for ours.
+        let linked = std::fs::hard_link(&mark, lock);
+        let taken = linked.or_else(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Err(error),
+            // A file system without links.
+            _ => File::create_new(lock).and_then(|mut file| file.write_all(fs::lock::MARK)),
+        });
+        taken.map_err(|error| {
+            let code = match error.kind() {
+                io::ErrorKind::AlreadyExists => git2::ErrorCode::Locked,
+                _ => git2::ErrorCode::GenericError,
+            };
+            let text = format!("{}: {error}", lock.display());
+            git2::Error::new(code, git2::ErrorClass::Os, text)
+        })
+    })
 }
 
 impl Index {
@@ -238,7 +365,29 @@ impl Index {
     pub(crate) fn put(&mut self, entry: &Entry) -> Result<()> {
         self.raw
             .add(&entry.to_raw())
-            .map_err(wrap(&format!("stage {}", entry.path)))
+            .map_err(wrap(&format!("stage {}", entry.path)))?;
+        if let Some(draft) = &mut self.change {
+            draft.fresh.insert(entry.path.as_str().as_bytes().to_vec());
+        }
+        Ok(())
+    }
+
+    /// Forgets, in memory, what was announced with `git add -N`: git leaves it out of commits.
+    pub(crate) fn forget_announced(&mut self) -> Result<()> {
+        let announced = |raw: &IndexEntry| Flags::of(raw).announced;
+        let paths: Vec<Vec<u8>> = self
+            .raw
+            .iter()
+            .filter(announced)
+            .map(|raw| raw.path)
+            .collect();
+        for path in paths {
+            let path = PathBuf::from(OsStr::from_bytes(&path));
+            self.raw
+                .remove_path(&path)
+                .map_err(wrap("read the index"))?;
+        }
+        Ok(())
     }
 
     pub(crate) fn remove(&mut self, path: &RepoPath) -> Result<()> {
@@ -247,35 +396,46 @@ impl Index {
             .map_err(wrap(&format!("unstage {path}")))
     }
 
-    /// Makes the changes lasting: written under git's lock, then fsynced.
+    /// Makes the changes lasting, and gives the lock back.
     ///
-    /// Entries as young as the file itself would be suspects for every later reader, so if there
-    /// are any the index is written once more when the clock has moved on.
+    /// Entries as young as the file itself would be suspects for every later reader, so the file's
+    /// time is moved on until there are none. Entries that were suspects before, and that nobody has
+    /// looked at since, are marked as such by a size of 0, as git does.
     pub(crate) fn write(&mut self) -> Result<()> {
-        let Some(path) = self.raw.path().map(Path::to_path_buf) else {
-            return Ok(());
+        let Some(draft) = self.change.take() else {
+            let text = "the index was opened for reading only";
+            return Err(Error::new(ErrorKind::Git, text));
         };
-        for _ in 0..RACY_REWRITES {
-            patiently("write the index", || self.raw.write())?;
-            self.read_at = fs::lstat(&path)?.map(|stat| stat.mtime);
-            let racy: Vec<IndexEntry> = self.raw.iter().filter(|raw| self.is_young(raw)).collect();
-            if racy.is_empty() {
+        if let Some(before) = self.read_at {
+            let suspect = |raw: &IndexEntry| {
+                mtime(raw) >= before && raw.file_size != 0 && !draft.fresh.contains(&raw.path)
+            };
+            let suspects: Vec<IndexEntry> = self.raw.iter().filter(suspect).collect();
+            for mut raw in suspects {
+                raw.file_size = 0;
+                self.raw.add(&raw).map_err(wrap("write the index"))?;
+            }
+        }
+        self.raw.write().map_err(wrap("write the index"))?;
+        let failed = |error: io::Error| Error::io("write", &draft.file, error);
+        let file = File::options()
+            .append(true)
+            .open(&draft.file)
+            .map_err(failed)?;
+        for _ in 0..CLOCK_TICKS {
+            let written = fs::lstat(&draft.file)?.map(|stat| stat.mtime);
+            if !self.raw.iter().any(|raw| is_young(&raw, written)) {
                 break;
             }
             std::thread::sleep(CLOCK_TICK);
-            // Only entries added through this handle may keep their stat when written again.
-            for raw in &racy {
-                self.raw.add(raw).map_err(wrap("write the index"))?;
-            }
+            fs::touch(&file, &draft.file)?;
         }
-        fs::sync_file(&path)
-    }
-
-    fn is_young(&self, raw: &IndexEntry) -> bool {
-        let mtime = (i64::from(raw.mtime.seconds()), raw.mtime.nanoseconds());
-        // A file from the future stays suspect however often the index is written.
-        self.read_at
-            .is_some_and(|written| mtime >= written && mtime.0 <= written.0 + 1)
+        file.sync_all().map_err(failed)?;
+        std::fs::rename(&draft.file, &draft.index)
+            .map_err(|error| Error::io("replace", &draft.index, error))?;
+        fs::sync_dir(draft.index.parent().unwrap_or(Path::new(".")))?;
+        self.read_at = fs::lstat(&draft.index)?.map(|stat| stat.mtime);
+        Ok(())
     }
 
     /// The tree of the index, written to the object store.
@@ -288,7 +448,17 @@ impl Index {
     }
 }
 
+fn mtime(raw: &IndexEntry) -> (i64, u32) {
+    (i64::from(raw.mtime.seconds()), raw.mtime.nanoseconds())
+}
+
+/// Whether a file was written as late as the index. One from the future stays a suspect for ever.
+fn is_young(raw: &IndexEntry, written: Option<(i64, u32)>) -> bool {
+    let mtime = mtime(raw);
+    written.is_some_and(|written| mtime >= written && mtime.0 <= written.0 + 1)
+}
+
 /// Coarse kernels stamp files every 4 to 10 ms.
 const CLOCK_TICK: std::time::Duration = std::time::Duration::from_millis(12);
-/// One write and one repetition are enough unless the files are being rewritten meanwhile.
-const RACY_REWRITES: u32 = 3;
+/// Two ticks are enough unless the files are being rewritten meanwhile.
+const CLOCK_TICKS: u32 = 3;

@@ -38,6 +38,11 @@ impl Git {
         self.repo.blob(bytes).map_err(wrap("write a blob"))
     }
 
+    /// Whether a tree is here.
+    pub(crate) fn has_tree(&self, id: ObjectId) -> bool {
+        self.repo.find_tree(id).is_ok()
+    }
+
     /// The id that `bytes` would have as a blob.
     pub(crate) fn hash_blob(bytes: &[u8]) -> Result<ObjectId> {
         ObjectId::hash_object(ObjectType::Blob, bytes).map_err(wrap("hash a blob"))

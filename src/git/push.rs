@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use git2::{ErrorCode, PushOptions, Repository};
 
-use super::error::wrap;
+use super::error::{patiently, wrap};
 use super::remote::{Heard, Remote, callbacks};
 use super::{Git, ObjectId};
 use crate::cancel::CancelToken;
@@ -74,23 +74,27 @@ impl Git {
         }
         let what = format!("push to {}", remote.display());
         let there = Repository::open(folder).map_err(wrap(&what))?;
-        let moved = move_branch(&there, &branch.local_ref(), commit, tip);
+        let moved = patiently(&what, || {
+            match move_branch(&there, &branch.local_ref(), commit, tip) {
+                Err(error) if matches!(error.code(), ErrorCode::Modified | ErrorCode::Exists) => {
+                    Ok(false)
+                }
+                result => result.map(|()| true),
+            }
+        });
         let cleaned = there
             .find_reference(&staging)
             .and_then(|mut found| found.delete());
         if let Err(error) = cleaned {
             tracing::debug!(%error, "the staging ref stays");
         }
-        match moved {
-            Ok(()) => Ok(pushed),
-            Err(error) if matches!(error.code(), ErrorCode::Modified | ErrorCode::Exists) => {
-                Ok(RefPush {
-                    outcome: PushOutcome::Refused("fetch first".to_owned()),
-                    ..pushed
-                })
-            }
-            Err(error) => Err(wrap(&what)(error)),
+        if moved? {
+            return Ok(pushed);
         }
+        Ok(RefPush {
+            outcome: PushOutcome::Refused("fetch first".to_owned()),
+            ..pushed
+        })
     }
 
     fn push_ref(

@@ -10,7 +10,7 @@ use crate::git::{self, Git, Resolved, Tags, private_folder};
 use crate::id::CommitId;
 use crate::name::BranchName;
 use crate::source::Location;
-use crate::worktree::{Fill, Switch};
+use crate::worktree::{self, Fill, Switch};
 
 /// Present in the private folder until everything is there.
 const UNFINISHED: &str = "clone-unfinished";
@@ -215,7 +215,8 @@ impl Repository {
                 git.set_symbolic("HEAD", &branch.local_ref(), log)
             }
             Resolved::Tag { commit, .. } | Resolved::Commit { commit } => git.detach_head(*commit),
-        }
+        }?;
+        worktree::complete(git)
     }
 
     /// Tells whether the token may push, before any work depends on it.

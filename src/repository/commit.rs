@@ -52,6 +52,7 @@ impl Repository {
         refuse_unfinished(&git, "commit")?;
         let head = git.head()?;
         let mut index = git.index()?;
+        index.forget_announced()?;
         if index.has_conflicts() {
             return Err(
                 Error::new(ErrorKind::UnfinishedOperation, "the index has conflicts")

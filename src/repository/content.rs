@@ -66,7 +66,7 @@ impl Repository {
             .collect::<Result<_>>()?;
         let git = self.git()?;
         let _lock = self.lock(&["index.lock"])?;
-        let mut index = git.index()?;
+        let index = git.index()?;
         let mut pointers = Pointers::new(&git);
         let mut folders = Folders::new(&git);
         let mut wanted: BTreeMap<RepoPath, (Entry, Object)> = BTreeMap::new();
@@ -102,6 +102,7 @@ impl Repository {
                 .find(|(_, (_, found))| found.oid == object.oid);
             holder.map(|(path, _)| path.clone())
         })?;
+        let mut index = git.index_to_change()?;
         let area = Area::create(&private_folder(git.git_dir()))?;
         let mut done = Vec::new();
         for (path, (entry, object)) in &wanted {
@@ -113,7 +114,9 @@ impl Repository {
             let file = path.under(git.workdir());
             // Edited while the object was on its way: the edit stays.
             let text = read_pointer_file(&file)?;
-            if !text.is_some_and(|text| Git::hash_blob(&text).is_ok_and(|id| id == entry.id)) {
+            let still_pointer =
+                text.is_some_and(|text| Git::hash_blob(&text).is_ok_and(|id| id == entry.id));
+            if !still_pointer || index.get(path)?.is_none_or(|now| now.id != entry.id) {
                 continue;
             }
             fs::move_into_place(&prepared, &file)?;

@@ -100,7 +100,7 @@ impl Repository {
             let git = self.git()?;
             // Whoever changes the clone now knows better than this look at it.
             let _lock = self.lock_within(Duration::ZERO, &["index.lock"])?;
-            let mut index = git.index()?;
+            let mut index = git.index_to_change()?;
             for entry in refreshed {
                 let same = index
                     .get(&entry.path)?

@@ -5,6 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::git::Tags;
 use crate::id::CommitId;
 use crate::name::BranchName;
+use crate::worktree;
 
 /// What [`Repository::pull`] did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +85,7 @@ impl Repository {
         }
         self.switch_to(&git, before, theirs, Content::recall(&git))?;
         git.set_ref(&branch.local_ref(), theirs, before, "pull: fast-forward")?;
+        worktree::complete(&git)?;
         tracing::info!(commit = %theirs, "pulled");
         Ok(report(Some(theirs)))
     }

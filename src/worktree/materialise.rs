@@ -9,12 +9,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Context;
+use super::interrupted::{self, Interrupted};
 use super::place::{self, Placement};
 use super::pointers::Pointers;
 use super::scan::holds;
+use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Offence, Result};
 use crate::fs::{self, FileKind, Stat};
-use crate::git::{Change, Entry, Index, Mode, ObjectId, Snapshot, private_folder};
+use crate::git::{Change, Entry, Git, Index, Mode, ObjectId, Snapshot, private_folder};
 use crate::id::CommitId;
 use crate::lfs::{Job, Object, Remote};
 use crate::path::RepoPath;
@@ -48,11 +50,13 @@ impl Switch<'_> {
     /// nothing has changed.
     pub(crate) fn run(&self) -> Result<()> {
         let Context { git, cancel, .. } = self.context;
-        let changes = git.changes(self.from, Some(self.to))?;
-        let mut index = git.index()?;
+        let head = git.head()?;
+        let interrupted = Interrupted::read(git, self.from)?;
+        let mut changes = git.changes(self.from, Some(self.to))?;
+        let index = git.index()?;
+        changes.extend(interrupted.left_over(git, &index, &changes, cancel)?);
         let snapshot = git.snapshot(Some(self.to))?;
-        let mut obstacles = Obstacles::new(self, &index, &changes);
-        obstacles.refuse()?;
+        Obstacles::new(self, &index, &changes, &interrupted).refuse()?;
 
         let plan = self.plan(&changes, &snapshot, &index)?;
         self.download(&plan)?;
@@ -76,8 +80,20 @@ impl Switch<'_> {
             }
         }
 
-        // Long downloads leave time for edits: look once more before anything changes.
+        // Long downloads leave time for edits and commits: with git's lock in hand, look once more
+        // before anything changes.
+        let mut index = git.index_to_change()?;
+        if git.head()? != head {
+            return Err(Error::new(
+                ErrorKind::Locked,
+                "somebody else moved HEAD in the meantime",
+            )
+            .with_hint("call again"));
+        }
+        let mut obstacles = Obstacles::new(self, &index, &changes, &interrupted);
         obstacles.refuse()?;
+        let Obstacles { seen, .. } = obstacles;
+        interrupted::begin(git, self.to)?;
         let removed: Vec<&RepoPath> = changes
             .iter()
             .filter(|change| change.new.is_none())
@@ -96,7 +112,11 @@ impl Switch<'_> {
             workdir: git.workdir(),
             area: &area,
         };
-        let placed = placement.run(plan.keys(), |path| obstacles.is_unchanged(path));
+        let placed = placement.run(plan.keys(), |path| {
+            let now = fs::lstat(&path.under(git.workdir()))?;
+            // Where nothing is, nothing can be lost.
+            Ok(now.is_none() || seen.get(path).is_some_and(|seen| *seen == now))
+        });
         for path in removed {
             if index.get(path)?.is_some() {
                 index.remove(path)?;
@@ -265,6 +285,29 @@ pub(crate) fn lacking(
         .with_source(first))
 }
 
+/// Whether a work-tree file is what git or LFS would make of the blob.
+pub(super) fn is_content(
+    git: &Git,
+    index: &Index,
+    path: &RepoPath,
+    stat: &Stat,
+    (blob, mode): (ObjectId, Mode),
+    cancel: &CancelToken,
+) -> Result<bool> {
+    if git.mode_of(stat, Some(mode)) != Some(mode) {
+        return Ok(false);
+    }
+    let object = if mode.is_file() {
+        Pointers::new(git).get(blob)?
+    } else {
+        None
+    };
+    match object {
+        Some(object) => holds(git, path, stat, blob, object, cancel),
+        None => Ok(git.worktree_id(path, index)? == blob),
+    }
+}
+
 /// A file to be written.
 struct Planned {
     blob: ObjectId,
@@ -278,16 +321,23 @@ struct Obstacles<'a> {
     switch: &'a Switch<'a>,
     index: &'a Index,
     changes: &'a [Change],
+    interrupted: &'a Interrupted,
     /// What every path was when it was found harmless.
     seen: BTreeMap<RepoPath, Option<Stat>>,
 }
 
 impl<'a> Obstacles<'a> {
-    fn new(switch: &'a Switch<'a>, index: &'a Index, changes: &'a [Change]) -> Self {
+    fn new(
+        switch: &'a Switch<'a>,
+        index: &'a Index,
+        changes: &'a [Change],
+        interrupted: &'a Interrupted,
+    ) -> Self {
         Self {
             switch,
             index,
             changes,
+            interrupted,
             seen: BTreeMap::new(),
         }
     }
@@ -316,12 +366,6 @@ impl<'a> Obstacles<'a> {
         .with_offences(offences))
     }
 
-    fn is_unchanged(&self, path: &RepoPath) -> Result<bool> {
-        let now = fs::lstat(&path.under(self.switch.context.git.workdir()))?;
-        // Where nothing is, nothing can be lost.
-        Ok(now.is_none() || self.seen.get(path).is_some_and(|seen| *seen == now))
-    }
-
     /// Why the path must not be touched, if it must not.
     fn reason(
         &mut self,
@@ -330,11 +374,16 @@ impl<'a> Obstacles<'a> {
     ) -> Result<Option<&'static str>> {
         let Context { git, cancel, .. } = self.switch.context;
         let path = &change.path;
-        let is_side = |id, mode| change.old == Some((id, mode)) || change.new == Some((id, mode));
+        let sides = [
+            Some(change.old),
+            Some(change.new),
+            self.interrupted.side(path),
+        ];
+        let is_side = |side| sides.contains(&Some(side));
         let entry = self.index.get(path)?;
         let staged = match &entry {
-            Some(entry) => !is_side(entry.id, entry.mode),
-            None => change.old.is_some() && change.new.is_some(),
+            Some(entry) => !is_side(Some((entry.id, entry.mode))),
+            None => !is_side(None),
         };
         if staged {
             return Ok(Some("it has staged changes"));
@@ -374,21 +423,8 @@ impl<'a> Obstacles<'a> {
             return Ok(None);
         }
         // Its stat proves nothing: is it the old content, or already the new?
-        let mut pointers = Pointers::new(git);
-        for (blob, mode) in [change.old, change.new].into_iter().flatten() {
-            if git.mode_of(&stat, Some(mode)) != Some(mode) {
-                continue;
-            }
-            let object = if mode.is_file() {
-                pointers.get(blob)?
-            } else {
-                None
-            };
-            let same = match object {
-                Some(object) => holds(git, path, &stat, blob, object, cancel)?,
-                None => git.worktree_id(path, self.index)? == blob,
-            };
-            if same {
+        for side in sides.into_iter().flatten().flatten() {
+            if is_content(git, self.index, path, &stat, side, cancel)? {
                 self.seen.insert(path.clone(), Some(stat));
                 return Ok(None);
             }

@@ -6,6 +6,7 @@
 
 mod autotrack;
 mod guard;
+mod interrupted;
 mod materialise;
 mod place;
 mod pointers;
@@ -15,6 +16,7 @@ mod stage;
 
 pub use autotrack::AutoTrack;
 pub(crate) use guard::refuse_raw_lfs_files;
+pub(crate) use interrupted::complete;
 pub(crate) use materialise::{Fill, Switch, fill, lacking};
 pub(crate) use place::Area;
 pub(crate) use pointers::Pointers;

@@ -32,9 +32,15 @@ pub(crate) fn scan(git: &Git, index: &Index, cancel: &CancelToken) -> Result<Sca
     let mut pointers = Pointers::new(git);
     let mut scan = Scan::default();
     let mut settled = Vec::new();
+    // `--skip-worktree` and `--assume-unchanged`: whatever is there, nobody wants to know.
+    let mut hidden = HashSet::new();
     let mut folders = Folders::new(git);
     for entry in index.entries() {
         let entry = entry?;
+        if entry.is_hidden() {
+            hidden.insert(entry.path);
+            continue;
+        }
         if !entry.mode.is_file() {
             continue;
         }
@@ -72,6 +78,7 @@ pub(crate) fn scan(git: &Git, index: &Index, cancel: &CancelToken) -> Result<Sca
             continue;
         }
         match name.and_then(|name| RepoPath::new(name).ok()) {
+            Some(path) if hidden.contains(&path) => {}
             Some(path) => scan.changes.push((path, found.state)),
             None => {
                 let name = String::from_utf8_lossy(&found.path);

@@ -90,7 +90,7 @@ impl Stage<'_> {
     /// Stages, and writes the index.
     pub(crate) fn run(&self) -> Result<StageReport> {
         let Context { git, cancel, .. } = self.context;
-        let mut index = git.index()?;
+        let mut index = git.index_to_change()?;
         if index.has_conflicts() {
             return Err(Error::new(
                 ErrorKind::UnfinishedOperation,

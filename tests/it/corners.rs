@@ -300,3 +300,160 @@ fn a_relative_folder_is_recorded_as_an_absolute_one() {
     commit_and_push(&repo);
     w.git(w.path("ours"), &["fetch", "-q"]);
 }
+
+#[test]
+fn nobody_stages_while_we_do() {
+    use std::sync::{Arc, Mutex};
+    let w = World::new();
+    w.model("alice/m");
+    w.clone("alice/m", "ours");
+    let folder = w.path("ours");
+    write(&folder, "note.txt", "note\n");
+    write(&folder, "w.bin", weights(1, 1000));
+    let told = Arc::new(Mutex::new(String::new()));
+    let (heard, place) = (Arc::clone(&told), folder.clone());
+    let progress = hf_repository::Progress::new(move |event| {
+        if matches!(event, hf_repository::Event::Staging { .. }) {
+            let mut git = std::process::Command::new("git");
+            let output = git
+                .args(["add", "note.txt"])
+                .current_dir(&place)
+                .output()
+                .unwrap();
+            heard
+                .lock()
+                .unwrap()
+                .push_str(&String::from_utf8_lossy(&output.stderr));
+        }
+    });
+    let repo = w
+        .prepare("alice/m", "ours")
+        .progress(progress)
+        .open()
+        .unwrap();
+    repo.stage_with(&hf_repository::StageOptions::default().path("w.bin"))
+        .unwrap();
+    let told = told.lock().unwrap().clone();
+    assert!(
+        told.contains("index.lock"),
+        "git must have been kept out: {told:?}"
+    );
+    assert_eq!(w.git(&folder, &["ls-files", "w.bin"]), "w.bin");
+    assert!(!folder.join(".git/index.lock").exists());
+}
+
+#[test]
+fn a_commit_during_a_pull_is_kept() {
+    use mini_hub::{Action, Fault, Route};
+    let w = World::new();
+    let (first, repo) = two_clones(&w, |repo| write(repo.workdir(), "w.bin", weights(1, 1000)));
+    write(first.workdir(), "w.bin", weights(2, 1000));
+    commit_and_push(&first);
+    let (folder, config) = (repo.workdir().to_path_buf(), w.path("gitconfig"));
+    let commit = move || {
+        fs::write(folder.join("mine.txt"), "mine\n").unwrap();
+        for arguments in [&["add", "mine.txt"][..], &["commit", "-q", "-m", "mine"]] {
+            let mut git = std::process::Command::new("git");
+            git.args(arguments)
+                .current_dir(&folder)
+                .env("GIT_CONFIG_GLOBAL", &config);
+            assert!(git.status().unwrap().success());
+        }
+    };
+    w.hub
+        .faults()
+        .add(Fault::on(Route::LfsGet).act(Action::call(commit)));
+    let error = repo.pull().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked, "{error:?}");
+    assert!(error.is_retryable());
+    assert_eq!(
+        fs::read(repo.workdir().join("w.bin")).unwrap(),
+        weights(1, 1000)
+    );
+    assert!(repo.is_clean().unwrap());
+    assert_eq!(w.git(repo.workdir(), &["log", "-1", "--format=%s"]), "mine");
+    assert_eq!(repo.pull().unwrap_err().kind(), ErrorKind::Diverged);
+}
+
+#[test]
+fn a_lock_of_gits_own_is_respected_before_anything_changes() {
+    let w = World::new();
+    let (first, repo) = two_clones(&w, |repo| write(repo.workdir(), "w.bin", weights(1, 1000)));
+    write(first.workdir(), "w.bin", weights(2, 1000));
+    commit_and_push(&first);
+    // As a `git commit` that waits for its editor leaves it: nobody has it open.
+    fs::write(w.path("ours/.git/index.lock"), "").unwrap();
+    let before = w.scene(repo.workdir(), "alice/m").files_only();
+    let error = repo.pull().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked, "{error:?}");
+    assert_eq!(w.scene(repo.workdir(), "alice/m").files_only(), before);
+    assert!(w.path("ours/.git/index.lock").exists());
+    fs::remove_file(w.path("ours/.git/index.lock")).unwrap();
+    repo.pull().unwrap();
+    w.assert_clean(repo.workdir());
+}
+
+#[test]
+fn what_git_was_told_to_overlook_is_overlooked() {
+    needs_git_lfs!();
+    let w = World::new();
+    let (_, repo) = two_clones(&w, |repo| {
+        for name in [
+            "skip.txt",
+            "assume.txt",
+            "skip.bin",
+            "assume.bin",
+            "other.bin",
+        ] {
+            write(
+                repo.workdir(),
+                name,
+                if name.ends_with("bin") { "x\0" } else { "x\n" },
+            );
+        }
+    });
+    let folder = repo.workdir();
+    for name in ["skip", "assume"] {
+        let flag = if name == "skip" {
+            "--skip-worktree"
+        } else {
+            "--assume-unchanged"
+        };
+        for extension in ["txt", "bin"] {
+            let file = format!("{name}.{extension}");
+            w.git(folder, &["update-index", flag, &file]);
+            write(folder, &file, b"edited\0");
+        }
+    }
+    fs::remove_file(folder.join("skip.txt")).unwrap();
+    write(folder, "announced.txt", "not yet\n");
+    w.git(folder, &["add", "-N", "announced.txt"]);
+    write(folder, "other.bin", b"y\0");
+    let names = |repo: &Repository| -> Vec<String> {
+        repo.status()
+            .unwrap()
+            .entries
+            .iter()
+            .map(|entry| entry.path.to_string())
+            .collect()
+    };
+    assert_eq!(names(&repo), ["announced.txt", "other.bin"]);
+    let only = hf_repository::StageOptions::default().path("other.bin");
+    repo.stage_with(&only).unwrap();
+    let _ = repo.commit("other").unwrap();
+    let changed = w.git(folder, &["diff", "--name-status", "HEAD^", "HEAD"]);
+    assert_eq!(changed, "M\tother.bin");
+    // The flags are still there, and git agrees on all of it.
+    let flags = w.git(folder, &["ls-files", "-v"]);
+    assert!(
+        flags.contains("S skip.bin") && flags.contains("h assume.bin"),
+        "{flags}"
+    );
+    assert_eq!(
+        w.git(folder, &["status", "--porcelain"]),
+        " A announced.txt"
+    );
+    repo.stage().unwrap();
+    let _ = repo.commit("announced").unwrap();
+    assert_eq!(w.git(folder, &["status", "--porcelain"]), "");
+}

@@ -188,6 +188,16 @@ fn a_killed_pull_or_checkout_is_finished_by_the_next() {
         let old = fs::read(&watched).unwrap();
         let ready = || fs::read(&watched).unwrap() != old;
         kills += usize::from(kill_when(&w, "pull", &[&name], ready));
+        if round % 2 == 1 {
+            // The remote does not wait for us: what was begun is not where we go now.
+            fs::remove_file(first.workdir().join("t7.txt")).unwrap();
+            write(
+                first.workdir(),
+                &format!("new{round}.bin"),
+                weights(round, 20_000),
+            );
+            versions.push(fill(2050 + 100 * round));
+        }
         for (name, (_, content)) in files(repo.workdir()) {
             let known = versions
                 .iter()

@@ -150,3 +150,10 @@ impl World {
         }
     }
 }
+
+impl Scene {
+    /// The local side alone, refs and objects left aside: those a fetch may bring.
+    pub(crate) fn files_only(self) -> impl std::fmt::Debug + PartialEq {
+        (self.files, self.index, self.head)
+    }
+}
