@@ -6,12 +6,14 @@
 use std::io::Write;
 use std::path::Path;
 
+use git2::ObjectType;
+
 use super::error::wrap;
 use super::index::{Entry, Index};
 use super::{Git, ObjectId};
 use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
-use crate::fs;
+use crate::fs::{self, FileKind};
 use crate::path::RepoPath;
 
 /// From this many files on a pack is cheaper; fewer would leave packs all over.
@@ -86,8 +88,25 @@ impl Git {
         Ok(entries)
     }
 
+    /// Whether a work-tree file holds a blob, byte for byte or as staging it now would make of it.
+    pub(crate) fn worktree_is(
+        &self,
+        path: &RepoPath,
+        blob: ObjectId,
+        tracked: &Index,
+    ) -> Result<bool> {
+        let file = path.under(&self.workdir);
+        let is_file = fs::lstat(&file)?.is_some_and(|stat| stat.kind == FileKind::File);
+        let raw = || ObjectId::hash_file(ObjectType::Blob, &file);
+        // Nearly always enough, and much cheaper than a handle of its own.
+        if is_file && raw().map_err(wrap(&format!("hash {path}")))? == blob {
+            return Ok(true);
+        }
+        Ok(self.staged_id(path, tracked)? == blob)
+    }
+
     /// The id a work-tree file would get if it were staged now; nothing is stored.
-    pub(crate) fn worktree_id(&self, path: &RepoPath, tracked: &Index) -> Result<ObjectId> {
+    fn staged_id(&self, path: &RepoPath, tracked: &Index) -> Result<ObjectId> {
         let what = format!("hash {path}");
         let name = Path::new(path.as_str());
         let seed = tracked.get(path)?;

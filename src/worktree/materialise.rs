@@ -304,7 +304,7 @@ pub(super) fn is_content(
     };
     match object {
         Some(object) => holds(git, path, stat, blob, object, cancel),
-        None => Ok(git.worktree_id(path, index)? == blob),
+        None => git.worktree_is(path, blob, index),
     }
 }
 
