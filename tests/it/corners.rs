@@ -457,3 +457,20 @@ fn what_git_was_told_to_overlook_is_overlooked() {
     let _ = repo.commit("announced").unwrap();
     assert_eq!(w.git(folder, &["status", "--porcelain"]), "");
 }
+
+#[test]
+fn an_edit_in_the_same_moment_is_seen() {
+    needs_git_lfs!();
+    let w = World::new();
+    let (_, repo) = two_clones(&w, |repo| write(repo.workdir(), "w.bin", weights(1, 1000)));
+    for seed in 2..8 {
+        write(repo.workdir(), "w.bin", weights(seed, 1000));
+        repo.stage().unwrap();
+        let _ = repo.commit("next").unwrap();
+        // Of the same size, in the same second, in the same file: git compares full seconds, so
+        // the index must not be dated later than it is.
+        write(repo.workdir(), "w.bin", weights(seed + 100, 1000));
+        assert!(!repo.is_clean().unwrap());
+        assert_eq!(w.git(repo.workdir(), &["status", "--porcelain"]), " M w.bin");
+    }
+}
