@@ -173,13 +173,18 @@ impl Record {
         }
     }
 
-    /// Whether the process was on this host and certainly is gone.
+    /// Whether the process certainly is gone. The caller has the OS lock it had.
     fn is_dead(&self) -> bool {
         let boot = boot();
-        if self.host != host() || boot.is_empty() || self.boot.is_empty() {
+        if boot.is_empty() || self.boot.is_empty() {
             return false;
         }
-        self.boot != boot || started(self.pid) != Some(self.started)
+        match (self.boot == boot, self.host == host()) {
+            (true, true) => started(self.pid) != Some(self.started),
+            // The same kernel under another name: a container that is gone, else it had the lock.
+            (true, false) => true,
+            (false, same_host) => same_host,
+        }
     }
 }
 
@@ -291,11 +296,25 @@ mod tests {
             started: me.started + 1,
             ..me.clone()
         };
-        let elsewhere = Record {
-            host: "elsewhere".into(),
-            ..dead.clone()
+        let container = Record {
+            host: "a container".into(),
+            ..me.clone()
         };
-        for (record, removed) in [(me, false), (elsewhere, false), (dead, true)] {
+        let elsewhere = Record {
+            boot: "another".into(),
+            ..container.clone()
+        };
+        let before = Record {
+            boot: "another".into(),
+            ..me.clone()
+        };
+        for (record, removed) in [
+            (me, false),
+            (elsewhere, false),
+            (container, true),
+            (before, true),
+            (dead, true),
+        ] {
             fs::write(&git_lock, MARK).expect("written");
             fs::write(&other_lock, "").expect("written");
             let text = serde_json::to_vec(&record).expect("json");

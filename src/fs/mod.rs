@@ -10,6 +10,7 @@ pub(crate) use stat::{FileKind, Stat, index_size, lstat};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use tempfile::NamedTempFile;
 
@@ -78,6 +79,20 @@ pub(crate) fn temp_in(folder: &Path) -> Result<NamedTempFile> {
 pub(crate) fn is_temp(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default();
     name.to_string_lossy().starts_with(TEMP_PREFIX)
+}
+
+/// Coarse kernels stamp files every 4 to 10 ms.
+pub(crate) const CLOCK_TICK: Duration = Duration::from_millis(12);
+
+/// Waits, for a moment at most, until a file written now gets a later time than `mtime`.
+pub(crate) fn let_clock_move_on(mtime: (i64, u32)) {
+    let Ok(seconds) = u64::try_from(mtime.0) else {
+        return;
+    };
+    let written = SystemTime::UNIX_EPOCH + Duration::new(seconds, mtime.1);
+    if written.elapsed().is_ok_and(|age| age < CLOCK_TICK) {
+        std::thread::sleep(CLOCK_TICK);
+    }
 }
 
 /// Gives a file the present time, by the clock that stamps files.

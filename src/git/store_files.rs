@@ -88,25 +88,18 @@ impl Git {
         Ok(entries)
     }
 
-    /// Whether a work-tree file holds a blob, byte for byte or as staging it now would make of it.
-    pub(crate) fn worktree_is(
-        &self,
-        path: &RepoPath,
-        blob: ObjectId,
-        tracked: &Index,
-    ) -> Result<bool> {
+    /// The id that the bytes of a work-tree file have as a blob; `None` if it is no file.
+    pub(crate) fn raw_id(&self, path: &RepoPath) -> Result<Option<ObjectId>> {
         let file = path.under(&self.workdir);
-        let is_file = fs::lstat(&file)?.is_some_and(|stat| stat.kind == FileKind::File);
-        let raw = || ObjectId::hash_file(ObjectType::Blob, &file);
-        // Nearly always enough, and much cheaper than a handle of its own.
-        if is_file && raw().map_err(wrap(&format!("hash {path}")))? == blob {
-            return Ok(true);
+        if fs::lstat(&file)?.is_none_or(|stat| stat.kind != FileKind::File) {
+            return Ok(None);
         }
-        Ok(self.staged_id(path, tracked)? == blob)
+        let id = ObjectId::hash_file(ObjectType::Blob, &file);
+        id.map(Some).map_err(wrap(&format!("hash {path}")))
     }
 
     /// The id a work-tree file would get if it were staged now; nothing is stored.
-    fn staged_id(&self, path: &RepoPath, tracked: &Index) -> Result<ObjectId> {
+    pub(crate) fn staged_id(&self, path: &RepoPath, tracked: &Index) -> Result<ObjectId> {
         let what = format!("hash {path}");
         let name = Path::new(path.as_str());
         let seed = tracked.get(path)?;

@@ -50,6 +50,7 @@ impl Repository {
         let names = locks_of(head.branch("commit").ok());
         let _lock = self.lock(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
         refuse_unfinished(&git, "commit")?;
+        worktree::refuse_interrupted(&git, "commit")?;
         let head = git.head()?;
         let mut index = git.index()?;
         index.forget_announced()?;

@@ -98,7 +98,12 @@ impl Repository {
         let pushed = self.push_ref(&git, &remote, commit, &branch, tip)?;
         match &pushed.outcome {
             PushOutcome::Accepted => {}
-            PushOutcome::Refused(reason) if is_outdated(reason) => return Err(moved(&branch)),
+            PushOutcome::Refused(reason) if is_outdated(reason) => {
+                // Perhaps it was moved by an earlier push of the same commit, whose sender died.
+                if !self.has_arrived(&git, &remote, commit, &branch)? {
+                    return Err(moved(&branch));
+                }
+            }
             PushOutcome::Refused(reason) => {
                 let text = format!("{}\n{reason}", pushed.server_text);
                 return Err(Error::new(

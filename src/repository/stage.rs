@@ -1,6 +1,6 @@
 use super::{Repository, refuse_unfinished};
 use crate::error::Result;
-use crate::worktree::{Stage, StageOptions, StageReport};
+use crate::worktree::{self, Stage, StageOptions, StageReport};
 
 /// Staging.
 impl Repository {
@@ -27,6 +27,7 @@ impl Repository {
         let git = self.git()?;
         let _lock = self.lock(&["index.lock"])?;
         refuse_unfinished(&git, "stage")?;
+        worktree::refuse_interrupted(&git, "stage")?;
         let report = Stage {
             context: self.context(&git),
             options,

@@ -9,14 +9,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Context;
+use super::content::Content;
 use super::interrupted::{self, Interrupted};
 use super::place::{self, Placement};
 use super::pointers::Pointers;
-use super::scan::holds;
-use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Offence, Result};
 use crate::fs::{self, FileKind, Stat};
-use crate::git::{Change, Entry, Git, Index, Mode, ObjectId, Snapshot, private_folder};
+use crate::git::{Change, Entry, Index, Mode, ObjectId, Snapshot, private_folder};
 use crate::id::CommitId;
 use crate::lfs::{Job, Object, Remote};
 use crate::path::RepoPath;
@@ -56,7 +55,9 @@ impl Switch<'_> {
         let index = git.index()?;
         changes.extend(interrupted.left_over(git, &index, &changes, cancel)?);
         let snapshot = git.snapshot(Some(self.to))?;
-        Obstacles::new(self, &index, &changes, &interrupted).refuse()?;
+        let mut obstacles = Obstacles::new(self, &index, &changes, &interrupted);
+        obstacles.refuse()?;
+        let seen = obstacles.seen;
 
         let plan = self.plan(&changes, &snapshot, &index)?;
         self.download(&plan)?;
@@ -91,9 +92,11 @@ impl Switch<'_> {
             .with_hint("call again"));
         }
         let mut obstacles = Obstacles::new(self, &index, &changes, &interrupted);
+        // Files that have not changed since the first look need no second one.
+        obstacles.seen = seen;
         obstacles.refuse()?;
-        let Obstacles { seen, .. } = obstacles;
-        interrupted::begin(git, self.to)?;
+        let seen = obstacles.seen;
+        interrupted::begin(git, self.from, self.to)?;
         let removed: Vec<&RepoPath> = changes
             .iter()
             .filter(|change| change.new.is_none())
@@ -285,29 +288,6 @@ pub(crate) fn lacking(
         .with_source(first))
 }
 
-/// Whether a work-tree file is what git or LFS would make of the blob.
-pub(super) fn is_content(
-    git: &Git,
-    index: &Index,
-    path: &RepoPath,
-    stat: &Stat,
-    (blob, mode): (ObjectId, Mode),
-    cancel: &CancelToken,
-) -> Result<bool> {
-    if git.mode_of(stat, Some(mode)) != Some(mode) {
-        return Ok(false);
-    }
-    let object = if mode.is_file() {
-        Pointers::new(git).get(blob)?
-    } else {
-        None
-    };
-    match object {
-        Some(object) => holds(git, path, stat, blob, object, cancel),
-        None => git.worktree_is(path, blob, index),
-    }
-}
-
 /// A file to be written.
 struct Planned {
     blob: ObjectId,
@@ -374,12 +354,9 @@ impl<'a> Obstacles<'a> {
     ) -> Result<Option<&'static str>> {
         let Context { git, cancel, .. } = self.switch.context;
         let path = &change.path;
-        let sides = [
-            Some(change.old),
-            Some(change.new),
-            self.interrupted.side(path),
-        ];
-        let is_side = |side| sides.contains(&Some(side));
+        let mut sides = vec![change.old, change.new];
+        sides.extend_from_slice(self.interrupted.sides(path));
+        let is_side = |side| sides.contains(&side);
         let entry = self.index.get(path)?;
         let staged = match &entry {
             Some(entry) => !is_side(Some((entry.id, entry.mode))),
@@ -423,8 +400,9 @@ impl<'a> Obstacles<'a> {
             return Ok(None);
         }
         // Its stat proves nothing: is it the old content, or already the new?
-        for side in sides.into_iter().flatten().flatten() {
-            if is_content(git, self.index, path, &stat, side, cancel)? {
+        let content = Content::new(git, self.index, path, stat, cancel);
+        for side in sides.into_iter().flatten() {
+            if content.is(side)? {
                 self.seen.insert(path.clone(), Some(stat));
                 return Ok(None);
             }

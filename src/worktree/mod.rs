@@ -5,6 +5,7 @@
 //! the work tree is here, and hands libgit2 only what it reads rightly.
 
 mod autotrack;
+mod content;
 mod guard;
 mod interrupted;
 mod materialise;
@@ -16,7 +17,7 @@ mod stage;
 
 pub use autotrack::AutoTrack;
 pub(crate) use guard::refuse_raw_lfs_files;
-pub(crate) use interrupted::complete;
+pub(crate) use interrupted::{complete, refuse_interrupted};
 pub(crate) use materialise::{Fill, Switch, fill, lacking};
 pub(crate) use place::Area;
 pub(crate) use pointers::Pointers;

@@ -119,7 +119,7 @@ impl Placement<'_> {
                     ErrorKind::DirtyWorktree,
                     format!("{path} was edited in the meantime; it was left alone"),
                 )
-                .with_hint("commit or restore the file, then call again to finish"));
+                .with_hint("restore the file or move it away, then call again to finish"));
             }
             _ => {}
         }

@@ -167,6 +167,14 @@ impl Stage<'_> {
                 }
             }
         }
+        // What is written in the very moment it is hashed might change without showing it.
+        let mut youngest = (i64::MIN, 0);
+        for path in plain.iter().chain(&lfs) {
+            if let Some(stat) = fs::lstat(&path.under(git.workdir()))? {
+                youngest = youngest.max(stat.mtime);
+            }
+        }
+        fs::let_clock_move_on(youngest);
         self.put_plain(&mut index, plain, &mut report)?;
         for path in lfs {
             cancel.check()?;

@@ -471,6 +471,58 @@ fn an_edit_in_the_same_moment_is_seen() {
         // the index must not be dated later than it is.
         write(repo.workdir(), "w.bin", weights(seed + 100, 1000));
         assert!(!repo.is_clean().unwrap());
-        assert_eq!(w.git(repo.workdir(), &["status", "--porcelain"]), " M w.bin");
+        assert_eq!(
+            w.git(repo.workdir(), &["status", "--porcelain"]),
+            " M w.bin"
+        );
     }
+}
+
+#[test]
+fn what_a_killed_pull_left_is_not_committed() {
+    let w = World::new();
+    let (first, repo) = two_clones(&w, |repo| {
+        for number in 0..30 {
+            write(
+                repo.workdir(),
+                &format!("{number:02}.bin"),
+                weights(number, 2000),
+            );
+        }
+    });
+    for number in 0..30 {
+        write(
+            first.workdir(),
+            &format!("{number:02}.bin"),
+            weights(100 + number, 2000),
+        );
+    }
+    commit_and_push(&first);
+    let watched = repo.workdir().join("00.bin");
+    repo.pull().unwrap();
+    // Back to the moment before HEAD followed the files, as a killed pull leaves it.
+    let tree_of = |name: &str| w.git(repo.workdir(), &["rev-parse", &format!("{name}^{{tree}}")]);
+    let note = |from: &str, to: &str| {
+        write(
+            repo.workdir(),
+            ".git/hf-repository/switching",
+            format!("{from}\n{to}\n"),
+        );
+    };
+    note(&tree_of("HEAD^"), &tree_of("HEAD"));
+    w.git(repo.workdir(), &["update-ref", "refs/heads/main", "HEAD^"]);
+    w.git(repo.workdir(), &["read-tree", "HEAD"]);
+    for refused in [repo.stage().map(drop), repo.commit("half").map(drop)] {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::UnfinishedOperation);
+    }
+    repo.pull().unwrap();
+    assert!(repo.is_clean().unwrap());
+    assert_eq!(repo.commits_ahead().unwrap(), 0);
+    // A record of long ago excuses nothing.
+    note(&"0".repeat(40), &tree_of("HEAD^"));
+    write(repo.workdir(), "00.bin", weights(0, 2000));
+    write(first.workdir(), "00.bin", weights(500, 2000));
+    commit_and_push(&first);
+    assert_eq!(repo.pull().unwrap_err().kind(), ErrorKind::DirtyWorktree);
+    assert_eq!(fs::read(&watched).unwrap(), weights(0, 2000));
 }

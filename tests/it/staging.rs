@@ -376,7 +376,7 @@ fn a_file_that_never_rests_is_skipped_and_stays_dirty() {
     w.model("alice/m");
     let repo = w.clone("alice/m", "ours");
     let file = repo.workdir().join("busy.bin");
-    write(repo.workdir(), "busy.bin", weights(1, 8 << 20));
+    write(repo.workdir(), "busy.bin", weights(1, 48 << 20));
     write(repo.workdir(), "calm.bin", weights(2, 1000));
     let stop = AtomicBool::new(false);
     let report = std::thread::scope(|scope| {
@@ -386,7 +386,7 @@ fn a_file_that_never_rests_is_skipped_and_stays_dirty() {
             while !stop.load(Ordering::Relaxed) {
                 open.rewind().unwrap();
                 open.write_all(&[0, 1, 2, 3]).unwrap();
-                std::thread::sleep(std::time::Duration::from_millis(1));
+                std::thread::yield_now();
             }
         });
         let report = repo.stage();
