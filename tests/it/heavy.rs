@@ -123,6 +123,26 @@ fn a_file_of_four_gib_and_one_byte() {
     }
 }
 
+#[test]
+fn a_file_of_exactly_four_gib() {
+    heavy!();
+    // 32-bit sizes hold 0 for it, which git and libgit2 read differently.
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    let file = File::create(repo.workdir().join("even.bin")).unwrap();
+    file.set_len(4 << 30).unwrap();
+    drop(file);
+    repo.track([hf_repository::Pattern::Glob("*.bin".into())])
+        .unwrap();
+    assert_eq!(repo.stage().unwrap().lfs.len(), 1);
+    let _ = repo.commit("even").unwrap();
+    for _ in 0..2 {
+        w.assert_clean(repo.workdir());
+        assert_eq!(repo.stage().unwrap().lfs, []);
+    }
+}
+
 /// The part of the child: one job, and then the most memory it had in use.
 pub(crate) fn measured(job: &str, folder: &Path) {
     if job == "clone" {
