@@ -75,7 +75,7 @@ pub use path::RepoPath;
 pub use progress::{Direction, Event, Progress};
 pub use repository::{
     CheckoutOptions, CheckoutReport, CommitOutcome, Content, LfsEngine, PrepareRepository,
-    PullReport, PushReport, PushedRef, Repository, Status, StatusEntry, TrackReport,
+    PruneReport, PullReport, PushReport, PushedRef, Repository, Status, StatusEntry, TrackReport,
 };
 pub use secret::Token;
 pub use worktree::{AutoTrack, Skipped, StageOptions, StageReport};

@@ -6,7 +6,7 @@ use super::clean::{self, Cleaned};
 use super::store::Store;
 use super::{Engine, Job, Remote, Report, api, folder, transfer};
 use crate::cancel::CancelToken;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::Client;
 
 /// Does all of Git LFS in process.
@@ -38,6 +38,14 @@ impl Engine for Builtin {
             Remote::Http(lfs) => transfer::download(&self.client, lfs, &self.store, job),
             Remote::Folder(git_dir) => folder::download(&self.store, git_dir, job),
         }
+    }
+
+    fn prune(&self, _cancel: &CancelToken) -> Result<(usize, u64)> {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "the built-in LFS engine never deletes an object",
+        )
+        .with_hint("use LfsEngine::GitLfs, or run: git lfs prune"))
     }
 
     fn check_upload(&self, remote: &Remote) -> Result<()> {

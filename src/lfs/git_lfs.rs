@@ -159,6 +159,16 @@ impl Engine for GitLfs {
         })
     }
 
+    fn prune(&self, cancel: &CancelToken) -> Result<(usize, u64)> {
+        let before = self.store.usage()?;
+        self.run(&["prune"], Input::Nothing, cancel)?;
+        let after = self.store.usage()?;
+        Ok((
+            before.0.saturating_sub(after.0),
+            before.1.saturating_sub(after.1),
+        ))
+    }
+
     fn check_upload(&self, _remote: &Remote) -> Result<()> {
         // git-lfs has no way to ask without sending something.
         Ok(())

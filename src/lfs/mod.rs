@@ -117,6 +117,9 @@ pub(crate) trait Engine: Send + Sync {
     /// Makes the local store have the objects, each one hashed while it arrives.
     fn download(&self, job: &Job<'_>) -> Result<Report>;
 
+    /// Deletes objects nobody needs from the local store; how many, and their bytes.
+    fn prune(&self, cancel: &CancelToken) -> Result<(usize, u64)>;
+
     /// Asks whether uploads would be allowed, without sending anything.
     fn check_upload(&self, remote: &Remote) -> Result<()>;
 }

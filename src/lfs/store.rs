@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 use super::Object;
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fs;
+use crate::fs::{self, FileKind};
 use crate::id::LfsOid;
 
 /// The objects of one clone, shared by its work trees.
@@ -139,6 +139,30 @@ impl Store {
                 }
             }
         }
+    }
+
+    /// How many objects there are, and their bytes.
+    pub(crate) fn usage(&self) -> Result<(usize, u64)> {
+        let (mut objects, mut bytes) = (0, 0);
+        let mut open = vec![self.root.join("objects")];
+        while let Some(folder) = open.pop() {
+            let entries = match std::fs::read_dir(&folder) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries.map_err(|error| Error::io("list", &folder, error))?,
+            };
+            for entry in entries {
+                let entry = entry.map_err(|error| Error::io("list", &folder, error))?;
+                match fs::lstat(&entry.path())? {
+                    Some(stat) if stat.kind == FileKind::Folder => open.push(entry.path()),
+                    Some(stat) => {
+                        objects += 1;
+                        bytes += stat.size;
+                    }
+                    None => {}
+                }
+            }
+        }
+        Ok((objects, bytes))
     }
 
     /// A new file in one of the scratch folders, locked as long as it is open.

@@ -32,6 +32,7 @@ fn git_lfs_does_the_same_jobs() {
     w.assert_sound(&ours);
     // The other engine reads it.
     let builtin = w.clone("alice/m", "builtin");
+    assert_eq!(builtin.prune().unwrap_err().kind(), ErrorKind::Unsupported);
     assert_same_files(&ours, builtin.workdir());
     write(builtin.workdir(), "w.bin", weights(9, 50_000));
     builtin.stage().unwrap();
@@ -80,6 +81,19 @@ pub(crate) fn jobs(source: &str, folder: &std::path::Path) {
     let _ = repo.commit("by git-lfs").unwrap();
     repo.check_write_access().unwrap();
     repo.push().unwrap();
+    assert!(repo.is_clean().unwrap());
+    // Two versions of a file; once both are on the Hub, one is enough here.
+    write(folder, "-two.bin", weights(22, 60_000));
+    repo.stage().unwrap();
+    let _ = repo.commit("another two").unwrap();
+    assert_eq!(
+        repo.prune().unwrap().objects,
+        0,
+        "a commit waits to be pushed"
+    );
+    repo.push().unwrap();
+    let pruned = repo.prune().unwrap();
+    assert_eq!((pruned.objects, pruned.bytes), (1, 50_000));
     assert!(repo.is_clean().unwrap());
 }
 
