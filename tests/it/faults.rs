@@ -118,6 +118,11 @@ fn a_server_that_goes_away_while_cloning_leaves_nothing() {
         ),
         (
             Route::LfsBatch,
+            Action::Lfs(LfsFault::Extra),
+            &[ErrorKind::Protocol],
+        ),
+        (
+            Route::LfsBatch,
             Action::Lfs(LfsFault::OtherHash),
             &[ErrorKind::Protocol],
         ),
@@ -432,4 +437,17 @@ fn a_full_disk_is_named_and_leaves_nothing() {
         "{told}"
     );
     assert!(!w.path("small").exists());
+}
+
+#[test]
+fn a_token_that_was_revoked_is_told_from_a_missing_one() {
+    let w = World::new();
+    let repo = with_files(&w);
+    change(&repo, 41);
+    let before = w.scene(repo.workdir(), "alice/m");
+    w.hub.revoke(&w.token);
+    let error = repo.push().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("revoked")));
+    assert_eq!(w.scene(repo.workdir(), "alice/m"), before);
 }
