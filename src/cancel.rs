@@ -50,6 +50,19 @@ impl CancelToken {
         self.0.cancelled.load(Ordering::Acquire)
     }
 
+    /// A token of its own that is pulled with this one, as long as the guard lives.
+    pub(crate) fn child(&self) -> (Self, OnCancel) {
+        let child = Self::new();
+        let pulled = child.clone();
+        let guard = self.on_cancel(move || pulled.cancel());
+        (child, guard)
+    }
+
+    /// Whether both are the same switch.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// `Err` once cancelled; called between the steps of long work.
     pub(crate) fn check(&self) -> Result<()> {
         if self.is_cancelled() {

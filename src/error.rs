@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::CommitId;
@@ -139,8 +140,10 @@ impl fmt::Display for Offence {
 /// assert_eq!(error.kind(), ErrorKind::NotARepository);
 /// assert!(error.hint().is_some());
 /// ```
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: String,
@@ -149,7 +152,7 @@ struct Inner {
     request_id: Option<String>,
     server_message: Option<String>,
     offences: Vec<Offence>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// Reading an error.
@@ -242,7 +245,7 @@ impl Error {
         mut self,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(Arc::from(source.into()));
         self
     }
 

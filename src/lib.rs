@@ -54,10 +54,13 @@ mod http;
 mod hub;
 mod id;
 mod lfs;
+mod local;
 mod name;
 mod path;
 mod process;
 mod progress;
+mod push;
+mod remote;
 mod repository;
 mod secret;
 mod source;
@@ -73,12 +76,13 @@ pub use lfs::pattern::Pattern;
 pub use name::{BranchName, RemoteName, Revision, TagName};
 pub use path::RepoPath;
 pub use progress::{Direction, Event, Progress};
+pub use push::{PushReport, PushState, PushedRef};
 pub use repository::{
-    CheckoutOptions, CheckoutReport, CommitOutcome, Content, LfsEngine, PrepareRepository,
-    PruneReport, PullReport, PushReport, PushedRef, Repository, Status, StatusEntry, TrackReport,
+    CheckoutOptions, CheckoutReport, CommitOutcome, LfsEngine, PrepareRepository, PruneReport,
+    PullReport, Repository, Status, StatusEntry, TrackReport,
 };
 pub use secret::Token;
-pub use worktree::{AutoTrack, Skipped, StageOptions, StageReport};
+pub use worktree::{AutoTrack, Content, Skipped, StageOptions, StageReport};
 
 /// The README's example, compiled.
 #[cfg(doctest)]

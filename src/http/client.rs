@@ -41,6 +41,15 @@ impl Client {
         Self::build(self.0.settings.clone(), self.0.grants.clone(), cancel)
     }
 
+    /// This client if `cancel` is what stops it already, else one [`with_cancel`](Self::with_cancel).
+    pub(crate) fn for_work(&self, cancel: &CancelToken) -> Result<Self> {
+        if self.0.cancel.is_same(cancel) {
+            Ok(self.clone())
+        } else {
+            self.with_cancel(cancel)
+        }
+    }
+
     fn build(settings: Settings, grants: Vec<Grant>, cancel: &CancelToken) -> Result<Self> {
         let through = |proxy: &Option<String>| {
             proxy

@@ -1,9 +1,10 @@
-use super::content::Content;
-use super::{Repository, locks_of, refuse_unfinished};
+use super::Repository;
 use crate::error::{Error, ErrorKind, Result};
 use crate::git::{Head, Resolved};
 use crate::id::CommitId;
+use crate::local::refuse_unfinished;
 use crate::name::{BranchName, Revision};
+use crate::worktree::Content;
 
 /// How to check out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,13 +55,12 @@ impl Repository {
     ) -> Result<CheckoutReport> {
         let revision: Revision = revision.as_ref().parse()?;
         let _span = tracing::info_span!("checkout", %revision).entered();
-        let git = self.git()?;
+        let git = self.local.git()?;
         let branch: Option<BranchName> = revision.as_str().parse().ok();
-        let names = locks_of(branch.as_ref());
-        let _lock = self.lock(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let _lock = self.local.lock_branch(branch.as_ref())?;
         refuse_unfinished(&git, "check out")?;
         let head = git.head()?;
-        let resolved = match git.resolve(&revision, self.remote_name()) {
+        let resolved = match git.resolve(&revision, self.local.remote_name()) {
             Err(error) if error.kind() == ErrorKind::RevisionNotFound => {
                 if options == CheckoutOptions::Existing {
                     return Err(error);
@@ -84,7 +84,8 @@ impl Repository {
             )
             .with_hint("work there, or check out another branch here"));
         }
-        self.switch_to(&git, head.commit(), commit, Content::recall(&git))?;
+        self.local
+            .switch_to(&git, head.commit(), commit, Content::recall(&git))?;
         self.point_head(&git, &resolved)?;
         Ok(CheckoutReport {
             branch,

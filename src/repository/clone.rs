@@ -1,16 +1,15 @@
 use std::path::{Path, PathBuf};
 
-use super::content::Content;
-use super::remote::Connection;
-use super::{LOCK_WAIT, PrepareRepository, Repository};
+use super::{PrepareRepository, Repository};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
 use crate::fs::lock::AdvisoryLock;
 use crate::git::{self, Git, Resolved, Tags, private_folder};
-use crate::id::CommitId;
+use crate::local::LOCK_WAIT;
 use crate::name::BranchName;
+use crate::remote::Connection;
 use crate::source::Location;
-use crate::worktree::{self, Fill, Switch};
+use crate::worktree::{self, Content};
 
 /// Present in the private folder until everything is there.
 const UNFINISHED: &str = "clone-unfinished";
@@ -56,7 +55,7 @@ impl PrepareRepository {
         let revision = self.wanted_revision().cloned().or(from_source);
         let target = Target::examine(&self.folder)?;
         let connection = self.connect(&endpoint, source)?;
-        let remote = connection.git()?;
+        let remote = connection.git(&self.cancel)?;
         self.create_on_hub(&connection)?;
 
         let git_dir = self.folder.join(".git");
@@ -82,14 +81,14 @@ impl PrepareRepository {
         }
         let fetched = git.fetch(
             &remote,
-            repository.remote_name(),
+            repository.local.remote_name(),
             Tags::All,
-            &repository.progress,
-            &repository.cancel,
+            &repository.local.progress,
+            &repository.local.cancel,
         )?;
         match revision {
             Some(revision) => {
-                let resolved = git.resolve(&revision, repository.remote_name())?;
+                let resolved = git.resolve(&revision, repository.local.remote_name())?;
                 repository.check_out_clone(&git, &resolved, content)?;
             }
             None => {
@@ -97,9 +96,9 @@ impl PrepareRepository {
                     .default_branch
                     .clone()
                     .unwrap_or_else(BranchName::main);
-                match git.ref_commit(&default.tracking_ref(repository.remote_name()))? {
+                match git.ref_commit(&default.tracking_ref(repository.local.remote_name()))? {
                     Some(commit) => {
-                        let remote = repository.remote_name().clone();
+                        let remote = repository.local.remote_name().clone();
                         let resolved = Resolved::RemoteBranch {
                             branch: default,
                             remote,
@@ -109,14 +108,14 @@ impl PrepareRepository {
                     }
                     None => {
                         git.set_symbolic("HEAD", &default.local_ref(), "clone")?;
-                        git.set_upstream(&default, repository.remote_name())?;
+                        git.set_upstream(&default, repository.local.remote_name())?;
                     }
                 }
             }
         }
         if let Some(default) = fetched.default_branch {
-            let tracking = default.tracking_ref(repository.remote_name());
-            let head = format!("refs/remotes/{}/HEAD", repository.remote_name());
+            let tracking = default.tracking_ref(repository.local.remote_name());
+            let head = format!("refs/remotes/{}/HEAD", repository.local.remote_name());
             git.set_symbolic(&head, &tracking, "clone")?;
         }
         fs::remove_file_if_exists(&private_folder(&git_dir).join(UNFINISHED))?;
@@ -167,33 +166,8 @@ impl Repository {
             | Resolved::Tag { commit, .. }
             | Resolved::Commit { commit } => *commit,
         };
-        self.switch_to(git, None, commit, content)?;
+        self.local.switch_to(git, None, commit, content)?;
         self.point_head(git, resolved)
-    }
-
-    /// Makes work tree and index those of `commit`; HEAD stays.
-    pub(super) fn switch_to(
-        &self,
-        git: &Git,
-        from: Option<CommitId>,
-        commit: CommitId,
-        content: Content,
-    ) -> Result<()> {
-        let lfs = self.connection.lfs().ok();
-        let from = from.map(|commit| git.tree_of(commit)).transpose()?;
-        Switch {
-            context: self.context(git),
-            fill: Fill {
-                remote: lfs.as_ref(),
-                remote_name: self.remote_name().as_str(),
-                ref_name: None,
-                commit: Some(commit),
-            },
-            from,
-            to: git.tree_of(commit)?,
-            wanted: &|_| content.wants(),
-        }
-        .run()
     }
 
     /// Moves HEAD to what was checked out; a remote branch gets a local one that follows it.
@@ -229,12 +203,15 @@ impl Repository {
     /// [`ErrorKind::RepoNotFound`] that there is nothing to push to.
     pub fn check_write_access(&self) -> Result<()> {
         let _span = tracing::info_span!("check_write_access").entered();
-        let git = self.git()?;
-        git.push_advertisement(&self.connection.git()?, &self.cancel)?;
-        if let Some(hub) = self.connection.hub() {
+        let git = self.local.git()?;
+        git.push_advertisement(
+            &self.local.remote.git(&self.local.cancel)?,
+            &self.local.cancel,
+        )?;
+        if let Some(hub) = self.local.remote.hub() {
             hub.check_may_write()?;
         }
-        self.engine.check_upload(&self.connection.lfs()?)
+        self.local.engine.check_upload(&self.local.remote.lfs()?)
     }
 }
 

@@ -1,7 +1,7 @@
-use super::{Repository, locks_of, refuse_unfinished};
+use super::Repository;
 use crate::error::{Error, ErrorKind, Result};
-use crate::git::{Git, Identity};
 use crate::id::CommitId;
+use crate::local::refuse_unfinished;
 use crate::worktree;
 
 /// What [`Repository::commit`] did.
@@ -45,10 +45,9 @@ impl Repository {
                     .with_hint("say in a line what changed"),
             );
         }
-        let git = self.git()?;
+        let git = self.local.git()?;
         let head = git.head()?;
-        let names = locks_of(head.branch("commit").ok());
-        let _lock = self.lock(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let _lock = self.local.lock_branch(head.branch("commit").ok())?;
         refuse_unfinished(&git, "commit")?;
         worktree::refuse_interrupted(&git, "commit")?;
         let head = git.head()?;
@@ -73,24 +72,9 @@ impl Repository {
         }
         let tree = index.write_tree()?;
         worktree::refuse_raw_lfs_files(&git, before, tree)?;
-        let identity = self.identity_for(&git)?;
+        let identity = self.local.identity_for(&git)?;
         let commit = git.commit_tree(&head, tree, &format!("{message}\n"), &identity)?;
         tracing::info!(%commit, "committed");
         Ok(CommitOutcome::Committed(commit))
     }
-
-    fn identity_for(&self, git: &Git) -> Result<Identity> {
-        if let Some(identity) = &self.identity {
-            return Ok(identity.clone());
-        }
-        let (name, email) = (git.config("user.name"), git.config("user.email"));
-        Identity::new(
-            name.unwrap_or_else(|| DEFAULT_NAME.to_owned()),
-            email.unwrap_or_else(|| DEFAULT_EMAIL.to_owned()),
-        )
-    }
 }
-
-/// Who commits when nobody says so: an address that reaches, and names, no person.
-const DEFAULT_NAME: &str = "hf-repository";
-const DEFAULT_EMAIL: &str = "hf-repository@users.noreply.huggingface.co";

@@ -3,46 +3,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Repository;
 use crate::error::Result;
 use crate::fs;
-use crate::git::{Entry, Git, Mode, private_folder};
+use crate::git::{Entry, Git, Mode};
 use crate::lfs::Object;
 use crate::lfs::clean::read_pointer_file;
 use crate::path::RepoPath;
 use crate::worktree::{Area, Fill, Folders, Pointers, fill};
-
-/// Which LFS files of a clone get their content; the others stay pointer files.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Content {
-    /// All of them, as with git and git-lfs.
-    #[default]
-    Full,
-    /// None until [`Repository::fetch_content`] asks for it.
-    PointersOnly,
-}
-
-/// Where the choice is kept for later pulls and checkouts.
-const KEY: &str = "hf-repository.content";
-
-impl Content {
-    pub(super) fn remember(self, git: &Git) -> Result<()> {
-        match self {
-            Self::Full if git.config(KEY).is_none() => Ok(()),
-            Self::Full => git.set_config(KEY, "full"),
-            Self::PointersOnly => git.set_config(KEY, "pointers-only"),
-        }
-    }
-
-    pub(super) fn recall(git: &Git) -> Self {
-        match git.config(KEY).as_deref() {
-            Some("pointers-only") => Self::PointersOnly,
-            _ => Self::Full,
-        }
-    }
-
-    pub(super) fn wants(self) -> bool {
-        self == Self::Full
-    }
-}
 
 /// Content of pointer files.
 impl Repository {
@@ -64,8 +29,8 @@ impl Repository {
             .into_iter()
             .map(|path| RepoPath::new(path.as_ref()))
             .collect::<Result<_>>()?;
-        let git = self.git()?;
-        let _lock = self.lock(&["index.lock"])?;
+        let git = self.local.git()?;
+        let _lock = self.local.lock(&["index.lock"])?;
         let index = git.index()?;
         let mut pointers = Pointers::new(&git);
         let mut folders = Folders::new(&git);
@@ -89,27 +54,28 @@ impl Repository {
         }
         let objects: BTreeSet<Object> = wanted.values().map(|(_, object)| *object).collect();
         let objects: Vec<Object> = objects.into_iter().collect();
-        let lfs = self.connection.lfs().ok();
+        let lfs = self.local.remote.lfs().ok();
         let source = Fill {
             remote: lfs.as_ref(),
-            remote_name: self.remote_name().as_str(),
+            remote_name: self.local.remote_name().as_str(),
             ref_name: None,
             commit: git.head()?.commit(),
         };
-        fill(&self.context(&git), &source, &objects, |object| {
+        fill(&self.local.context(&git), &source, &objects, |object| {
             let holder = wanted
                 .iter()
                 .find(|(_, (_, found))| found.oid == object.oid);
             holder.map(|(path, _)| path.clone())
         })?;
         let mut index = git.index_to_change()?;
-        let area = Area::create(&private_folder(git.git_dir()))?;
+        let area = Area::create(&self.local.private())?;
         let mut done = Vec::new();
         for (path, (entry, object)) in &wanted {
-            self.cancel.check()?;
+            self.local.cancel.check()?;
             let prepared = path.under(area.path());
             fs::create_parent(&prepared)?;
-            self.store
+            self.local
+                .store
                 .checkout(*object, &prepared, entry.mode == Mode::Executable)?;
             let file = path.under(git.workdir());
             // Edited while the object was on its way: the edit stays.

@@ -49,10 +49,10 @@ impl Repository {
     /// If the repository cannot be read.
     pub fn status(&self) -> Result<Status> {
         let _span = tracing::info_span!("status").entered();
-        let git = self.git()?;
+        let git = self.local.git()?;
         let head = git.head()?;
         let index = git.index()?;
-        let scan = worktree::scan(&git, &index, &self.cancel)?;
+        let scan = worktree::scan(&git, &index, &self.local.cancel)?;
         let tree = head
             .commit()
             .map(|commit| git.tree_of(commit))
@@ -97,9 +97,9 @@ impl Repository {
     /// Remembers the new stat of files that turned out clean; best effort, as in git.
     fn keep_refreshed(&self, refreshed: &[crate::git::Entry]) {
         let keep = || -> Result<()> {
-            let git = self.git()?;
+            let git = self.local.git()?;
             // Whoever changes the clone now knows better than this look at it.
-            let _lock = self.lock_within(Duration::ZERO, &["index.lock"])?;
+            let _lock = self.local.lock_within(Duration::ZERO, &["index.lock"])?;
             let mut index = git.index_to_change()?;
             for entry in refreshed {
                 let same = index
@@ -129,7 +129,7 @@ impl Repository {
     /// # Errors
     /// If HEAD cannot be read.
     pub fn head(&self) -> Result<Option<CommitId>> {
-        Ok(self.git()?.head()?.commit())
+        Ok(self.local.git()?.head()?.commit())
     }
 
     /// The branch that is checked out; `None` if HEAD is detached.
@@ -137,7 +137,7 @@ impl Repository {
     /// # Errors
     /// If HEAD cannot be read.
     pub fn current_branch(&self) -> Result<Option<BranchName>> {
-        Ok(match self.git()?.head()? {
+        Ok(match self.local.git()?.head()? {
             Head::Branch { branch, .. } | Head::Unborn { branch } => Some(branch),
             Head::Detached { .. } => None,
         })
@@ -148,13 +148,13 @@ impl Repository {
     /// # Errors
     /// [`ErrorKind::DetachedHead`](crate::ErrorKind::DetachedHead) without a branch.
     pub fn commits_ahead(&self) -> Result<usize> {
-        let git = self.git()?;
+        let git = self.local.git()?;
         let head = git.head()?;
         let branch = head.branch("count commits")?;
         let Some(commit) = head.commit() else {
             return Ok(0);
         };
-        match git.ref_commit(&branch.tracking_ref(self.remote_name()))? {
+        match git.ref_commit(&branch.tracking_ref(self.local.remote_name()))? {
             Some(theirs) => Ok(git.ahead_behind(commit, theirs)?.0),
             None => Ok(git.commits_between(commit, &[])?.len()),
         }

@@ -9,34 +9,22 @@ mod prepare;
 mod prune;
 mod pull;
 mod push;
-mod remote;
 mod stage;
 mod track;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 pub use checkout::{CheckoutOptions, CheckoutReport};
 pub use commit::CommitOutcome;
-pub use content::Content;
 pub use look::{Status, StatusEntry};
 pub use prepare::{LfsEngine, PrepareRepository};
 pub use prune::PruneReport;
 pub use pull::PullReport;
-pub use push::{PushReport, PushedRef};
 pub use track::TrackReport;
 
-use crate::cancel::CancelToken;
-use crate::error::{Error, ErrorKind, Result};
-use crate::fs::lock::AdvisoryLock;
-use crate::git::{Git, Identity, private_folder};
-use crate::lfs::Engine;
-use crate::lfs::store::Store;
-use crate::name::RemoteName;
-use crate::progress::Progress;
-use crate::worktree::Context;
-use remote::Connection;
+use crate::error::Result;
+use crate::local::Local;
 
 /// A local clone of a repository, kept in sync with its remote.
 ///
@@ -54,18 +42,8 @@ use remote::Connection;
 /// # Ok::<(), hf_repository::Error>(())
 /// ```
 pub struct Repository {
-    workdir: PathBuf,
-    git_dir: PathBuf,
-    store: Store,
-    engine: Box<dyn Engine>,
-    connection: Connection,
-    identity: Option<Identity>,
-    progress: Progress,
-    cancel: CancelToken,
+    local: Local,
 }
-
-/// How long a change waits for another one to finish, in this process or another.
-const LOCK_WAIT: Duration = Duration::from_secs(60);
 
 /// Opening.
 impl Repository {
@@ -87,95 +65,18 @@ impl Repository {
     }
 }
 
-impl Repository {
-    fn git(&self) -> Result<Git> {
-        Git::open(&self.workdir)
-    }
-
-    fn context<'a>(&'a self, git: &'a Git) -> Context<'a> {
-        Context {
-            git,
-            store: &self.store,
-            engine: &*self.engine,
-            progress: &self.progress,
-            cancel: &self.cancel,
-        }
-    }
-
-    /// Waits until nobody else changes this clone; `takes` names the git locks that will be taken.
-    fn lock(&self, takes: &[&str]) -> Result<AdvisoryLock> {
-        self.lock_within(LOCK_WAIT, takes)
-    }
-
-    fn lock_within(&self, wait: Duration, takes: &[&str]) -> Result<AdvisoryLock> {
-        let private = private_folder(&self.git_dir);
-        AdvisoryLock::acquire(&private, &self.git_dir, takes, wait, &self.cancel)
-    }
-
-    fn remote_name(&self) -> &RemoteName {
-        self.connection.name()
-    }
-}
-
-/// git's lock files that a change of index, HEAD and branch takes.
-fn locks_of(branch: Option<&crate::name::BranchName>) -> Vec<String> {
-    let mut names = vec!["index.lock".to_owned(), "HEAD.lock".to_owned()];
-    names.extend(branch.map(|branch| format!("refs/heads/{branch}.lock")));
-    names
-}
-
-/// The error for changes while a merge or the like is under way.
-fn refuse_unfinished(git: &Git, action: &str) -> Result<()> {
-    match git.unfinished_operation() {
-        None => Ok(()),
-        Some(name) => Err(Error::new(
-            ErrorKind::UnfinishedOperation,
-            format!("cannot {action}: a {name} is under way"),
-        )
-        .with_hint(format!("finish it, or give it up with: git {name} --abort"))),
-    }
-}
-
 impl fmt::Debug for Repository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Repository")
-            .field("workdir", &self.workdir)
+            .field("workdir", &self.local.workdir)
             .finish_non_exhaustive()
     }
 }
 
-/// The parts a repository is made of, for [`PrepareRepository`].
-struct Parts {
-    engine: Box<dyn Engine>,
-    connection: Connection,
-    identity: Option<Identity>,
-    progress: Progress,
-    cancel: CancelToken,
-}
-
+/// Looking.
 impl Repository {
-    fn assemble(git: &Git, store: Store, parts: Parts) -> Self {
-        let Parts {
-            engine,
-            connection,
-            identity,
-            progress,
-            cancel,
-        } = parts;
-        Self {
-            workdir: git.workdir().to_path_buf(),
-            git_dir: git.git_dir().to_path_buf(),
-            store,
-            engine,
-            connection,
-            identity,
-            progress,
-            cancel,
-        }
-    }
-
     /// The root of the work tree.
     pub fn workdir(&self) -> &Path {
-        &self.workdir
+        &self.local.workdir
     }
 }

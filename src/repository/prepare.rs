@@ -1,7 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use super::remote::Connection;
-use super::{Content, Parts, Repository};
+use super::Repository;
 use crate::cancel::CancelToken;
 use crate::env;
 use crate::error::{Error, ErrorKind, Result};
@@ -13,10 +12,13 @@ use crate::lfs::Engine;
 use crate::lfs::builtin::Builtin;
 use crate::lfs::git_lfs::GitLfs;
 use crate::lfs::store::Store;
+use crate::local::Local;
 use crate::name::{RemoteName, Revision};
 use crate::progress::Progress;
+use crate::remote::Connection;
 use crate::secret::Token;
 use crate::source::{self, Location, Source};
+use crate::worktree::Content;
 
 /// Who does the work of Git LFS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -284,14 +286,17 @@ impl PrepareRepository {
             }
             LfsEngine::GitLfs => Box::new(GitLfs::new(git.workdir(), store.clone())?),
         };
-        let parts = Parts {
+        let local = Local {
+            workdir: git.workdir().to_path_buf(),
+            git_dir: git.git_dir().to_path_buf(),
+            store,
             engine,
-            connection,
+            remote: connection,
             identity: self.identity,
             progress: self.progress,
             cancel: self.cancel,
         };
-        Ok(Repository::assemble(git, store, parts))
+        Ok(Repository { local })
     }
 }
 

@@ -25,8 +25,8 @@ impl Repository {
     /// own words.
     pub fn prune(&self) -> Result<PruneReport> {
         let _span = tracing::info_span!("prune").entered();
-        let _lock = self.lock(&[])?;
-        let (objects, bytes) = self.engine.prune(&self.cancel)?;
+        let _lock = self.local.lock(&[])?;
+        let (objects, bytes) = self.local.engine.prune(&self.local.cancel)?;
         tracing::info!(objects, bytes, "pruned");
         Ok(PruneReport { objects, bytes })
     }

@@ -1,11 +1,11 @@
+use super::Repository;
 use super::checkout::diverged;
-use super::content::Content;
-use super::{Repository, locks_of, refuse_unfinished};
 use crate::error::{Error, ErrorKind, Result};
 use crate::git::Tags;
 use crate::id::CommitId;
+use crate::local::refuse_unfinished;
 use crate::name::BranchName;
-use crate::worktree;
+use crate::worktree::{self, Content};
 
 /// What [`Repository::pull`] did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,19 +40,18 @@ impl Repository {
     /// branch, and those of downloads and the network. The work tree has not changed then.
     pub fn pull(&self) -> Result<PullReport> {
         let _span = tracing::info_span!("pull").entered();
-        let git = self.git()?;
+        let git = self.local.git()?;
         let head = git.head()?;
         let branch = head.branch("pull")?.clone();
-        let names = locks_of(Some(&branch));
-        let _lock = self.lock(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let _lock = self.local.lock_branch(Some(&branch))?;
         refuse_unfinished(&git, "pull")?;
-        let remote = self.connection.git()?;
+        let remote = self.local.remote.git(&self.local.cancel)?;
         let fetched = git.fetch(
             &remote,
-            self.remote_name(),
+            self.local.remote_name(),
             Tags::Following,
-            &self.progress,
-            &self.cancel,
+            &self.local.progress,
+            &self.local.cancel,
         )?;
         let head = git.head()?;
         let before = head.commit();
@@ -71,7 +70,7 @@ impl Repository {
             )
             .with_hint("push the branch first"));
         }
-        let Some(theirs) = git.ref_commit(&branch.tracking_ref(self.remote_name()))? else {
+        let Some(theirs) = git.ref_commit(&branch.tracking_ref(self.local.remote_name()))? else {
             return Ok(report(before));
         };
         if let Some(ours) = before {
@@ -83,7 +82,8 @@ impl Repository {
                 return Err(diverged(&branch, ahead, behind));
             }
         }
-        self.switch_to(&git, before, theirs, Content::recall(&git))?;
+        self.local
+            .switch_to(&git, before, theirs, Content::recall(&git))?;
         git.set_ref(&branch.local_ref(), theirs, before, "pull: fast-forward")?;
         worktree::complete(&git)?;
         tracing::info!(commit = %theirs, "pulled");

@@ -1,5 +1,6 @@
-use super::{Repository, refuse_unfinished};
+use super::Repository;
 use crate::error::Result;
+use crate::local::refuse_unfinished;
 use crate::worktree::{self, Stage, StageOptions, StageReport};
 
 /// Staging.
@@ -24,12 +25,12 @@ impl Repository {
     /// anything is changed; [`DiskFull`](crate::ErrorKind::DiskFull) if the LFS store has no room.
     pub fn stage_with(&self, options: &StageOptions) -> Result<StageReport> {
         let _span = tracing::info_span!("stage").entered();
-        let git = self.git()?;
-        let _lock = self.lock(&["index.lock"])?;
+        let git = self.local.git()?;
+        let _lock = self.local.lock(&["index.lock"])?;
         refuse_unfinished(&git, "stage")?;
         worktree::refuse_interrupted(&git, "stage")?;
         let report = Stage {
-            context: self.context(&git),
+            context: self.local.context(&git),
             options,
         }
         .run()?;

@@ -48,7 +48,7 @@ impl Repository {
     /// # Errors
     /// If the rules cannot be read.
     pub fn is_tracked_with_lfs(&self, path: &RepoPath) -> Result<bool> {
-        self.git()?.is_lfs_in_worktree(path)
+        self.local.git()?.is_lfs_in_worktree(path)
     }
 
     fn edit(
@@ -60,7 +60,7 @@ impl Repository {
         for pattern in &patterns {
             pattern.check()?;
         }
-        let _lock = self.lock(&[])?;
+        let _lock = self.local.lock(&[])?;
         let file = self.workdir().join(".gitattributes");
         let before = fs::read_if_exists(&file)?.unwrap_or_default();
         let edit = change(&before, &patterns);

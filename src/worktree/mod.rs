@@ -14,6 +14,7 @@ mod pointers;
 mod preflight;
 mod scan;
 mod stage;
+mod wanted;
 
 pub use autotrack::AutoTrack;
 pub(crate) use guard::refuse_raw_lfs_files;
@@ -25,6 +26,7 @@ pub(crate) use preflight::{Rules, examine};
 pub(crate) use scan::{Folders, scan};
 pub(crate) use stage::Stage;
 pub use stage::{Skipped, StageOptions, StageReport};
+pub use wanted::Content;
 
 use crate::cancel::CancelToken;
 use crate::git::Git;

@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 5] = [
     ],
     &["env", "fs", "http", "process"],
     &["credential", "git", "hub", "lfs"],
-    &["worktree"],
+    &["local", "push", "remote", "worktree"],
     &["repository"],
 ];
 

@@ -15,7 +15,7 @@ use crate::url::Url;
 use crate::worktree::Rules;
 
 /// Everything needed to talk to the remote.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     name: RemoteName,
     endpoint: Endpoint,
     location: Location,
@@ -24,7 +24,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Prepares the way to a remote; no network.
-    pub(super) fn new(
+    pub(crate) fn new(
         name: RemoteName,
         endpoint: Endpoint,
         source: Source,
@@ -65,16 +65,16 @@ impl Connection {
         })
     }
 
-    pub(super) fn name(&self) -> &RemoteName {
+    pub(crate) fn name(&self) -> &RemoteName {
         &self.name
     }
 
-    pub(super) fn location(&self) -> &Location {
+    pub(crate) fn location(&self) -> &Location {
         &self.location
     }
 
     /// What to write into `remote.origin.url`: plain, and never with credentials.
-    pub(super) fn config_url(&self) -> String {
+    pub(crate) fn config_url(&self) -> String {
         match &self.location {
             Location::Ssh(url) => url.clone(),
             Location::Folder(path) => path.to_string_lossy().into_owned(),
@@ -84,13 +84,13 @@ impl Connection {
         }
     }
 
-    /// The remote as the git engine wants it.
-    pub(super) fn git(&self) -> Result<git::Remote> {
+    /// The remote as the git engine wants it; all its requests end when `cancel` is pulled.
+    pub(crate) fn git(&self, cancel: &CancelToken) -> Result<git::Remote> {
         match (&self.location, http_url(&self.endpoint, &self.location)) {
             (Location::Folder(path), _) => Ok(git::Remote::Folder(path.clone())),
             (_, Some(url)) => Ok(git::Remote::Http {
                 url,
-                client: self.client.clone(),
+                client: self.client.for_work(cancel)?,
             }),
             (Location::Ssh(url), _) => Err(no_ssh(url)),
             (Location::Hub { .. } | Location::Http(_), None) => Err(no_ssh("the remote")),
@@ -98,7 +98,7 @@ impl Connection {
     }
 
     /// The remote as the LFS engines want it.
-    pub(super) fn lfs(&self) -> Result<lfs::Remote> {
+    pub(crate) fn lfs(&self) -> Result<lfs::Remote> {
         match (&self.location, http_url(&self.endpoint, &self.location)) {
             (Location::Folder(path), _) => Ok(lfs::Remote::Folder(git::git_dir_of(path))),
             (_, Some(url)) => Ok(lfs::Remote::Http(hub::lfs_url(&url))),
@@ -108,7 +108,7 @@ impl Connection {
     }
 
     /// The Hub, if the remote is a repository there.
-    pub(super) fn hub(&self) -> Option<Hub> {
+    pub(crate) fn hub(&self) -> Option<Hub> {
         match self.location {
             Location::Hub { .. } => Some(Hub::new(self.endpoint.clone(), self.client.clone())),
             _ => None,
@@ -116,19 +116,19 @@ impl Connection {
     }
 
     /// What the remote's hook is known to refuse.
-    pub(super) fn rules(&self) -> Rules {
+    pub(crate) fn rules(&self) -> Rules {
         match self.location {
             Location::Hub { .. } => Rules::Hub,
             _ => Rules::None,
         }
     }
 
-    pub(super) fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
     /// The page of a commit, where the remote has such pages.
-    pub(super) fn commit_url(&self, commit: CommitId) -> Option<String> {
+    pub(crate) fn commit_url(&self, commit: CommitId) -> Option<String> {
         let url = http_url(&self.endpoint, &self.location)?;
         Some(hub::commit_url(&url, commit).to_full())
     }

@@ -1,0 +1,128 @@
+//! A clone on this machine and the way to its remote: what the caller's thread and the worker share.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cancel::CancelToken;
+use crate::error::{Error, ErrorKind, Result};
+use crate::fs::lock::AdvisoryLock;
+use crate::git::{Git, Identity, private_folder};
+use crate::id::CommitId;
+use crate::lfs::Engine;
+use crate::lfs::store::Store;
+use crate::name::{BranchName, RemoteName};
+use crate::progress::Progress;
+use crate::remote::Connection;
+use crate::worktree::{Content, Context, Fill, Switch};
+
+/// How long a change waits for another one to finish, in this process or another.
+pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(60);
+
+/// One clone. It holds no open handle on git, so that any thread may use it.
+pub(crate) struct Local {
+    pub(crate) workdir: PathBuf,
+    pub(crate) git_dir: PathBuf,
+    pub(crate) store: Store,
+    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) remote: Connection,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) progress: Progress,
+    /// Stops all work of the clone.
+    pub(crate) cancel: CancelToken,
+}
+
+impl Local {
+    /// A git handle of the calling thread's own.
+    pub(crate) fn git(&self) -> Result<Git> {
+        Git::open(&self.workdir)
+    }
+
+    pub(crate) fn context<'a>(&'a self, git: &'a Git) -> Context<'a> {
+        Context {
+            git,
+            store: &self.store,
+            engine: &*self.engine,
+            progress: &self.progress,
+            cancel: &self.cancel,
+        }
+    }
+
+    /// Where this library keeps its own files inside the clone.
+    pub(crate) fn private(&self) -> PathBuf {
+        private_folder(&self.git_dir)
+    }
+
+    pub(crate) fn remote_name(&self) -> &RemoteName {
+        self.remote.name()
+    }
+
+    /// Waits until nobody else changes this clone; `takes` names the git locks that will be taken.
+    pub(crate) fn lock(&self, takes: &[&str]) -> Result<AdvisoryLock> {
+        self.lock_within(LOCK_WAIT, takes)
+    }
+
+    pub(crate) fn lock_within(&self, wait: Duration, takes: &[&str]) -> Result<AdvisoryLock> {
+        AdvisoryLock::acquire(&self.private(), &self.git_dir, takes, wait, &self.cancel)
+    }
+
+    /// The lock for changing index, HEAD and `branch`.
+    pub(crate) fn lock_branch(&self, branch: Option<&BranchName>) -> Result<AdvisoryLock> {
+        let branch = branch.map(|branch| format!("refs/heads/{branch}.lock"));
+        let mut takes = vec!["index.lock", "HEAD.lock"];
+        takes.extend(branch.as_deref());
+        self.lock(&takes)
+    }
+
+    /// Makes work tree and index those of `commit`; HEAD stays.
+    pub(crate) fn switch_to(
+        &self,
+        git: &Git,
+        from: Option<CommitId>,
+        commit: CommitId,
+        content: Content,
+    ) -> Result<()> {
+        let lfs = self.remote.lfs().ok();
+        let from = from.map(|commit| git.tree_of(commit)).transpose()?;
+        Switch {
+            context: self.context(git),
+            fill: Fill {
+                remote: lfs.as_ref(),
+                remote_name: self.remote_name().as_str(),
+                ref_name: None,
+                commit: Some(commit),
+            },
+            from,
+            to: git.tree_of(commit)?,
+            wanted: &|_| content.wants(),
+        }
+        .run()
+    }
+
+    /// Who commits are by.
+    pub(crate) fn identity_for(&self, git: &Git) -> Result<Identity> {
+        if let Some(identity) = &self.identity {
+            return Ok(identity.clone());
+        }
+        let (name, email) = (git.config("user.name"), git.config("user.email"));
+        Identity::new(
+            name.unwrap_or_else(|| DEFAULT_NAME.to_owned()),
+            email.unwrap_or_else(|| DEFAULT_EMAIL.to_owned()),
+        )
+    }
+}
+
+/// Who commits when nobody says so: an address that reaches, and names, no person.
+const DEFAULT_NAME: &str = "hf-repository";
+const DEFAULT_EMAIL: &str = "hf-repository@users.noreply.huggingface.co";
+
+/// The error for changes while a merge or the like is under way.
+pub(crate) fn refuse_unfinished(git: &Git, action: &str) -> Result<()> {
+    match git.unfinished_operation() {
+        None => Ok(()),
+        Some(name) => Err(Error::new(
+            ErrorKind::UnfinishedOperation,
+            format!("cannot {action}: a {name} is under way"),
+        )
+        .with_hint(format!("finish it, or give it up with: git {name} --abort"))),
+    }
+}
