@@ -75,7 +75,7 @@ pub use id::{CommitId, Endpoint, LfsOid, RepoId, RepoType};
 pub use lfs::pattern::Pattern;
 pub use name::{BranchName, RemoteName, Revision, TagName};
 pub use path::RepoPath;
-pub use progress::{Direction, Event, Progress};
+pub use progress::{Direction, Event, Events, Progress};
 pub use push::{PushReport, PushState, PushedRef};
 pub use repository::{
     CheckoutOptions, CheckoutReport, CommitOutcome, LfsEngine, PrepareRepository, PruneReport,

@@ -5,7 +5,9 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
+use super::meter::Meter;
 use super::store::Store;
 use super::{Job, Object, Outcome, Report};
 use crate::error::{Error, ErrorKind, Result};
@@ -51,26 +53,25 @@ fn copy_all(from: &Store, to: &Store, job: &Job<'_>, direction: Direction) -> Re
         } else if !from.contains(*object) {
             Outcome::Failed(missing(*object))
         } else {
-            match copy(from, to, *object) {
-                Ok(()) => Outcome::Transferred,
+            let meter = Meter::new(job, direction, *object);
+            match copy(from, to, *object, &meter) {
+                Ok(()) => {
+                    meter.finished();
+                    Outcome::Transferred
+                }
+                Err(_) if job.cancel.is_cancelled() => return Err(Error::cancelled()),
                 Err(error) if error.kind() == ErrorKind::LfsObjectCorrupt => Outcome::Failed(error),
                 Err(error) => return Err(error),
             }
         };
-        let Object { oid, size } = *object;
-        job.progress.report(|| Event::TransferFinished {
-            direction,
-            oid,
-            bytes: size,
-        });
         report.outcomes.push((*object, outcome));
     }
     Ok(report)
 }
 
 /// Hashed on the way: a damaged object is not passed on.
-fn copy(from: &Store, to: &Store, object: Object) -> Result<()> {
-    let mut source = from.open(object)?;
+fn copy(from: &Store, to: &Store, object: Object, meter: &Arc<Meter>) -> Result<()> {
+    let mut source = meter.read(from.open(object)?);
     let mut target = to.writer(object)?;
     io::copy(&mut source, &mut target)
         .map_err(|error| Error::io("copy", &to.object_path(object.oid), error))?;

@@ -11,16 +11,19 @@ pub(crate) mod clean;
 pub(crate) mod detect;
 mod folder;
 pub(crate) mod git_lfs;
+mod meter;
 pub(crate) mod pattern;
 pub(crate) mod pointer;
 pub(crate) mod store;
 mod transfer;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
 use crate::id::{CommitId, LfsOid};
+use crate::path::RepoPath;
 use crate::progress::Progress;
 use crate::url::Url;
 use clean::Cleaned;
@@ -54,6 +57,8 @@ pub(crate) struct Job<'a> {
     pub(crate) commit: Option<CommitId>,
     /// Distinct objects, none of them empty.
     pub(crate) objects: &'a [Object],
+    /// A file for each object, for progress; objects may be without.
+    pub(crate) names: &'a HashMap<LfsOid, RepoPath>,
     pub(crate) progress: &'a Progress,
     pub(crate) cancel: &'a CancelToken,
 }

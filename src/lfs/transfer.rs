@@ -2,26 +2,25 @@
 //!
 //! Format: <https://github.com/git-lfs/git-lfs/blob/main/docs/api/basic-transfers.md>.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
+use std::sync::Arc;
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use serde::Serialize;
 
 use super::api::{self, Action, Actions, Answer, MEDIA_TYPE};
+use super::meter::Meter;
 use super::store::Store;
 use super::{Job, Object, Outcome, Report};
-use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::retry::retrying;
 use crate::http::{Auth, Body, Client, Request, Response};
-use crate::progress::{Direction, Event, Progress};
+use crate::progress::{Direction, Event};
 use crate::url::Url;
 
 /// Transfers at a time: git-lfs's `lfs.concurrenttransfers`.
 const WORKERS: usize = 8;
-/// Bytes moved between two progress events of an object, at least.
-const REPORT_EVERY: u64 = 1 << 20;
 /// Bytes read at a time.
 const BUFFER: usize = 256 << 10;
 
@@ -175,19 +174,15 @@ impl<'a> Transfer<'a> {
 
     fn work(&self, tasks: &Receiver<(Object, Actions)>, results: &Sender<(Object, Outcome)>) {
         for (object, actions) in tasks {
+            let meter = Meter::new(self.job, self.direction, object);
             let moved = self
                 .job
                 .cancel
                 .check()
-                .and_then(|()| self.move_object(object, actions));
+                .and_then(|()| self.move_object(object, actions, &meter));
             let outcome = match moved {
                 Ok(()) => {
-                    let (direction, Object { oid, size }) = (self.direction, object);
-                    self.job.progress.report(|| Event::TransferFinished {
-                        direction,
-                        oid,
-                        bytes: size,
-                    });
+                    meter.finished();
                     Outcome::Transferred
                 }
                 Err(error) => Outcome::Failed(error),
@@ -198,12 +193,14 @@ impl<'a> Transfer<'a> {
 
     /// Moves one object; a refusal by the storage may only mean that its URL has expired, so it is
     /// asked for anew once.
-    fn move_object(&self, object: Object, actions: Actions) -> Result<()> {
-        match self.try_object(object, &actions) {
+    fn move_object(&self, object: Object, actions: Actions, meter: &Arc<Meter>) -> Result<()> {
+        match self.try_object(object, &actions, meter) {
             Err(error) if error.kind() == ErrorKind::Forbidden => {
                 match self.ask(&[object])?.pop() {
                     Some((_, Answer::Nothing)) => Ok(()),
-                    Some((_, Answer::Transfer(actions))) => self.try_object(object, &actions),
+                    Some((_, Answer::Transfer(actions))) => {
+                        self.try_object(object, &actions, meter)
+                    }
                     Some((_, Answer::Refused(error))) => Err(error),
                     None => Err(error),
                 }
@@ -212,21 +209,21 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    fn try_object(&self, object: Object, actions: &Actions) -> Result<()> {
+    fn try_object(&self, object: Object, actions: &Actions, meter: &Arc<Meter>) -> Result<()> {
         let cancel = self.job.cancel;
         match self.direction {
             Direction::Upload => {
-                retrying(cancel, || self.put(object, actions))?;
+                retrying(cancel, || self.put(object, actions, meter))?;
                 match &actions.verify {
                     Some(verify) => retrying(cancel, || self.verify(object, verify)),
                     None => Ok(()),
                 }
             }
             Direction::Download => {
-                match retrying(cancel, || self.get(object, actions)) {
+                match retrying(cancel, || self.get(object, actions, meter)) {
                     // Something on the way may have damaged it: one fresh try.
                     Err(error) if error.kind() == ErrorKind::LfsObjectCorrupt => {
-                        self.get(object, actions)
+                        self.get(object, actions, meter)
                     }
                     result => result,
                 }
@@ -234,16 +231,9 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    fn put(&self, object: Object, actions: &Actions) -> Result<()> {
+    fn put(&self, object: Object, actions: &Actions, meter: &Arc<Meter>) -> Result<()> {
         self.send(&actions.transfer, actions.authenticated, || {
-            let file = self.store.open(object)?;
-            let reader = Counting::new(
-                file,
-                self.direction,
-                object,
-                self.job.progress,
-                self.job.cancel,
-            );
+            let reader = meter.read(self.store.open(object)?);
             let request = with_headers(
                 Request::put(actions.transfer.url.clone())
                     .header("Content-Type", "application/octet-stream"),
@@ -289,7 +279,7 @@ impl<'a> Transfer<'a> {
         .map(drop)
     }
 
-    fn get(&self, object: Object, actions: &Actions) -> Result<()> {
+    fn get(&self, object: Object, actions: &Actions, meter: &Arc<Meter>) -> Result<()> {
         let response = self
             .send(&actions.transfer, actions.authenticated, || {
                 // Compressed content would hide its true length.
@@ -306,13 +296,7 @@ impl<'a> Transfer<'a> {
         let mut writer = self.store.writer(object)?;
         // One byte more than announced is enough to know that it is wrong.
         let body = response.into_reader().take(object.size.saturating_add(1));
-        let mut body = Counting::new(
-            body,
-            self.direction,
-            object,
-            self.job.progress,
-            self.job.cancel,
-        );
+        let mut body = meter.read(body);
         let mut buffer = vec![0; BUFFER];
         let mut received = 0;
         loop {
@@ -377,62 +361,4 @@ fn with_headers(request: Request, action: &Action) -> Request {
                 request.header(name.clone(), value.clone())
             }
         })
-}
-
-/// A reader that counts, reports and can be cancelled.
-struct Counting<R> {
-    inner: R,
-    direction: Direction,
-    object: Object,
-    bytes: u64,
-    reported: u64,
-    progress: Progress,
-    cancel: CancelToken,
-}
-
-impl<R> Counting<R> {
-    fn new(
-        inner: R,
-        direction: Direction,
-        object: Object,
-        progress: &Progress,
-        cancel: &CancelToken,
-    ) -> Self {
-        let (progress, cancel) = (progress.clone(), cancel.clone());
-        Self {
-            inner,
-            direction,
-            object,
-            bytes: 0,
-            reported: 0,
-            progress,
-            cancel,
-        }
-    }
-}
-
-impl<R: Read> Read for Counting<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.cancel.is_cancelled() {
-            return Err(io::Error::other("cancelled by the caller"));
-        }
-        let count = self.inner.read(buffer)?;
-        self.bytes += count as u64;
-        if self.bytes - self.reported >= REPORT_EVERY {
-            self.reported = self.bytes;
-            let Self {
-                direction,
-                object: Object { oid, size },
-                bytes,
-                ..
-            } = *self;
-            self.progress.report(|| Event::TransferProgress {
-                direction,
-                oid,
-                bytes,
-                total: size,
-            });
-        }
-        Ok(count)
-    }
 }

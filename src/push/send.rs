@@ -156,12 +156,17 @@ impl Sending<'_> {
         }
         let local = self.local;
         let objects: Vec<Object> = holders.iter().map(|(object, ..)| *object).collect();
+        let names: HashMap<LfsOid, RepoPath> = holders
+            .iter()
+            .map(|(object, path, _)| (object.oid, path.clone()))
+            .collect();
         let report = local.engine.upload(&Job {
             remote: &local.remote.lfs()?,
             remote_name: local.remote_name().as_str(),
             ref_name: Some(&self.branch.local_ref()),
             commit: Some(self.commit),
             objects: &objects,
+            names: &names,
             progress: self.progress,
             cancel: self.cancel,
         })?;

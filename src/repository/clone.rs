@@ -49,6 +49,7 @@ impl PrepareRepository {
     /// [`ErrorKind::LfsObjectCorrupt`], and those of the network.
     pub fn clone_repo(self) -> Result<Repository> {
         let _span = tracing::info_span!("clone").entered();
+        let _settled = self.settled();
         let endpoint = self.resolve_endpoint()?;
         let source = self.parse_source(&endpoint)?;
         let from_source = source.revision.clone();

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Repository;
 use crate::error::Result;
@@ -25,6 +25,7 @@ impl Repository {
         paths: impl IntoIterator<Item = P>,
     ) -> Result<Vec<RepoPath>> {
         let _span = tracing::info_span!("fetch_content").entered();
+        let _settled = self.local.progress.settled();
         let named: Vec<RepoPath> = paths
             .into_iter()
             .map(|path| RepoPath::new(path.as_ref()))
@@ -52,8 +53,6 @@ impl Repository {
                 wanted.insert(path.clone(), (entry, object));
             }
         }
-        let objects: BTreeSet<Object> = wanted.values().map(|(_, object)| *object).collect();
-        let objects: Vec<Object> = objects.into_iter().collect();
         let lfs = self.local.remote.lfs().ok();
         let source = Fill {
             remote: lfs.as_ref(),
@@ -61,12 +60,8 @@ impl Repository {
             ref_name: None,
             commit: git.head()?.commit(),
         };
-        fill(&self.local.context(&git), &source, &objects, |object| {
-            let holder = wanted
-                .iter()
-                .find(|(_, (_, found))| found.oid == object.oid);
-            holder.map(|(path, _)| path.clone())
-        })?;
+        let objects = wanted.iter().map(|(path, (_, object))| (*object, path));
+        fill(&self.local.context(&git), &source, objects)?;
         let mut index = git.index_to_change()?;
         let area = Area::create(&self.local.private())?;
         let mut done = Vec::new();

@@ -14,7 +14,7 @@ use crate::lfs::git_lfs::GitLfs;
 use crate::lfs::store::Store;
 use crate::local::Local;
 use crate::name::{RemoteName, Revision};
-use crate::progress::Progress;
+use crate::progress::{Progress, Settled};
 use crate::remote::Connection;
 use crate::secret::Token;
 use crate::source::{self, Location, Source};
@@ -250,6 +250,10 @@ impl PrepareRepository {
             self.token.clone(),
             &self.cancel,
         )
+    }
+
+    pub(super) fn settled(&self) -> Settled {
+        self.progress.settled()
     }
 
     pub(super) fn visibility(&self) -> Option<Visibility> {

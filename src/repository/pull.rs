@@ -40,6 +40,7 @@ impl Repository {
     /// branch, and those of downloads and the network. The work tree has not changed then.
     pub fn pull(&self) -> Result<PullReport> {
         let _span = tracing::info_span!("pull").entered();
+        let _settled = self.local.progress.settled();
         let git = self.local.git()?;
         let head = git.head()?;
         let branch = head.branch("pull")?.clone();

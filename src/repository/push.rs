@@ -17,6 +17,7 @@ impl Repository {
     /// [`ErrorKind::Rejected`] if the server's hook refused; and those of credentials and network.
     pub fn push(&self) -> Result<PushReport> {
         let _span = tracing::info_span!("push").entered();
+        let _settled = self.local.progress.settled();
         let local = &self.local;
         let git = local.git()?;
         let head = git.head()?;

@@ -25,6 +25,7 @@ impl Repository {
     /// anything is changed; [`DiskFull`](crate::ErrorKind::DiskFull) if the LFS store has no room.
     pub fn stage_with(&self, options: &StageOptions) -> Result<StageReport> {
         let _span = tracing::info_span!("stage").entered();
+        let _settled = self.local.progress.settled();
         let git = self.local.git()?;
         let _lock = self.local.lock(&["index.lock"])?;
         refuse_unfinished(&git, "stage")?;

@@ -6,7 +6,7 @@
 //! content belongs and never half a file; killed anywhere, the next run finishes, because a path
 //! that holds its new content already is no local edit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Context;
 use super::content::Content;
@@ -204,34 +204,31 @@ impl Switch<'_> {
     }
 
     fn download(&self, plan: &BTreeMap<RepoPath, Planned>) -> Result<()> {
-        let objects: BTreeSet<Object> = plan.values().filter_map(|file| file.content).collect();
-        let objects: Vec<Object> = objects.into_iter().collect();
-        let name_of = |object: &Object| {
-            plan.iter()
-                .find(|(_, file)| {
-                    file.content
-                        .is_some_and(|content| content.oid == object.oid)
-                })
-                .map(|(path, _)| path.clone())
-        };
-        fill(&self.context, &self.fill, &objects, name_of)
+        let wanted = plan
+            .iter()
+            .filter_map(|(path, file)| Some((file.content?, path)));
+        fill(&self.context, &self.fill, wanted)
     }
 }
 
-/// Makes the store have the objects, from the remote if need be.
+/// Makes the store have the content of files, from the remote if need be.
 ///
 /// # Errors
 /// The first object's failure, with every file that lacks its content.
-pub(crate) fn fill(
+pub(crate) fn fill<'p>(
     context: &Context<'_>,
     fill: &Fill<'_>,
-    objects: &[Object],
-    name_of: impl Fn(&Object) -> Option<RepoPath>,
+    wanted: impl Iterator<Item = (Object, &'p RepoPath)>,
 ) -> Result<()> {
+    let mut objects = BTreeSet::new();
+    let mut names = HashMap::new();
+    for (object, path) in wanted {
+        objects.insert(object);
+        names.entry(object.oid).or_insert_with(|| path.clone());
+    }
     let missing: Vec<Object> = objects
-        .iter()
-        .filter(|object| !context.store.contains(**object))
-        .copied()
+        .into_iter()
+        .filter(|object| !context.store.contains(*object))
         .collect();
     if missing.is_empty() {
         return Ok(());
@@ -252,12 +249,13 @@ pub(crate) fn fill(
         ref_name: fill.ref_name,
         commit: fill.commit,
         objects: &missing,
+        names: &names,
         progress: context.progress,
         cancel: context.cancel,
     })?;
     lacking(
         report.into_failures(),
-        name_of,
+        |object| names.get(&object.oid).cloned(),
         fill.commit,
         "cannot get the content of LFS files",
     )

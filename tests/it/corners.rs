@@ -309,7 +309,8 @@ fn nobody_stages_while_we_do() {
     w.clone("alice/m", "ours");
     let folder = w.path("ours");
     write(&folder, "note.txt", "note\n");
-    write(&folder, "w.bin", weights(1, 1000));
+    // Long enough to read that git comes before it is done.
+    write(&folder, "w.bin", vec![0; 128 << 20]);
     let told = Arc::new(Mutex::new(String::new()));
     let (heard, place) = (Arc::clone(&told), folder.clone());
     let progress = hf_repository::Progress::new(move |event| {

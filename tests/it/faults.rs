@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use hf_repository::{CancelToken, ErrorKind, Progress, PushedRef, Repository};
+use hf_repository::{CancelToken, ErrorKind, PushedRef, Repository};
 use mini_hub::{Action, Fault, LfsFault, RepoKind, Route};
 
 use crate::support::judge::{assert_same_files, files};
@@ -367,15 +367,9 @@ fn a_cancelled_upload_sends_no_ref() {
     drop(repo);
     let cancel = CancelToken::new();
     let (puller, hub) = (cancel.clone(), &w.hub);
-    let progress = Progress::new(move |event| {
-        if let hf_repository::Event::TransferStarted { .. } = event {
-            puller.cancel();
-        }
-    });
-    let prepared = w
-        .prepare("alice/m", "first")
-        .cancel_token(cancel)
-        .progress(progress);
+    hub.faults()
+        .add(Fault::on(Route::LfsPut).act(Action::call(move || puller.cancel())));
+    let prepared = w.prepare("alice/m", "first").cancel_token(cancel);
     let repo = prepared.open().unwrap();
     change(&repo, 31);
     let tip = w.remote_tip("alice/m", "main");
