@@ -9,7 +9,7 @@ use crate::hub::{self, Hub};
 use crate::id::{CommitId, Endpoint};
 use crate::lfs;
 use crate::name::RemoteName;
-use crate::secret::Token;
+use crate::secret::{Secret, Token};
 use crate::source::{Location, Source};
 use crate::url::Url;
 use crate::worktree::Rules;
@@ -28,17 +28,17 @@ impl Connection {
         name: RemoteName,
         endpoint: Endpoint,
         source: Source,
-        token: Option<Token>,
+        secret: Option<Secret>,
         cancel: &CancelToken,
     ) -> Result<Self> {
         let mut grants = Vec::new();
-        let explicit = token.is_some();
-        if let Some(Found { token, source }) = credential::find_token(token)? {
+        let explicit = secret.is_some();
+        if let Some(Found { secret, source }) = credential::find_secret(secret)? {
             tracing::debug!(?source, "token found");
             grants.push(Grant {
                 origin: endpoint.url().origin(),
                 user: None,
-                token,
+                secret,
             });
         }
         if let (Some(info), Some(url)) = (source.userinfo, http_url(&endpoint, &source.location))
@@ -48,7 +48,7 @@ impl Connection {
             let grant = Grant {
                 origin: url.origin(),
                 user: Some(info.user),
-                token,
+                secret: Secret::Token(token),
             };
             // Only what the caller passed itself counts more.
             if !explicit || grants.iter().all(|found| found.origin != grant.origin) {
@@ -63,6 +63,25 @@ impl Connection {
             location: source.location,
             client,
         })
+    }
+
+    /// Replaces the secret for the Hub; for a remote elsewhere that has one of its own, that one.
+    pub(crate) fn set_token(&self, token: Token) {
+        let grants = self.client.grants();
+        let hub = self.endpoint.url().origin();
+        let secret = Secret::Token(token);
+        let elsewhere = http_url(&self.endpoint, &self.location)
+            .and_then(|url| grants.find(&url.origin()))
+            .filter(|grant| grant.origin != hub);
+        grants.put(match elsewhere {
+            // The user name is part of the remote's URL, and none of the token's business.
+            Some(grant) => Grant { secret, ..grant },
+            None => Grant {
+                origin: hub,
+                user: None,
+                secret,
+            },
+        });
     }
 
     pub(crate) fn name(&self) -> &RemoteName {

@@ -9,16 +9,16 @@ use std::path::PathBuf;
 use crate::env;
 use crate::error::Result;
 use crate::fs;
-use crate::secret::Token;
+use crate::secret::{Secret, Token};
 
-/// A token and where it was found.
+/// A secret and where it was found.
 #[derive(Debug)]
 pub(crate) struct Found {
-    pub(crate) token: Token,
+    pub(crate) secret: Secret,
     pub(crate) source: TokenSource,
 }
 
-/// Where a token was found.
+/// Where a secret was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TokenSource {
     Explicit,
@@ -29,11 +29,11 @@ pub(crate) enum TokenSource {
 /// The variables that may hold a token, in order.
 const VARIABLES: [&str; 2] = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"];
 
-/// The first token there is; none is fine for public repositories.
-pub(crate) fn find_token(explicit: Option<Token>) -> Result<Option<Found>> {
-    if let Some(token) = explicit {
+/// The first secret there is; none is fine for public repositories.
+pub(crate) fn find_secret(explicit: Option<Secret>) -> Result<Option<Found>> {
+    if let Some(secret) = explicit {
         return Ok(Some(Found {
-            token,
+            secret,
             source: TokenSource::Explicit,
         }));
     }
@@ -47,7 +47,7 @@ pub(crate) fn find_token(explicit: Option<Token>) -> Result<Option<Found>> {
             .flatten()
         {
             return Ok(Some(Found {
-                token,
+                secret: Secret::Token(token),
                 source: TokenSource::Variable(name),
             }));
         }
@@ -66,7 +66,7 @@ pub(crate) fn find_token(explicit: Option<Token>) -> Result<Option<Found>> {
     };
     let token = Token::clean(&String::from_utf8_lossy(&text))?;
     Ok(token.map(|token| Found {
-        token,
+        secret: Secret::Token(token),
         source: TokenSource::File(path),
     }))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ureq::{Agent, AsSendBody, SendBody};
 
-use super::grant::{Grant, authorization};
+use super::grant::{Grant, Grants};
 use super::request::{Body, Method, Request};
 use super::response::{Response, transport_error};
 use super::settings::Settings;
@@ -21,7 +21,7 @@ pub(crate) struct Client(Arc<Inner>);
 
 struct Inner {
     settings: Settings,
-    grants: Vec<Grant>,
+    grants: Grants,
     direct: Agent,
     http_proxy: Option<Agent>,
     https_proxy: Option<Agent>,
@@ -32,11 +32,11 @@ struct Inner {
 
 impl Client {
     pub(crate) fn new(settings: Settings, grants: Vec<Grant>) -> Result<Self> {
-        Self::build(settings, grants, &CancelToken::new())
+        Self::build(settings, Grants::new(grants), &CancelToken::new())
     }
 
     /// A client with connections of its own, all of which end when `cancel` is pulled, even if the
-    /// other side is silent.
+    /// other side is silent. The secrets are the same ones, now and whenever they are replaced.
     pub(crate) fn with_cancel(&self, cancel: &CancelToken) -> Result<Self> {
         Self::build(self.0.settings.clone(), self.0.grants.clone(), cancel)
     }
@@ -50,7 +50,7 @@ impl Client {
         }
     }
 
-    fn build(settings: Settings, grants: Vec<Grant>, cancel: &CancelToken) -> Result<Self> {
+    fn build(settings: Settings, grants: Grants, cancel: &CancelToken) -> Result<Self> {
         let through = |proxy: &Option<String>| {
             proxy
                 .as_deref()
@@ -83,10 +83,12 @@ impl Client {
 
     /// Whether there is a secret for a URL's origin.
     pub(crate) fn has_grant_for(&self, url: &Url) -> bool {
-        self.0
-            .grants
-            .iter()
-            .any(|grant| grant.origin == url.origin())
+        self.0.grants.find(&url.origin()).is_some()
+    }
+
+    /// Its secrets, and those of all clients made from it.
+    pub(crate) fn grants(&self) -> &Grants {
+        &self.0.grants
     }
 
     pub(crate) fn cancel(&self) -> &CancelToken {
@@ -96,8 +98,8 @@ impl Client {
     /// Sends a request; any status is a response, see [`Response::error_for_status`].
     ///
     /// # Errors
-    /// When no response came: not connected, stalled, cut off, cancelled, or redirected to where
-    /// we do not go.
+    /// When no response came: not connected, stalled, cut off, cancelled, redirected to where we do
+    /// not go, or not even sent because the caller's token provider failed.
     pub(crate) fn send(&self, mut request: Request) -> Result<Response> {
         for _ in 0..=MAX_REDIRECTS {
             let response = self.send_once(&mut request)?;
@@ -145,7 +147,7 @@ impl Client {
         let grant = if sent_authorization {
             None
         } else {
-            authorization(&self.0.grants, request.auth, url)
+            self.0.grants.authorization(request.auth, url)?
         };
         let authenticated = sent_authorization || grant.is_some();
         if let Some(value) = grant {

@@ -1,6 +1,9 @@
 //! Which secret may go where.
 
-use crate::secret::Token;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::error::Result;
+use crate::secret::Secret;
 use crate::url::{Origin, Url};
 
 /// A secret and the only origin it is for.
@@ -9,7 +12,7 @@ pub(crate) struct Grant {
     pub(crate) origin: Origin,
     /// The user name for Basic; the Hub takes any.
     pub(crate) user: Option<String>,
-    pub(crate) token: Token,
+    pub(crate) secret: Secret,
 }
 
 /// How a request presents its grant, if there is one for where it goes.
@@ -27,24 +30,54 @@ pub(crate) enum Auth {
 /// What the Hub's own tools call the user when only the token counts.
 const ANY_USER: &str = "hf_user";
 
-/// The `Authorization` header for a URL: only for the grant's own origin, and over plain http only
-/// to this machine.
-pub(super) fn authorization(grants: &[Grant], auth: Auth, url: &Url) -> Option<String> {
-    if auth == Auth::None || !(url.is_https() || url.is_loopback()) {
-        return None;
+/// The secrets of a client and of all clients made from it, at most one for an origin. They may be
+/// replaced while requests are under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Grants(Arc<RwLock<Vec<Grant>>>);
+
+impl Grants {
+    pub(super) fn new(grants: Vec<Grant>) -> Self {
+        Self(Arc::new(RwLock::new(grants)))
     }
-    let grant = grants.iter().find(|grant| grant.origin == url.origin())?;
-    let Grant { user, token, .. } = grant;
-    Some(match auth {
-        Auth::Bearer if user.is_none() => format!("Bearer {}", token.expose()),
-        _ => {
-            let user = user.as_deref().unwrap_or(ANY_USER);
-            format!(
-                "Basic {}",
-                base64(format!("{user}:{}", token.expose()).as_bytes())
-            )
+
+    /// The grant for an origin.
+    pub(crate) fn find(&self, origin: &Origin) -> Option<Grant> {
+        let grants = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        grants.iter().find(|grant| grant.origin == *origin).cloned()
+    }
+
+    /// Adds a grant; it takes the place of the one for its origin.
+    pub(crate) fn put(&self, grant: Grant) {
+        let mut grants = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        grants.retain(|other| other.origin != grant.origin);
+        grants.push(grant);
+    }
+
+    /// The `Authorization` header for a URL: only for the grant's own origin, and over plain http
+    /// only to this machine.
+    ///
+    /// # Errors
+    /// If there should be one, but the caller's provider gives no token.
+    pub(super) fn authorization(&self, auth: Auth, url: &Url) -> Result<Option<String>> {
+        if auth == Auth::None || !(url.is_https() || url.is_loopback()) {
+            return Ok(None);
         }
-    })
+        // A copy: a provider may take its time, and may itself replace the token.
+        let Some(Grant { user, secret, .. }) = self.find(&url.origin()) else {
+            return Ok(None);
+        };
+        let token = secret.token()?;
+        Ok(Some(match auth {
+            Auth::Bearer if user.is_none() => format!("Bearer {}", token.expose()),
+            _ => {
+                let user = user.as_deref().unwrap_or(ANY_USER);
+                format!(
+                    "Basic {}",
+                    base64(format!("{user}:{}", token.expose()).as_bytes())
+                )
+            }
+        }))
+    }
 }
 
 /// RFC 4648 with padding; one header is not worth a dependency.
@@ -66,6 +99,7 @@ fn base64(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Provider;
 
     fn url(text: &str) -> Url {
         Url::parse(text).expect(text)
@@ -84,15 +118,22 @@ mod tests {
         }
     }
 
+    fn grants(base: &str) -> Grants {
+        Grants::new(vec![Grant {
+            origin: url(base).origin(),
+            user: None,
+            secret: secret("hf_x"),
+        }])
+    }
+
+    fn secret(token: &str) -> Secret {
+        Secret::Token(token.parse().expect("valid"))
+    }
+
     #[test]
     fn a_token_goes_to_its_origin_only() {
-        let token = "hf_x".parse().expect("valid");
-        let grants = [Grant {
-            origin: url("https://hub.example").origin(),
-            user: None,
-            token,
-        }];
-        let header = |auth, to: &str| authorization(&grants, auth, &url(to));
+        let grants = grants("https://hub.example");
+        let header = |auth, to: &str| grants.authorization(auth, &url(to)).expect("no provider");
         assert_eq!(
             header(Auth::Bearer, "https://hub.example/api"),
             Some("Bearer hf_x".into())
@@ -114,22 +155,49 @@ mod tests {
 
     #[test]
     fn plain_http_is_for_this_machine_only() {
-        let token: Token = "hf_x".parse().expect("valid");
         for (base, sent) in [
             ("http://127.0.0.1:8080", true),
             ("http://hub.example", false),
         ] {
-            let origin = url(base).origin();
-            let grants = [Grant {
+            let header = grants(base).authorization(Auth::Basic, &url(base));
+            assert_eq!(header.expect("no provider").is_some(), sent, "{base}");
+        }
+    }
+
+    #[test]
+    fn a_new_token_replaces_the_one_for_its_origin() {
+        let grants = grants("https://hub.example");
+        let elsewhere = grants.clone();
+        for (base, token) in [
+            ("https://hub.example", "hf_new"),
+            ("https://git.example", "hf_other"),
+        ] {
+            let (origin, secret) = (url(base).origin(), secret(token));
+            elsewhere.put(Grant {
                 origin,
                 user: None,
-                token: token.clone(),
-            }];
+                secret,
+            });
+            let header = grants.authorization(Auth::Bearer, &url(base));
             assert_eq!(
-                authorization(&grants, Auth::Basic, &url(base)).is_some(),
-                sent,
-                "{base}"
+                header.expect("no provider"),
+                Some(format!("Bearer {token}"))
             );
         }
+        assert!(!format!("{grants:?}").contains("hf_"));
+    }
+
+    #[test]
+    fn a_provider_is_asked_only_where_its_token_goes() {
+        let grants = grants("https://hub.example");
+        grants.put(Grant {
+            origin: url("https://hub.example").origin(),
+            user: None,
+            secret: Secret::Provider(Provider::new(|| Err("none today"))),
+        });
+        let ask = |auth, to: &str| grants.authorization(auth, &url(to));
+        assert!(ask(Auth::Basic, "https://cdn.example/").is_ok());
+        assert!(ask(Auth::None, "https://hub.example/").is_ok());
+        assert!(ask(Auth::Basic, "https://hub.example/").is_err());
     }
 }

@@ -9,6 +9,7 @@ use super::settings::Proxies;
 use super::{Auth, Body, Client, Grant, Request, Settings};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind};
+use crate::secret::Secret;
 use crate::url::Url;
 
 /// A server that gives each connection to `serve` in turn; returns its address.
@@ -197,11 +198,11 @@ fn a_redirect_keeps_the_method_and_drops_what_is_private() {
     let origin = Url::parse(&format!("http://{address}"))
         .expect("a URL")
         .origin();
-    let token = "hf_secret".parse().expect("valid");
+    let secret = Secret::Token("hf_secret".parse().expect("valid"));
     let grants = vec![Grant {
         origin,
         user: None,
-        token,
+        secret,
     }];
     let client = Client::new(Settings::default(), grants).expect("made");
     let request = || get(&address).auth(Auth::Bearer).header("X-Kept", "1");

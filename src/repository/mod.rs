@@ -10,6 +10,7 @@ mod prune;
 mod pull;
 mod push;
 mod stage;
+mod token;
 mod track;
 
 use std::fmt;

@@ -1,3 +1,4 @@
+use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 
 use super::Repository;
@@ -16,7 +17,7 @@ use crate::local::Local;
 use crate::name::{RemoteName, Revision};
 use crate::progress::{Progress, Settled};
 use crate::remote::Connection;
-use crate::secret::Token;
+use crate::secret::{Provider, Secret, Token};
 use crate::source::{self, Location, Source};
 use crate::worktree::Content;
 
@@ -49,7 +50,7 @@ pub struct PrepareRepository {
     pub(super) source: Option<String>,
     pub(super) folder: PathBuf,
     endpoint: Option<Endpoint>,
-    token: Option<Token>,
+    secret: Option<Secret>,
     repo_type: Option<RepoType>,
     revision: Option<Revision>,
     identity: Option<Identity>,
@@ -74,7 +75,7 @@ impl PrepareRepository {
             source: None,
             folder,
             endpoint: None,
-            token: None,
+            secret: None,
             repo_type: None,
             revision: None,
             identity: None,
@@ -94,7 +95,33 @@ impl PrepareRepository {
 
     /// The token; without it `HF_TOKEN`, else the token file of the Hub's tools.
     pub fn token(mut self, token: Token) -> Self {
-        self.token = Some(token);
+        self.secret = Some(Secret::Token(token));
+        self
+    }
+
+    /// Where the token comes from, for tokens that are renewed: `provide` is called for every request
+    /// that needs it.
+    ///
+    /// Counts as much as [`token`](Self::token): nothing implicit is looked for, and of the two the
+    /// later call holds. `provide` is called on the threads that send, perhaps on several at once,
+    /// and the request waits for it; it should keep a token that is still good. What goes wrong in
+    /// it is an [`ErrorKind::Unauthorized`] of the work that needed the token, with its error as
+    /// the source.
+    ///
+    /// ```
+    /// use std::error::Error;
+    /// use hf_repository::{Repository, Token};
+    /// let prepared = Repository::prepare("user/my-model", "out").token_provider(
+    ///     || -> Result<Token, Box<dyn Error + Send + Sync>> {
+    ///         Ok(std::fs::read_to_string("/run/secrets/hub-token")?.parse()?)
+    ///     },
+    /// );
+    /// ```
+    pub fn token_provider<E: Into<Box<dyn StdError + Send + Sync>>>(
+        mut self,
+        provide: impl Fn() -> Result<Token, E> + Send + Sync + 'static,
+    ) -> Self {
+        self.secret = Some(Secret::Provider(Provider::new(provide)));
         self
     }
 
@@ -247,7 +274,7 @@ impl PrepareRepository {
             RemoteName::origin(),
             endpoint.clone(),
             source,
-            self.token.clone(),
+            self.secret.clone(),
             &self.cancel,
         )
     }
@@ -271,7 +298,8 @@ impl PrepareRepository {
         endpoint: Endpoint,
         source: Source,
     ) -> Result<Repository> {
-        let connection = Connection::new(name, endpoint, source, self.token.clone(), &self.cancel)?;
+        let connection =
+            Connection::new(name, endpoint, source, self.secret.clone(), &self.cancel)?;
         self.finish(git, connection)
     }
 

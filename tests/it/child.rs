@@ -118,6 +118,18 @@ fn run() {
                 .unwrap();
             repo.push().unwrap();
         }
+        "push-after-set-token" => {
+            let repo = Repository::prepare(argument(1), argument(2))
+                .clone_repo()
+                .unwrap();
+            std::fs::write(repo.workdir().join("w.bin"), b"weights\0").unwrap();
+            repo.stage().unwrap();
+            let _ = repo.commit("from a child").unwrap();
+            let error = repo.push().unwrap_err();
+            assert_eq!(error.kind(), hf_repository::ErrorKind::Unauthorized);
+            repo.set_token(argument(3).parse().unwrap());
+            repo.push().unwrap();
+        }
         "git-lfs" => crate::engines::jobs(&argument(1), Path::new(&argument(2))),
         "git-lfs-pull" => crate::engines::pull(Path::new(&argument(1))),
         "measured" => crate::heavy::measured(&argument(1), Path::new(&argument(2))),

@@ -22,3 +22,4 @@ mod round_trip;
 mod secrets;
 mod staging;
 mod support;
+mod tokens;

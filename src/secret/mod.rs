@@ -1,7 +1,11 @@
 //! Values that must not be printed, and text from elsewhere made fit to print.
 
+mod provider;
+
 use std::fmt;
 use std::str::FromStr;
+
+pub(crate) use provider::{Provider, Secret};
 
 use crate::error::{Error, ErrorKind, Result};
 
