@@ -55,7 +55,7 @@ impl Identity {
         &self.email
     }
 
-    fn sign(&self) -> Result<Signature<'static>> {
+    pub(super) fn sign(&self) -> Result<Signature<'static>> {
         Signature::now(&self.name, &self.email).map_err(wrap("sign the commit"))
     }
 }
@@ -79,6 +79,40 @@ impl Git {
         Ok(commit.parent_ids().map(commit_id).collect())
     }
 
+    /// Writes a commit, and moves nothing: no ref leads to it yet.
+    pub(crate) fn write_commit(
+        &self,
+        tree: ObjectId,
+        parents: &[CommitId],
+        message: &str,
+        identity: &Identity,
+    ) -> Result<CommitId> {
+        let signature = identity.sign()?;
+        self.write_signed(tree, parents, message, (&signature, &signature))
+    }
+
+    /// Writes a commit by an author and a committer.
+    pub(super) fn write_signed(
+        &self,
+        tree: ObjectId,
+        parents: &[CommitId],
+        message: &str,
+        (author, committer): (&Signature<'_>, &Signature<'_>),
+    ) -> Result<CommitId> {
+        let tree = self.repo.find_tree(tree).map_err(wrap("read the tree"))?;
+        let mut found = Vec::with_capacity(parents.len());
+        for parent in parents {
+            let commit = self.repo.find_commit(object_id(*parent)?);
+            found.push(commit.map_err(wrap("read a parent"))?);
+        }
+        let parents: Vec<&git2::Commit<'_>> = found.iter().collect();
+        let id = self
+            .repo
+            .commit(None, author, committer, message, &tree, &parents)
+            .map_err(wrap("commit"))?;
+        Ok(commit_id(id))
+    }
+
     /// Commits `tree` on top of `head` and moves HEAD's branch there, if HEAD still is at `head`.
     pub(crate) fn commit_tree(
         &self,
@@ -87,42 +121,37 @@ impl Git {
         message: &str,
         identity: &Identity,
     ) -> Result<CommitId> {
-        let signature = identity.sign()?;
-        let tree = self.repo.find_tree(tree).map_err(wrap("read the tree"))?;
-        let parent = match head.commit() {
-            Some(commit) => Some(
-                self.repo
-                    .find_commit(object_id(commit)?)
-                    .map_err(wrap("read HEAD"))?,
-            ),
-            None => None,
-        };
-        let parents: Vec<&git2::Commit<'_>> = parent.iter().collect();
-        let id = self
-            .repo
-            .commit(None, &signature, &signature, message, &tree, &parents)
-            .map_err(wrap("commit"))?;
-        let id = commit_id(id);
+        let parents: Vec<CommitId> = head.commit().into_iter().collect();
+        let id = self.write_commit(tree, &parents, message, identity)?;
+        self.move_head(head, id, message)?;
+        Ok(id)
+    }
+
+    /// Moves HEAD's branch to a new commit, if HEAD still is at `head`.
+    fn move_head(&self, head: &Head, commit: CommitId, message: &str) -> Result<()> {
         let summary = message.lines().next().unwrap_or_default();
         match head {
-            Head::Branch { branch, commit } => {
+            Head::Branch {
+                branch,
+                commit: before,
+            } => {
                 self.set_ref(
                     &branch.local_ref(),
-                    id,
-                    Some(*commit),
+                    commit,
+                    Some(*before),
                     &format!("commit: {summary}"),
                 )?;
             }
             Head::Unborn { branch } => {
                 self.set_ref(
                     &branch.local_ref(),
-                    id,
+                    commit,
                     None,
                     &format!("commit (initial): {summary}"),
                 )?;
             }
-            Head::Detached { .. } => self.detach_head(id)?,
+            Head::Detached { .. } => self.detach_head(commit)?,
         }
-        Ok(id)
+        Ok(())
     }
 }

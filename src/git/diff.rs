@@ -25,7 +25,7 @@ pub(crate) struct Change {
     pub(crate) new: Option<(ObjectId, Mode)>,
 }
 
-fn path_of(bytes: &[u8]) -> Result<RepoPath> {
+pub(super) fn path_of(bytes: &[u8]) -> Result<RepoPath> {
     let name = std::str::from_utf8(bytes).map_err(|_| {
         Error::new(
             ErrorKind::Unsupported,
