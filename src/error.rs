@@ -89,6 +89,12 @@ pub enum ErrorKind {
     Protocol,
     /// The caller cancelled.
     Cancelled,
+    /// Commits are saved here, but not on the remote; see [`Error::unpushed`].
+    Unpushed,
+    /// A record of what is still to be pushed cannot be read; it was set aside.
+    JournalDamaged,
+    /// Something the library relies on failed, or it has a bug.
+    Internal,
     /// The disk, quota or file-size limit is used up.
     DiskFull,
     /// Any other input/output failure.
@@ -152,6 +158,8 @@ struct Inner {
     request_id: Option<String>,
     server_message: Option<String>,
     offences: Vec<Offence>,
+    pushed: Vec<CommitId>,
+    unpushed: Vec<CommitId>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -191,6 +199,16 @@ impl Error {
         self.0.server_message.as_deref()
     }
 
+    /// The commits that are saved here and not on the remote, for [`ErrorKind::Unpushed`].
+    pub fn unpushed(&self) -> &[CommitId] {
+        &self.0.unpushed
+    }
+
+    /// The commits that did reach the remote, for [`ErrorKind::Unpushed`].
+    pub fn pushed(&self) -> &[CommitId] {
+        &self.0.pushed
+    }
+
     /// The files that stand in the way, for the kinds that name files.
     pub fn offences(&self) -> &[Offence] {
         &self.0.offences
@@ -208,6 +226,8 @@ impl Error {
             request_id: None,
             server_message: None,
             offences: Vec::new(),
+            pushed: Vec::new(),
+            unpushed: Vec::new(),
             source: None,
         }))
     }
@@ -271,6 +291,12 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_delivery(mut self, pushed: Vec<CommitId>, unpushed: Vec<CommitId>) -> Self {
+        self.0.pushed = pushed;
+        self.0.unpushed = unpushed;
+        self
+    }
+
     /// Keeps the files, and names the first few on the error's one line.
     pub(crate) fn with_offences(mut self, offences: Vec<Offence>) -> Self {
         let named: Vec<_> = offences
@@ -313,6 +339,8 @@ impl fmt::Debug for Error {
             request_id,
             server_message,
             offences,
+            pushed,
+            unpushed,
             source,
         } = &*self.0;
         let mut debug = f.debug_struct("Error");
@@ -331,6 +359,12 @@ impl fmt::Debug for Error {
         }
         if !offences.is_empty() {
             debug.field("offences", offences);
+        }
+        if !pushed.is_empty() {
+            debug.field("pushed", pushed);
+        }
+        if !unpushed.is_empty() {
+            debug.field("unpushed", unpushed);
         }
         if let Some(source) = source {
             debug.field("source", source);

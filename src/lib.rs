@@ -75,8 +75,12 @@ pub use id::{CommitId, Endpoint, LfsOid, RepoId, RepoType};
 pub use lfs::pattern::Pattern;
 pub use name::{BranchName, RemoteName, Revision, TagName};
 pub use path::RepoPath;
-pub use progress::{Direction, Event, Events, Progress};
-pub use push::{PushReport, PushState, PushedRef};
+pub use progress::{Direction, Event, Events, Progress, PushState};
+pub use push::{
+    AutoPrune, Delivery, FlushReport, Integration, Keeper, OnConflict, OnDrop, PendingPush,
+    PushFailure, PushHandle, PushPolicy, PushProgress, PushReport, PushedRef, SaveOptions,
+    SaveReport, Saved,
+};
 pub use repository::{
     CheckoutOptions, CheckoutReport, CommitOutcome, LfsEngine, PrepareRepository, PruneReport,
     PullReport, Repository, Status, StatusEntry, TrackReport,

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fs::lock::AdvisoryLock;
+use crate::fs::lock::{AdvisoryLock, Purpose};
 use crate::git::{Git, Identity, private_folder};
 use crate::id::CommitId;
-use crate::lfs::Engine;
 use crate::lfs::store::Store;
+use crate::lfs::{self, Engine};
 use crate::name::{BranchName, RemoteName};
 use crate::progress::Progress;
 use crate::remote::Connection;
@@ -17,6 +17,9 @@ use crate::worktree::{Content, Context, Fill, Switch};
 
 /// How long a change waits for another one to finish, in this process or another.
 pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(60);
+
+/// How long one push waits for another process's: that one has limits of its own, and may be large.
+const PUSH_WAIT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// One clone. It holds no open handle on git, so that any thread may use it.
 pub(crate) struct Local {
@@ -62,7 +65,26 @@ impl Local {
     }
 
     pub(crate) fn lock_within(&self, wait: Duration, takes: &[&str]) -> Result<AdvisoryLock> {
-        AdvisoryLock::acquire(&self.private(), &self.git_dir, takes, wait, &self.cancel)
+        AdvisoryLock::acquire(
+            &self.private(),
+            &self.git_dir,
+            Purpose::Change,
+            takes,
+            wait,
+            &self.cancel,
+        )
+    }
+
+    /// Waits until nobody else pushes from this clone, for as long as it takes.
+    pub(crate) fn lock_pushing(&self, cancel: &CancelToken) -> Result<AdvisoryLock> {
+        AdvisoryLock::acquire(
+            &self.private(),
+            &self.git_dir,
+            Purpose::Push,
+            &[],
+            PUSH_WAIT,
+            cancel,
+        )
     }
 
     /// The lock for changing index, HEAD and `branch`.
@@ -82,11 +104,33 @@ impl Local {
         content: Content,
     ) -> Result<()> {
         let lfs = self.remote.lfs().ok();
+        self.switch(git, from, commit, content, lfs.as_ref())
+    }
+
+    /// The same, with what the store has; content that is not there is an error.
+    pub(crate) fn switch_offline(
+        &self,
+        git: &Git,
+        from: Option<CommitId>,
+        commit: CommitId,
+        content: Content,
+    ) -> Result<()> {
+        self.switch(git, from, commit, content, None)
+    }
+
+    fn switch(
+        &self,
+        git: &Git,
+        from: Option<CommitId>,
+        commit: CommitId,
+        content: Content,
+        lfs: Option<&lfs::Remote>,
+    ) -> Result<()> {
         let from = from.map(|commit| git.tree_of(commit)).transpose()?;
         Switch {
             context: self.context(git),
             fill: Fill {
-                remote: lfs.as_ref(),
+                remote: lfs,
                 remote_name: self.remote_name().as_str(),
                 ref_name: None,
                 commit: Some(commit),

@@ -16,8 +16,25 @@ use serde::{Deserialize, Serialize};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The lock file's name in the library's private folder.
-const FILE: &str = "lock";
+/// Which of the locks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Changing the clone: index, HEAD, branches, work tree.
+    Change,
+    /// Pushing; held while the network is waited for, so it keeps no change waiting.
+    Push,
+}
+
+impl Purpose {
+    /// The lock file's name in the library's private folder.
+    fn file(self) -> &'static str {
+        match self {
+            Self::Change => "lock",
+            Self::Push => "pusher",
+        }
+    }
+}
+
 /// What we write into git's lock files that we create ourselves.
 pub(crate) const MARK: &[u8] = b"locked by hf-repository\n";
 /// The one of git's lock files that is always created by us, and so bears the mark.
@@ -56,11 +73,12 @@ impl AdvisoryLock {
     pub(crate) fn acquire(
         private: &Path,
         git_dir: &Path,
+        purpose: Purpose,
         takes: &[&str],
         wait: Duration,
         cancel: &CancelToken,
     ) -> Result<Self> {
-        let path = private.join(FILE);
+        let path = private.join(purpose.file());
         let mut file = loop {
             super::create_dir_all(private)?;
             let file = OpenOptions::new()
@@ -106,7 +124,7 @@ impl Drop for AdvisoryLock {
 }
 
 /// Whether the open file is still the one at that path.
-fn is_at(file: &File, path: &Path) -> bool {
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let identity = |meta: fs::Metadata| (meta.dev(), meta.ino());
     let here = file.metadata().map(identity);
@@ -265,7 +283,14 @@ mod tests {
 
     fn acquire(folder: &Path, wait: Duration) -> Result<AdvisoryLock> {
         let private = folder.join("hf-repository");
-        AdvisoryLock::acquire(&private, folder, &["index.lock"], wait, &CancelToken::new())
+        AdvisoryLock::acquire(
+            &private,
+            folder,
+            Purpose::Change,
+            &["index.lock"],
+            wait,
+            &CancelToken::new(),
+        )
     }
 
     #[test]
@@ -318,7 +343,7 @@ mod tests {
             fs::write(&git_lock, MARK).expect("written");
             fs::write(&other_lock, "").expect("written");
             let text = serde_json::to_vec(&record).expect("json");
-            fs::write(private.join(FILE), text).expect("written");
+            fs::write(private.join(Purpose::Change.file()), text).expect("written");
             drop(acquire(folder.path(), Duration::ZERO).expect("free"));
             assert_eq!(!git_lock.exists(), removed, "{record:?}");
             assert!(other_lock.exists(), "not named, so not ours");

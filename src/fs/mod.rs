@@ -1,5 +1,6 @@
 //! The door to the file system: atomic writes, copies that share blocks, stat, locks.
 
+pub(crate) mod alive;
 mod copy;
 pub(crate) mod lock;
 mod stat;
@@ -60,6 +61,20 @@ pub(crate) fn atomic_write(path: &Path, content: &[u8]) -> Result<()> {
     temp.persist(path)
         .map_err(|error| Error::io("replace", path, error.error))?;
     sync_dir(folder)
+}
+
+/// Creates a file with its content in it, unless one is there; whether it was created.
+pub(crate) fn atomic_create(path: &Path, content: &[u8]) -> Result<bool> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut temp = temp_in(folder)?;
+    temp.write_all(content)
+        .and_then(|()| temp.as_file().sync_all())
+        .map_err(|error| Error::io("write", path, error))?;
+    match temp.persist_noclobber(path) {
+        Ok(_) => sync_dir(folder).map(|()| true),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(Error::io("create", path, error.error)),
+    }
 }
 
 const TEMP_PREFIX: &str = ".hf-repository-";

@@ -128,7 +128,7 @@ impl Git {
     }
 
     /// Moves HEAD's branch to a new commit, if HEAD still is at `head`.
-    fn move_head(&self, head: &Head, commit: CommitId, message: &str) -> Result<()> {
+    pub(crate) fn move_head(&self, head: &Head, commit: CommitId, message: &str) -> Result<()> {
         let summary = message.lines().next().unwrap_or_default();
         match head {
             Head::Branch {

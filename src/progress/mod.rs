@@ -39,7 +39,13 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// Each `Progress` and its clones have a listener of their own; give two repositories one each, and
 /// their events never mix.
 #[derive(Clone, Default)]
-pub struct Progress(Option<Arc<Line>>);
+pub struct Progress {
+    line: Option<Arc<Line>>,
+    /// One of this library's own, called at once; it must be quick.
+    watch: Option<Watch>,
+}
+
+type Watch = Arc<dyn Fn(&Event) + Send + Sync>;
 
 /// The way to a listener; when the last clone is gone, so is the way.
 struct Line {
@@ -66,10 +72,10 @@ impl Progress {
     /// ```
     pub fn new(handler: impl FnMut(&Event) + Send + 'static) -> Self {
         let queue = Arc::new(Queue::default());
-        Self(Some(Arc::new(Line {
+        Self::by(Line {
             queue,
             handler: Some(Handler::new(handler)),
-        })))
+        })
     }
 
     /// Reports to whoever reads the [`Events`].
@@ -93,18 +99,40 @@ impl Progress {
             queue,
             handler: None,
         };
-        (Self(Some(Arc::new(line))), events)
+        (Self::by(line), events)
     }
 
     /// Reports to nobody.
     pub fn none() -> Self {
-        Self(None)
+        Self::default()
+    }
+
+    fn by(line: Line) -> Self {
+        Self {
+            line: Some(Arc::new(line)),
+            watch: None,
+        }
+    }
+
+    /// The same, and `watch` sees every event first, on the thread that reports it.
+    pub(crate) fn watched(&self, watch: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self {
+            line: self.line.clone(),
+            watch: Some(Arc::new(watch)),
+        }
     }
 
     /// Builds and reports an event, only if somebody may listen.
     pub(crate) fn report(&self, event: impl FnOnce() -> Event) {
-        if let Some(line) = &self.0 {
-            line.queue.push(event());
+        if self.line.is_none() && self.watch.is_none() {
+            return;
+        }
+        let event = event();
+        if let Some(watch) = &self.watch {
+            watch(&event);
+        }
+        if let Some(line) = &self.line {
+            line.queue.push(event);
             if let Some(handler) = &line.handler {
                 handler.start(&line.queue);
             }
@@ -116,7 +144,7 @@ impl Progress {
     /// Whoever reads [`Events`] may be the calling thread itself, and is not waited for; nor is a
     /// handler that is waiting for this very call.
     pub(crate) fn settle(&self) {
-        if let Some(line) = &self.0
+        if let Some(line) = &self.line
             && let Some(handler) = &line.handler
             && !handler.is_this_thread()
         {
@@ -139,7 +167,7 @@ impl Drop for Line {
 
 impl fmt::Debug for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0.as_deref() {
+        f.write_str(match self.line.as_deref() {
             Some(Line {
                 handler: Some(_), ..
             }) => "Progress(handler)",

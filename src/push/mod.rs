@@ -1,9 +1,46 @@
 //! Pushing, at once or in the background.
+//!
+//! | file | concern |
+//! |---|---|
+//! | `send` | one commit to one branch: preflight, LFS objects, ref |
+//! | `state` | the steps of that as a table |
+//! | `cell`, `handle` | what a push and those who wait for it share |
+//! | `journal` | what was promised, kept across crashes |
+//! | `board` | which pushes are under way |
+//! | `shared`, `crew` | who keeps the promises, and the threads they do it with |
+//! | `save`, `deferred` | from the work tree to a promised commit, at once or later |
+//! | `worker` | keeping a promise |
+//! | `integrate`, `follow` | when the remote has moved: its side, and the local branch's |
+//! | `resume`, `ends` | after a crash, and at the end |
 
+mod board;
+mod cell;
+mod crew;
+mod deferred;
+mod ends;
+mod follow;
+mod handle;
+mod integrate;
+mod journal;
 mod report;
+mod resume;
+mod save;
 mod send;
+mod settings;
+mod shared;
 mod state;
+mod step;
+mod worker;
 
-pub use report::{PushReport, PushedRef};
+pub(crate) use crew::Pushes;
+pub(crate) use follow::{arrive, target};
+pub use handle::PushHandle;
+pub use report::{
+    Delivery, FlushReport, Integration, Keeper, PendingPush, PushFailure, PushProgress, PushReport,
+    PushedRef,
+};
+pub(crate) use save::Timing;
+pub use save::{SaveOptions, SaveReport, Saved};
 pub(crate) use send::Sending;
-pub use state::PushState;
+pub(crate) use settings::Settings;
+pub use settings::{AutoPrune, OnConflict, OnDrop, PushPolicy};

@@ -1,7 +1,10 @@
 //! What a push did.
 
+use crate::error::Error;
 use crate::id::CommitId;
 use crate::name::BranchName;
+use crate::path::RepoPath;
+use crate::progress::PushState;
 
 /// What became of the branch on the remote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,15 +14,15 @@ pub enum PushedRef {
     Moved,
     /// It did not exist and was created.
     Created,
-    /// It was there already.
+    /// The commit was there already.
     UpToDate,
 }
 
-/// What [`Repository::push`](crate::Repository::push) did.
+/// What a push did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PushReport {
-    /// The branch.
+    /// The branch of the remote that has the commit now.
     pub branch: BranchName,
     /// The commit the remote's branch is at now.
     pub commit: CommitId,
@@ -35,4 +38,120 @@ pub struct PushReport {
     pub server_message: Option<String>,
     /// The page of the commit, where the remote has such pages.
     pub url: Option<String>,
+    /// What was done because the remote had moved.
+    pub integration: Integration,
+}
+
+/// What a push did because the remote's branch had commits this clone lacked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Integration {
+    /// Nothing: the branch had not moved.
+    #[default]
+    None,
+    /// The two were merged; the report's `commit` is, or contains, this merge.
+    Merged {
+        /// The merge commit.
+        merge: CommitId,
+    },
+    /// The commits were replayed on top of the remote's.
+    Rebased {
+        /// Each commit that was promised, and what stands for it on the remote.
+        rewritten: Vec<(CommitId, CommitId)>,
+    },
+    /// The commit went to a branch of its own, the report's `branch`.
+    Diverted {
+        /// The branch it was meant for.
+        from: BranchName,
+        /// The files that both sides had changed; empty if nobody tried to merge.
+        conflicts: Vec<RepoPath>,
+    },
+}
+
+/// How a background push ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// The remote has the commit.
+    Pushed(PushReport),
+    /// A newer commit took its place on the branch before the push began.
+    Superseded {
+        /// The commit that did.
+        by: CommitId,
+    },
+    /// A deferred save found nothing to commit.
+    Unchanged,
+}
+
+/// How far a background push is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PushProgress {
+    /// The step it is at.
+    pub state: PushState,
+    /// LFS objects to send.
+    pub objects: usize,
+    /// Their bytes.
+    pub total: u64,
+    /// Bytes sent so far.
+    pub bytes: u64,
+}
+
+impl Default for PushProgress {
+    fn default() -> Self {
+        Self {
+            state: PushState::Queued,
+            objects: 0,
+            total: 0,
+            bytes: 0,
+        }
+    }
+}
+
+/// A background push that failed; the commit is safe here, and a later push takes it along.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PushFailure {
+    /// The commit; `None` if a deferred save did not get so far.
+    pub commit: Option<CommitId>,
+    /// The branch it was for.
+    pub branch: Option<BranchName>,
+    /// Why.
+    pub error: Error,
+}
+
+/// A commit that was promised and is not known to be on the remote yet.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PendingPush {
+    /// The commit; `None` for a deferred save whose files are still to be read.
+    pub commit: Option<CommitId>,
+    /// The branch it is for.
+    pub branch: BranchName,
+    /// How far it is, if this [`Repository`](crate::Repository) is at it.
+    pub state: Option<PushState>,
+    /// Who keeps the promise.
+    pub keeper: Keeper,
+}
+
+/// Who is to push a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Keeper {
+    /// This repository object.
+    This,
+    /// Another one, in this process or another, that is alive.
+    Another,
+    /// Nobody any more: the next `save`, `flush` or `resume_pushes` takes it over.
+    Nobody,
+}
+
+/// What waiting for background pushes came to, when all of them arrived.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FlushReport {
+    /// Commits that reached the remote since the last such report.
+    pub pushed: Vec<CommitId>,
+    /// Those of them that went to a branch of their own, because the remote had moved, with it.
+    pub diverted: Vec<(CommitId, BranchName)>,
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::report::{PushReport, PushedRef};
+use super::report::{Integration, PushReport, PushedRef};
 use super::state::Signal;
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
@@ -224,6 +224,7 @@ impl Sending<'_> {
             lfs_bytes: 0,
             server_message: None,
             url: self.local.remote.commit_url(commit),
+            integration: Integration::None,
         }
     }
 }

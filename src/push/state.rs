@@ -1,6 +1,6 @@
 //! The life of a push as a table: which step follows which.
 
-pub use crate::progress::PushState;
+use crate::progress::PushState;
 
 /// What happens to a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

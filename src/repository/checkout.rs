@@ -56,6 +56,7 @@ impl Repository {
         let revision: Revision = revision.as_ref().parse()?;
         let _span = tracing::info_span!("checkout", %revision).entered();
         let _settled = self.local.progress.settled();
+        self.settle();
         let git = self.local.git()?;
         let branch: Option<BranchName> = revision.as_str().parse().ok();
         let _lock = self.local.lock_branch(branch.as_ref())?;

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use super::{PrepareRepository, Repository};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
-use crate::fs::lock::AdvisoryLock;
+use crate::fs::lock::{AdvisoryLock, Purpose};
 use crate::git::{self, Git, Resolved, Tags, private_folder};
 use crate::local::LOCK_WAIT;
 use crate::name::BranchName;
@@ -128,6 +128,7 @@ impl PrepareRepository {
         AdvisoryLock::acquire(
             &private_folder(git_dir),
             git_dir,
+            Purpose::Change,
             &["index.lock", "HEAD.lock", "config.lock"],
             LOCK_WAIT,
             &self.cancel,

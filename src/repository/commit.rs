@@ -45,33 +45,15 @@ impl Repository {
                     .with_hint("say in a line what changed"),
             );
         }
+        self.settle();
         let git = self.local.git()?;
         let head = git.head()?;
         let _lock = self.local.lock_branch(head.branch("commit").ok())?;
         refuse_unfinished(&git, "commit")?;
-        worktree::refuse_interrupted(&git, "commit")?;
         let head = git.head()?;
-        let mut index = git.index()?;
-        index.forget_announced()?;
-        if index.has_conflicts() {
-            return Err(
-                Error::new(ErrorKind::UnfinishedOperation, "the index has conflicts")
-                    .with_hint("resolve them with git first"),
-            );
-        }
-        let before = head
-            .commit()
-            .map(|commit| git.tree_of(commit))
-            .transpose()?;
-        let unchanged = match before {
-            Some(_) => git.staged_changes(before, &index)?.is_empty(),
-            None => index.entries().next().is_none(),
-        };
-        if unchanged {
+        let Some(tree) = worktree::staged_tree(&git, &head)? else {
             return Ok(CommitOutcome::NothingToCommit);
-        }
-        let tree = index.write_tree()?;
-        worktree::refuse_raw_lfs_files(&git, before, tree)?;
+        };
         let identity = self.local.identity_for(&git)?;
         let commit = git.commit_tree(&head, tree, &format!("{message}\n"), &identity)?;
         tracing::info!(%commit, "committed");

@@ -30,6 +30,7 @@ impl Repository {
             .into_iter()
             .map(|path| RepoPath::new(path.as_ref()))
             .collect::<Result<_>>()?;
+        self.settle();
         let git = self.local.git()?;
         let _lock = self.local.lock(&["index.lock"])?;
         let index = git.index()?;

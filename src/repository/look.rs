@@ -116,12 +116,20 @@ impl Repository {
         }
     }
 
-    /// Whether work tree, index and HEAD agree and nothing is untracked.
+    /// Whether everything is committed, and every commit of the branch is on the remote.
+    ///
+    /// The remote is not asked: what counts is where its branches were when last heard of, and what
+    /// is still promised. [`Status::is_clean`] looks at the files alone.
     ///
     /// # Errors
     /// As [`status`](Self::status).
     pub fn is_clean(&self) -> Result<bool> {
-        Ok(self.status()?.is_clean())
+        let status = self.status()?;
+        let unpushed = match status.commit {
+            Some(commit) => self.pushes.is_unpushed(&self.local.git()?, commit)?,
+            None => false,
+        };
+        Ok(status.is_clean() && !unpushed && self.pushes.pending()?.is_empty())
     }
 
     /// The commit that is checked out; `None` before the first one.

@@ -1,5 +1,6 @@
 //! The facade: one clone on disk, and what can be done with it.
 
+mod background;
 mod checkout;
 mod clone;
 mod commit;
@@ -15,6 +16,7 @@ mod track;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use checkout::{CheckoutOptions, CheckoutReport};
 pub use commit::CommitOutcome;
@@ -26,6 +28,7 @@ pub use track::TrackReport;
 
 use crate::error::Result;
 use crate::local::Local;
+use crate::push::Pushes;
 
 /// A local clone of a repository, kept in sync with its remote.
 ///
@@ -43,7 +46,8 @@ use crate::local::Local;
 /// # Ok::<(), hf_repository::Error>(())
 /// ```
 pub struct Repository {
-    local: Local,
+    local: Arc<Local>,
+    pushes: Pushes,
 }
 
 /// Opening.

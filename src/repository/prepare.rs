@@ -1,5 +1,6 @@
 use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Repository;
 use crate::cancel::CancelToken;
@@ -16,6 +17,7 @@ use crate::lfs::store::Store;
 use crate::local::Local;
 use crate::name::{RemoteName, Revision};
 use crate::progress::{Progress, Settled};
+use crate::push::{AutoPrune, OnConflict, OnDrop, PushPolicy, Pushes, Settings};
 use crate::remote::Connection;
 use crate::secret::{Provider, Secret, Token};
 use crate::source::{self, Location, Source};
@@ -59,6 +61,7 @@ pub struct PrepareRepository {
     pub(super) content: Option<Content>,
     progress: Progress,
     pub(super) cancel: CancelToken,
+    background: Settings,
 }
 
 impl PrepareRepository {
@@ -84,6 +87,7 @@ impl PrepareRepository {
             content: None,
             progress: Progress::none(),
             cancel: CancelToken::new(),
+            background: Settings::default(),
         }
     }
 
@@ -170,6 +174,30 @@ impl PrepareRepository {
     /// Lets `cancel` stop all work of the repository, this one included.
     pub fn cancel_token(mut self, cancel: CancelToken) -> Self {
         self.cancel = cancel;
+        self
+    }
+
+    /// Which saved commits reach the remote when pushes are slower than saves.
+    pub fn push_policy(mut self, policy: PushPolicy) -> Self {
+        self.background.policy = policy;
+        self
+    }
+
+    /// What a background push does when the remote's branch has moved.
+    pub fn on_conflict(mut self, on_conflict: OnConflict) -> Self {
+        self.background.on_conflict = on_conflict;
+        self
+    }
+
+    /// Whether local LFS objects go once the remote has them and nothing here needs them.
+    pub fn auto_prune(mut self, auto_prune: AutoPrune) -> Self {
+        self.background.auto_prune = auto_prune;
+        self
+    }
+
+    /// What dropping the repository does with pushes under way.
+    pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
+        self.background.on_drop = on_drop;
         self
     }
 
@@ -328,7 +356,9 @@ impl PrepareRepository {
             progress: self.progress,
             cancel: self.cancel,
         };
-        Ok(Repository { local })
+        let local = Arc::new(local);
+        let pushes = Pushes::new(Arc::clone(&local), self.background);
+        Ok(Repository { local, pushes })
     }
 }
 

@@ -25,6 +25,7 @@ impl Repository {
     /// own words.
     pub fn prune(&self) -> Result<PruneReport> {
         let _span = tracing::info_span!("prune").entered();
+        self.settle();
         let _lock = self.local.lock(&[])?;
         let (objects, bytes) = self.local.engine.prune(&self.local.cancel)?;
         tracing::info!(objects, bytes, "pruned");

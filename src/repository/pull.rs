@@ -41,6 +41,7 @@ impl Repository {
     pub fn pull(&self) -> Result<PullReport> {
         let _span = tracing::info_span!("pull").entered();
         let _settled = self.local.progress.settled();
+        self.settle();
         let git = self.local.git()?;
         let head = git.head()?;
         let branch = head.branch("pull")?.clone();

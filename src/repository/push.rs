@@ -1,10 +1,13 @@
 use super::Repository;
 use crate::error::{Error, ErrorKind, Result};
+use crate::name::BranchName;
 use crate::push::{PushReport, Sending};
 
 /// Pushing.
 impl Repository {
     /// Pushes the current branch: LFS objects first, then the branch.
+    ///
+    /// It waits for a background push that is under way, and takes along what is waiting behind it.
     ///
     /// All commits the remote lacks are examined before anything is sent. A branch the server
     /// refuses is an error with the server's words, never a success.
@@ -18,17 +21,13 @@ impl Repository {
     pub fn push(&self) -> Result<PushReport> {
         let _span = tracing::info_span!("push").entered();
         let _settled = self.local.progress.settled();
-        let local = &self.local;
+        self.settle();
+        let local = &*self.local;
         let git = local.git()?;
         let head = git.head()?;
         let branch = head.branch("push")?.clone();
-        let Some(commit) = head.commit() else {
-            return Err(Error::new(
-                ErrorKind::UnbornBranch,
-                format!("cannot push: {branch} has no commit yet"),
-            )
-            .with_hint("stage and commit something first"));
-        };
+        let commit = head.commit().ok_or_else(|| unborn(&branch))?;
+        let _pusher = local.lock_pushing(&local.cancel)?;
         Sending {
             local,
             git: &git,
@@ -58,4 +57,12 @@ impl Repository {
     pub fn remote_url(&self) -> String {
         self.local.remote.config_url()
     }
+}
+
+pub(super) fn unborn(branch: &BranchName) -> Error {
+    Error::new(
+        ErrorKind::UnbornBranch,
+        format!("cannot push: {branch} has no commit yet"),
+    )
+    .with_hint("stage and commit something first")
 }

@@ -26,6 +26,7 @@ impl Repository {
     pub fn stage_with(&self, options: &StageOptions) -> Result<StageReport> {
         let _span = tracing::info_span!("stage").entered();
         let _settled = self.local.progress.settled();
+        self.settle();
         let git = self.local.git()?;
         let _lock = self.local.lock(&["index.lock"])?;
         refuse_unfinished(&git, "stage")?;

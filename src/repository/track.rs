@@ -60,6 +60,7 @@ impl Repository {
         for pattern in &patterns {
             pattern.check()?;
         }
+        self.settle();
         let _lock = self.local.lock(&[])?;
         let file = self.workdir().join(".gitattributes");
         let before = fs::read_if_exists(&file)?.unwrap_or_default();

@@ -41,6 +41,19 @@ pub(super) enum Reason {
 }
 
 impl AutoTrack {
+    /// The size from which text files are given to LFS; `None` if none is.
+    pub(crate) fn threshold(self) -> Option<u64> {
+        match self {
+            Self::From { bytes } => Some(bytes),
+            Self::Off => None,
+        }
+    }
+
+    /// The choice with that threshold.
+    pub(crate) fn from_threshold(bytes: Option<u64>) -> Self {
+        bytes.map_or(Self::Off, |bytes| Self::From { bytes })
+    }
+
     /// Whether a file that no rule speaks of should be an LFS file.
     pub(super) fn reason(self, git: &Git, path: &RepoPath, size: u64) -> Result<Option<Reason>> {
         let Self::From { bytes } = self else {

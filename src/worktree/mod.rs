@@ -14,6 +14,7 @@ mod pointers;
 mod preflight;
 mod scan;
 mod stage;
+mod tree;
 mod wanted;
 
 pub use autotrack::AutoTrack;
@@ -24,8 +25,9 @@ pub(crate) use place::Area;
 pub(crate) use pointers::Pointers;
 pub(crate) use preflight::{Rules, examine};
 pub(crate) use scan::{Folders, scan};
-pub(crate) use stage::Stage;
+pub(crate) use stage::{Selection, Stage};
 pub use stage::{Skipped, StageOptions, StageReport};
+pub(crate) use tree::staged_tree;
 pub use wanted::Content;
 
 use crate::cancel::CancelToken;

@@ -39,6 +39,12 @@ impl StageOptions {
         self
     }
 
+    pub(crate) fn only_these(mut self, paths: impl IntoIterator<Item = RepoPath>) -> Self {
+        self.paths
+            .extend(paths.into_iter().map(|path| path.as_str().to_owned()));
+        self
+    }
+
     /// Decides which files become LFS files without a rule.
     #[must_use]
     pub fn auto_track(mut self, auto_track: AutoTrack) -> Self {
@@ -372,12 +378,12 @@ struct Sorted {
 }
 
 /// The paths a user named; none means all.
-struct Selection {
+pub(crate) struct Selection {
     named: BTreeSet<RepoPath>,
 }
 
 impl Selection {
-    fn new(paths: &[String]) -> Result<Self> {
+    pub(crate) fn new(paths: &[String]) -> Result<Self> {
         // "." is how people spell "everything".
         if paths.iter().any(|path| path == ".") {
             return Ok(Self {
@@ -393,7 +399,7 @@ impl Selection {
         })
     }
 
-    fn takes(&self, path: &RepoPath) -> bool {
+    pub(crate) fn takes(&self, path: &RepoPath) -> bool {
         self.named.is_empty()
             || self
                 .named

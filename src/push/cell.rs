@@ -1,0 +1,313 @@
+//! What a push and those who wait for it share.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::report::{Delivery, PushProgress};
+use super::state::{Signal, next};
+use crate::cancel::{CancelToken, OnCancel};
+use crate::error::{Error, Result};
+use crate::id::CommitId;
+use crate::progress::PushState;
+
+/// One push: its state, and how it ended.
+pub(crate) struct Cell {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+    cancel: CancelToken,
+    /// Pulls `cancel` when everything is stopped.
+    _stopped: OnCancel,
+}
+
+struct Inner {
+    state: PushState,
+    /// Unknown while a deferred save is being staged.
+    commit: Option<CommitId>,
+    withdrawal: Withdrawal,
+    figures: PushProgress,
+    end: Option<Result<Delivery>>,
+    callbacks: Vec<Callback>,
+}
+
+/// Whether the promise still stands.
+enum Withdrawal {
+    /// It does; this voids it.
+    Possible(Box<dyn FnOnce() + Send>),
+    /// Nothing has been promised yet, or it is over.
+    Impossible,
+    /// The caller called it off.
+    Done,
+}
+
+type Callback = Box<dyn FnOnce(&Result<Delivery>) + Send>;
+
+impl Cell {
+    /// The cell of a push of `commit`, or of a deferred save without one. It ends with `stop`.
+    pub(crate) fn new(commit: Option<CommitId>, stop: &CancelToken) -> Arc<Self> {
+        let state = match commit {
+            Some(_) => PushState::Queued,
+            None => PushState::Staging,
+        };
+        let (cancel, stopped) = stop.child();
+        Arc::new(Self {
+            inner: Mutex::new(Inner {
+                state,
+                commit,
+                withdrawal: Withdrawal::Impossible,
+                figures: PushProgress::default(),
+                end: None,
+                callbacks: Vec::new(),
+            }),
+            changed: Condvar::new(),
+            cancel,
+            _stopped: stopped,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn cancel_token(&self) -> &CancelToken {
+        &self.cancel
+    }
+
+    pub(crate) fn commit(&self) -> Option<CommitId> {
+        self.lock().commit
+    }
+
+    pub(crate) fn state(&self) -> PushState {
+        self.lock().state
+    }
+
+    pub(crate) fn progress(&self) -> PushProgress {
+        let inner = self.lock();
+        PushProgress {
+            state: inner.state,
+            ..inner.figures
+        }
+    }
+
+    /// Notes how far the transfers are.
+    pub(crate) fn note(&self, change: impl FnOnce(&mut PushProgress)) {
+        change(&mut self.lock().figures);
+    }
+
+    /// What to do if the promise is withdrawn.
+    pub(crate) fn on_withdrawal(&self, withdraw: impl FnOnce() + Send + 'static) {
+        self.lock().withdrawal = Withdrawal::Possible(Box::new(withdraw));
+    }
+
+    /// Whether the caller called it off, and the promise with it.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        matches!(self.lock().withdrawal, Withdrawal::Done)
+    }
+
+    /// The files of a deferred save are committed.
+    pub(crate) fn staged(&self, commit: CommitId) {
+        self.lock().commit = Some(commit);
+        self.signal(Signal::Staged);
+    }
+
+    /// Passes a signal on; the new state, or `None` if the signal came too late.
+    pub(crate) fn signal(&self, signal: Signal) -> Option<PushState> {
+        let mut inner = self.lock();
+        let after = next(inner.state, signal)?;
+        inner.state = after;
+        drop(inner);
+        self.changed.notify_all();
+        Some(after)
+    }
+
+    /// Ends it, unless it has ended; whether this was its end.
+    pub(crate) fn finish(&self, signal: Signal, end: Result<Delivery>) -> bool {
+        let ended = self.signal(signal).is_some();
+        if ended {
+            self.tell(end);
+        }
+        ended
+    }
+
+    /// Tells everybody how it ended; calls callbacks, so no lock may be held.
+    pub(crate) fn tell(&self, end: Result<Delivery>) {
+        let mut inner = self.lock();
+        inner.end = Some(end.clone());
+        if !matches!(inner.withdrawal, Withdrawal::Done) {
+            inner.withdrawal = Withdrawal::Impossible;
+        }
+        let callbacks = std::mem::take(&mut inner.callbacks);
+        drop(inner);
+        self.changed.notify_all();
+        callbacks.into_iter().for_each(|call| run(call, &end));
+    }
+
+    /// Calls the push off and voids its promise.
+    pub(crate) fn cancel(&self) {
+        let mut inner = self.lock();
+        if inner.end.is_some() {
+            return;
+        }
+        let withdrawal = std::mem::replace(&mut inner.withdrawal, Withdrawal::Done);
+        drop(inner);
+        if let Withdrawal::Possible(withdraw) = withdrawal {
+            withdraw();
+        }
+        if self.state() == PushState::Queued {
+            self.finish(Signal::Cancelled, Err(Error::cancelled()));
+        }
+        self.cancel.cancel();
+    }
+
+    /// The end, if it comes before `deadline`; without one it is waited for.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Option<Result<Delivery>> {
+        self.wait_for(deadline, |inner| inner.end.clone())
+    }
+
+    /// The commit of a deferred save, once its files may be overwritten.
+    pub(crate) fn wait_staged(&self) -> Result<Option<CommitId>> {
+        let staged = |inner: &Inner| match (&inner.end, inner.commit) {
+            (_, Some(commit)) if inner.state != PushState::Staging => Some(Ok(Some(commit))),
+            (Some(Err(error)), _) => Some(Err(error.clone())),
+            (Some(Ok(_)), _) => Some(Ok(None)),
+            (None, _) => None,
+        };
+        // Without a deadline there always is an answer.
+        self.wait_for(None, staged).unwrap_or(Ok(None))
+    }
+
+    fn wait_for<T>(
+        &self,
+        deadline: Option<Instant>,
+        look: impl Fn(&Inner) -> Option<T>,
+    ) -> Option<T> {
+        let mut inner = self.lock();
+        loop {
+            if let Some(found) = look(&inner) {
+                return Some(found);
+            }
+            inner = match deadline {
+                None => self
+                    .changed
+                    .wait(inner)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.checked_duration_since(Instant::now())?;
+                    let waited = self.changed.wait_timeout(inner, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// Calls `callback` with the end; at once if it has come.
+    pub(crate) fn on_done(&self, callback: Callback) {
+        let mut inner = self.lock();
+        match inner.end.clone() {
+            None => inner.callbacks.push(callback),
+            Some(end) => {
+                drop(inner);
+                run(callback, &end);
+            }
+        }
+    }
+}
+
+/// A callback that panics must not take the worker with it.
+fn run(callback: Callback, end: &Result<Delivery>) {
+    if catch_unwind(AssertUnwindSafe(|| callback(end))).is_err() {
+        tracing::error!("a callback of on_done panicked");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    fn commit() -> CommitId {
+        CommitId::from_bytes([7; 20])
+    }
+
+    fn superseded() -> Result<Delivery> {
+        Ok(Delivery::Superseded { by: commit() })
+    }
+
+    #[test]
+    fn everybody_gets_the_same_end_again_and_again() {
+        let cell = Cell::new(Some(commit()), &CancelToken::new());
+        let (sender, receiver) = mpsc::channel();
+        let early = sender.clone();
+        cell.on_done(Box::new(move |end| early.send(end.is_ok()).expect("heard")));
+        cell.on_done(Box::new(|_| panic!("a user's mistake")));
+        assert!(cell.wait(Some(Instant::now())).is_none());
+        let waiter = {
+            let cell = Arc::clone(&cell);
+            std::thread::spawn(move || cell.wait(None).map(|end| end.is_ok()))
+        };
+        assert!(cell.finish(Signal::Replaced, superseded()));
+        assert!(
+            !cell.finish(Signal::Failed, Err(Error::cancelled())),
+            "it has ended"
+        );
+        assert_eq!(waiter.join().expect("no panic"), Some(true));
+        cell.on_done(Box::new(move |end| {
+            sender.send(end.is_ok()).expect("heard")
+        }));
+        let calls: Vec<bool> = receiver.try_iter().collect();
+        assert_eq!(calls, [true, true]);
+        for _ in 0..2 {
+            assert!(matches!(
+                cell.wait(None),
+                Some(Ok(Delivery::Superseded { .. }))
+            ));
+        }
+    }
+
+    #[test]
+    fn a_queued_push_is_cancelled_at_once_and_a_running_one_is_told() {
+        let (sender, receiver) = mpsc::channel();
+        let withdrawing = |cell: &Cell| {
+            let sender = sender.clone();
+            cell.on_withdrawal(move || sender.send(()).expect("heard"));
+        };
+        let queued = Cell::new(Some(commit()), &CancelToken::new());
+        withdrawing(&queued);
+        queued.cancel();
+        queued.cancel();
+        assert_eq!(queued.state(), PushState::Cancelled);
+        let running = Cell::new(Some(commit()), &CancelToken::new());
+        withdrawing(&running);
+        running.signal(Signal::Begun);
+        running.cancel();
+        assert!(running.cancel_token().is_cancelled());
+        assert_eq!(running.state(), PushState::Preflight);
+        assert_eq!(
+            receiver.try_iter().count(),
+            2,
+            "each promise is voided once"
+        );
+    }
+
+    #[test]
+    fn staged_is_known_before_the_end() {
+        let stop = CancelToken::new();
+        let cell = Cell::new(None, &stop);
+        assert_eq!(cell.state(), PushState::Staging);
+        cell.staged(commit());
+        assert_eq!(cell.wait_staged().expect("staged"), Some(commit()));
+        assert!(
+            cell.wait(Some(Instant::now() + Duration::from_millis(5)))
+                .is_none()
+        );
+        let nothing = Cell::new(None, &stop);
+        nothing.finish(Signal::NothingStaged, Ok(Delivery::Unchanged));
+        assert_eq!(nothing.wait_staged().expect("no error"), None);
+        let failed = Cell::new(None, &stop);
+        failed.finish(Signal::Failed, Err(Error::cancelled()));
+        assert!(failed.wait_staged().is_err());
+        stop.cancel();
+        assert!(cell.cancel_token().is_cancelled());
+    }
+}

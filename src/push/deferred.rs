@@ -1,0 +1,323 @@
+//! Deferred saves: what was seen when they were asked for is staged later, by a thread of its own.
+
+use std::collections::{BTreeSet, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use crossbeam_channel::Receiver;
+
+use super::cell::Cell;
+use super::crew::{Crew, Pushes};
+use super::handle::PushHandle;
+use super::journal::{EntryId, Intent, Promise, SeenFile};
+use super::report::{Delivery, PushFailure};
+use super::save::{SaveOptions, SaveReport, Saved, Written, prepare};
+use super::state::Signal;
+use super::step::step;
+use crate::error::{Error, ErrorKind, Offence, Result};
+use crate::fs::{self, FileKind, Stat};
+use crate::git::{Entry, Git};
+use crate::path::RepoPath;
+use crate::worktree::{AutoTrack, Context, Selection, Stage, StageOptions, StageReport};
+
+/// A save on its way to the stager.
+pub(super) struct Deferred {
+    pub(super) entry: EntryId,
+    pub(super) intent: Intent,
+    pub(super) cell: Arc<Cell>,
+    pub(super) look: Look,
+}
+
+/// What becomes of files that were written since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// They are an error, and nothing is committed.
+    Strict,
+    /// After a crash: they are told as lost, and the others are committed.
+    WhatIsLeft,
+}
+
+impl Pushes {
+    /// Notes what there is to save, and returns.
+    pub(crate) fn save_later(&self, options: &SaveOptions) -> Result<SaveReport> {
+        let message = options.message()?;
+        let crew = self.crew()?;
+        let git = self.local.git()?;
+        let head = git.head()?;
+        let branch = head.branch("save")?.clone();
+        let (files, gone) = look(&git, &options.stage)?;
+        let report = |saved| SaveReport {
+            saved,
+            staged: StageReport::default(),
+            failures: self.board.take_news(),
+        };
+        if files.is_empty() && gone.is_empty() && self.board.staging() == 0 {
+            let handle = self.push_unpushed(&crew, &git, &head)?;
+            let queued = handle.and_then(|handle| {
+                let commit = handle.commit()?;
+                Some(Saved::Queued { commit, handle })
+            });
+            return Ok(report(queued.unwrap_or(Saved::Unchanged)));
+        }
+        let intent = Intent {
+            branch,
+            remote: self.local.remote_name().clone(),
+            message,
+            files,
+            gone,
+            track_from: options.stage.auto_track.threshold(),
+        };
+        let shared = &crew.shared;
+        let promise = Promise::Stage(intent.clone());
+        let entry = shared.journal.append(shared.alive.id(), &promise)?;
+        let cell = Cell::new(None, &shared.stop);
+        let journal = shared.journal.clone();
+        cell.on_withdrawal(move || {
+            if let Err(error) = journal.close(entry) {
+                tracing::warn!(%error, "a withdrawn save stays in the journal");
+            }
+        });
+        self.board.add_staging(&cell);
+        let handle = PushHandle::new(&cell);
+        self.stage_later(Deferred {
+            entry,
+            intent,
+            cell: Arc::clone(&cell),
+            look: Look::Strict,
+        })
+        .inspect_err(|_| self.board.end_staging(&cell))?;
+        Ok(report(Saved::Staging { handle }))
+    }
+}
+
+/// Every file that may have changed: untracked, or with another stat than the index has. No file is read.
+fn look(git: &Git, options: &StageOptions) -> Result<(Vec<SeenFile>, Vec<RepoPath>)> {
+    let index = git.index()?;
+    let selection = Selection::new(&options.paths)?;
+    let mut tracked: HashMap<RepoPath, Entry> = HashMap::new();
+    for entry in index.entries() {
+        let entry = entry?;
+        if !entry.is_hidden() && selection.takes(&entry.path) {
+            tracked.insert(entry.path.clone(), entry);
+        }
+    }
+    let mut files = Vec::new();
+    let mut open = vec![String::new()];
+    while let Some(folder) = open.pop() {
+        for (name, stat) in list(&git.workdir().join(&folder))? {
+            let path = if folder.is_empty() {
+                name
+            } else {
+                format!("{folder}/{name}")
+            };
+            // What has no name of ours is told of when everything is staged at once.
+            let Ok(path) = RepoPath::new(path) else {
+                continue;
+            };
+            let entry = tracked.remove(&path);
+            if stat.kind == FileKind::Folder {
+                let nested = git.workdir().join(path.as_str()).join(".git").exists();
+                let holds_tracked = || tracked.keys().any(|file| file.is_within(path.as_str()));
+                if !nested && (!git.is_ignored(&path)? || holds_tracked()) {
+                    open.push(path.as_str().to_owned());
+                }
+                continue;
+            }
+            let changed = match &entry {
+                Some(entry) => {
+                    !git.is_as_recorded(entry, &stat) || entry.is_racy(index.written_at())
+                }
+                None => selection.takes(&path) && !git.is_ignored(&path)?,
+            };
+            if changed && stat.kind != FileKind::Other {
+                files.push(SeenFile::new(path, &stat));
+            }
+        }
+    }
+    let is_file = |entry: &&Entry| entry.mode.is_file();
+    let gone = tracked
+        .values()
+        .filter(is_file)
+        .filter(|entry| {
+            let file = entry.path.under(git.workdir());
+            fs::lstat(&file).is_ok_and(|stat| stat.is_none())
+        })
+        .map(|entry| entry.path.clone())
+        .collect();
+    files.sort_by(|one, two| one.path.cmp(&two.path));
+    Ok((files, gone))
+}
+
+/// The names in a folder and what they are; one that vanishes is empty.
+fn list(folder: &Path) -> Result<Vec<(String, Stat)>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|error| Error::io("list", folder, error))?,
+    };
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        if let Ok(name) = entry.file_name().into_string()
+            && let Some(stat) = fs::lstat(&entry.path())?
+        {
+            found.push((name, stat));
+        }
+    }
+    Ok(found)
+}
+
+impl SeenFile {
+    fn new(path: RepoPath, stat: &Stat) -> Self {
+        Self {
+            path,
+            size: stat.size,
+            mtime: stat.mtime,
+            ctime: stat.ctime,
+            ino: stat.ino,
+        }
+    }
+
+    /// Whether the file is what it was.
+    fn is_same(&self, workdir: &Path) -> Result<bool> {
+        let stat = fs::lstat(&self.path.under(workdir))?;
+        Ok(stat.is_some_and(|stat| Self::new(self.path.clone(), &stat) == *self))
+    }
+}
+
+/// Stages one deferred save after the other until nobody can send any more.
+pub(super) fn run(crew: &Crew, saves: &Receiver<Deferred>) {
+    for deferred in saves {
+        let board = &crew.shared.board;
+        let staged = catch_unwind(AssertUnwindSafe(|| crew.stage(&deferred)));
+        let staged = staged.unwrap_or_else(|_| {
+            Err(Error::new(
+                ErrorKind::Internal,
+                "the staging thread failed unexpectedly",
+            ))
+        });
+        if let Err(error) = staged {
+            tracing::warn!(%error, "a deferred save failed");
+            let stopped = crew.shared.stop.is_cancelled();
+            let signal = if error.kind() == ErrorKind::Cancelled {
+                Signal::Cancelled
+            } else {
+                Signal::Failed
+            };
+            // What the end of the repository cut short is taken up by the next.
+            if !stopped && let Err(error) = crew.shared.journal.close(deferred.entry) {
+                tracing::warn!(%error, "a failed save stays in the journal");
+            }
+            if signal == Signal::Failed {
+                board.tell(PushFailure {
+                    commit: None,
+                    branch: Some(deferred.intent.branch.clone()),
+                    error: error.clone(),
+                });
+            }
+            deferred.cell.finish(signal, Err(error));
+        }
+        board.end_staging(&deferred.cell);
+    }
+}
+
+impl Crew {
+    /// Stages, commits and queues what was seen.
+    fn stage(&self, deferred: &Deferred) -> Result<()> {
+        let Deferred {
+            intent,
+            cell,
+            look,
+            entry,
+        } = deferred;
+        let shared = &self.shared;
+        let local = &*shared.local;
+        let cancel = cell.cancel_token();
+        cancel.check()?;
+        let git = local.git()?;
+        let _lock = local.lock_branch(Some(&intent.branch))?;
+        let head = git.head()?;
+        if head.branch("save")? != &intent.branch {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!(
+                    "{} was checked out when this was saved; it is not any more",
+                    intent.branch
+                ),
+            )
+            .with_hint("check it out and save again"));
+        }
+        let changed = changed_since(&git, intent)?;
+        if *look == Look::Strict && !changed.is_empty() {
+            return Err(overwritten(&changed));
+        }
+        let head = prepare(local, &git)?;
+        let seen = intent.files.iter().map(|file| &file.path);
+        let mut only: BTreeSet<RepoPath> = seen.chain(&intent.gone).cloned().collect();
+        only.retain(|path| !changed.contains(path));
+        let options = StageOptions::default()
+            .auto_track(AutoTrack::from_threshold(intent.track_from))
+            .only_these(only);
+        Stage {
+            context: Context {
+                cancel,
+                ..local.context(&git)
+            },
+            options: &options,
+        }
+        .run()?;
+        step("staged");
+        if *look == Look::Strict {
+            // Written while others were read: the commit would hold two moments.
+            let changed = changed_since(&git, intent)?;
+            if !changed.is_empty() {
+                return Err(overwritten(&changed));
+            }
+        } else if !changed.is_empty() {
+            shared.board.tell(PushFailure {
+                commit: None,
+                branch: Some(intent.branch.clone()),
+                error: overwritten(&changed),
+            });
+        }
+        let written = Written {
+            entry: *entry,
+            cell,
+        };
+        match self.commit(&git, &head, &intent.message, Some(written))? {
+            Some(job) => drop(self.send(&job)),
+            None => {
+                shared.journal.close(*entry)?;
+                cell.finish(Signal::NothingStaged, Ok(Delivery::Unchanged));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn changed_since(git: &Git, intent: &Intent) -> Result<Vec<RepoPath>> {
+    let mut changed = Vec::new();
+    for file in &intent.files {
+        // Rules for new LFS files are written by staging itself.
+        let ours = file.path.file_name() == ".gitattributes";
+        if !ours && !file.is_same(git.workdir())? {
+            changed.push(file.path.clone());
+        }
+    }
+    for path in &intent.gone {
+        if fs::lstat(&path.under(git.workdir()))?.is_some() {
+            changed.push(path.clone());
+        }
+    }
+    Ok(changed)
+}
+
+fn overwritten(paths: &[RepoPath]) -> Error {
+    let offence =
+        |path: &RepoPath| Offence::new(path.clone(), None, "written before it could be read");
+    Error::new(
+        ErrorKind::FileChanged,
+        "files changed after a deferred save had noted them",
+    )
+    .with_hint("wait for wait_staged() before writing them again, or save without deferred()")
+    .with_offences(paths.iter().map(offence).collect())
+}

@@ -1,0 +1,109 @@
+//! Waiting for background pushes, and telling what is left.
+
+use std::time::{Duration, Instant};
+
+use super::board::Job;
+use super::crew::Pushes;
+use super::report::{FlushReport, Integration};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::retry::wait;
+use crate::id::CommitId;
+
+/// Between two rounds of a flush, while the server or the network fails.
+const ROUND_PAUSE: Duration = Duration::from_secs(1);
+
+impl Pushes {
+    /// Pushes everything promised and not pushed yet, and waits for it.
+    ///
+    /// With a deadline, what failed for reasons that pass is tried until then; without, once.
+    pub(crate) fn flush(&self, deadline: Option<Instant>) -> Result<FlushReport> {
+        let crew = self.crew()?;
+        self.adopt(&crew)?;
+        self.board.forget_refusal();
+        loop {
+            for (job, _) in self.board.take_failed() {
+                let Job {
+                    promise,
+                    entry,
+                    replaced,
+                    ..
+                } = &*job;
+                crew.enqueue(promise.clone(), *entry, replaced.clone());
+            }
+            let idle = self.board.wait_idle(deadline);
+            let failures = self.board.failures();
+            let passing = failures.iter().any(|(_, error)| error.is_retryable());
+            let time_left =
+                deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            match time_left {
+                Some(left) if idle && passing && !left.is_zero() => {
+                    wait(left.min(ROUND_PAUSE), &self.local.cancel)?;
+                }
+                _ => break,
+            }
+        }
+        self.report()
+    }
+
+    /// Waits for what is under way.
+    pub(crate) fn wait(&self) -> Result<FlushReport> {
+        self.board.wait_idle(None);
+        self.report()
+    }
+
+    /// What arrived, or an error that names what did not.
+    fn report(&self) -> Result<FlushReport> {
+        let arrived = self.board.take_arrived();
+        let pushed: Vec<CommitId> = arrived.iter().map(|(commit, ..)| *commit).collect();
+        let left: Vec<CommitId> = self
+            .board
+            .unfinished()
+            .iter()
+            .map(|job| job.promise.commit)
+            .collect();
+        let staging = self.board.staging();
+        // Failures of commits that arrived since are no news any more.
+        let mut news = self.board.take_news();
+        news.retain(|failure| failure.commit.is_none_or(|commit| left.contains(&commit)));
+        let cause = news.into_iter().next().map(|failure| failure.error);
+        if left.is_empty() && staging == 0 {
+            if let Some(error) = cause {
+                return Err(error);
+            }
+            let diverted = |(commit, integration, branch)| match integration {
+                Integration::Diverted { .. } => Some((commit, branch)),
+                _ => None,
+            };
+            return Ok(FlushReport {
+                pushed,
+                diverted: arrived.into_iter().filter_map(diverted).collect(),
+            });
+        }
+        let names: Vec<String> = left.iter().map(CommitId::to_string).collect();
+        let mut text = match left.len() {
+            0 => "a deferred save is not complete".to_owned(),
+            1 => format!(
+                "the commit {} is saved here, but not on the remote",
+                names[0]
+            ),
+            count => format!(
+                "{count} commits are saved here, but not on the remote: {}",
+                names.join(", ")
+            ),
+        };
+        if staging > 0 && !left.is_empty() {
+            text += "; a deferred save is not complete";
+        }
+        let error = Error::new(ErrorKind::Unpushed, text)
+            .with_hint(
+                "they go there with the next save, flush or resume_pushes, also of a later run",
+            )
+            .with_delivery(pushed, left);
+        Err(
+            match cause.or_else(|| self.board.failures().pop().map(|(_, error)| error)) {
+                Some(cause) => error.with_source(cause),
+                None => error,
+            },
+        )
+    }
+}

@@ -1,0 +1,64 @@
+//! The local branch follows what a background push made of it, on the caller's thread.
+
+use super::step::step;
+use crate::error::Result;
+use crate::git::{Git, Head, PrivateRef};
+use crate::id::CommitId;
+use crate::local::Local;
+use crate::name::BranchName;
+use crate::worktree::{self, Content};
+
+/// Where the branch at `tip` is to go, if a push integrated it with what the remote had.
+pub(crate) fn target(git: &Git, branch: &BranchName, tip: CommitId) -> Result<Option<CommitId>> {
+    let Some(goal) = git.private(&PrivateRef::Integrated(branch))? else {
+        return Ok(None);
+    };
+    if goal == tip {
+        return Ok(None);
+    }
+    if git.is_ancestor(tip, goal)? {
+        return Ok(Some(goal));
+    }
+    let rewritten = git.private(&PrivateRef::Rewritten(tip))?;
+    match rewritten {
+        Some(new) if git.is_ancestor(new, goal)? => Ok(Some(goal)),
+        _ => Ok(None),
+    }
+}
+
+/// Moves branch, index and work tree there if that touches no local edit and needs no network.
+///
+/// The caller holds the lock. What is in the way only puts it off: the next push integrates again.
+pub(crate) fn follow(local: &Local, git: &Git, head: Head) -> Result<Head> {
+    let Head::Branch { branch, commit } = &head else {
+        return Ok(head);
+    };
+    let Some(goal) = target(git, branch, *commit)? else {
+        return Ok(head);
+    };
+    let moved = local
+        .switch_offline(git, Some(*commit), goal, Content::recall(git))
+        .and_then(|()| arrive(git, branch, *commit, goal));
+    match moved {
+        Ok(()) => Ok(Head::Branch {
+            branch: branch.clone(),
+            commit: goal,
+        }),
+        Err(error) => {
+            tracing::info!(%error, %branch, "the branch follows the remote later");
+            Ok(head)
+        }
+    }
+}
+
+/// The work tree is there: the branch goes as well, and what led there is forgotten.
+pub(crate) fn arrive(git: &Git, branch: &BranchName, from: CommitId, goal: CommitId) -> Result<()> {
+    let log = "hf-repository: follow the remote";
+    git.set_ref(&branch.local_ref(), goal, Some(from), log)?;
+    worktree::complete(git)?;
+    step("followed");
+    for old in git.commits_between(from, &[goal])? {
+        git.drop_private(&PrivateRef::Rewritten(old))?;
+    }
+    git.drop_private(&PrivateRef::Integrated(branch))
+}

@@ -1,0 +1,203 @@
+//! When the remote's branch has moved: what is pushed instead, made in the object store alone.
+
+use super::journal::PushPromise;
+use super::report::Integration;
+use super::settings::OnConflict;
+use crate::cancel::CancelToken;
+use crate::error::{Error, Result};
+use crate::git::{Git, Merge, PrivateRef, Rebase, Tags};
+use crate::id::CommitId;
+use crate::lfs::Object;
+use crate::local::Local;
+use crate::name::BranchName;
+use crate::path::RepoPath;
+use crate::worktree::{Content, Fill, Pointers, fill};
+
+/// Which commit goes to which branch.
+pub(super) struct Plan {
+    pub(super) branch: BranchName,
+    pub(super) commit: CommitId,
+    pub(super) integration: Integration,
+}
+
+impl Plan {
+    /// The commit as promised.
+    pub(super) fn direct(promise: &PushPromise) -> Self {
+        Self {
+            branch: promise.branch.clone(),
+            commit: promise.commit,
+            integration: Integration::None,
+        }
+    }
+}
+
+/// Fetches what the remote has and decides; `refusal` is why the last plan failed.
+pub(super) fn plan(
+    local: &Local,
+    git: &Git,
+    promise: &PushPromise,
+    policy: OnConflict,
+    refusal: Error,
+    cancel: &CancelToken,
+) -> Result<Plan> {
+    if policy == OnConflict::Fail {
+        return Err(refusal);
+    }
+    let remote = local.remote.git(cancel)?;
+    git.fetch(
+        &remote,
+        local.remote_name(),
+        Tags::Following,
+        &local.progress,
+        cancel,
+    )?;
+    let (branch, ours) = (&promise.branch, promise.commit);
+    let theirs = git.ref_commit(&branch.tracking_ref(local.remote_name()))?;
+    let Some(theirs) = theirs else {
+        return Ok(Plan::direct(promise));
+    };
+    if git.is_ancestor(theirs, ours)? || git.is_ancestor(ours, theirs)? {
+        return Ok(Plan::direct(promise));
+    }
+    let made = match policy {
+        OnConflict::Rebase => rebase(local, git, promise, theirs)?,
+        OnConflict::Merge => merge(local, git, promise, theirs)?,
+        OnConflict::Fail | OnConflict::SideBranch => Err(Vec::new()),
+    };
+    match made {
+        Ok((commit, integration)) => {
+            // Until the remote's branch is there nothing else keeps it from `git gc`.
+            git.set_private(&PrivateRef::Promised(commit), commit)?;
+            Ok(Plan {
+                branch: branch.clone(),
+                commit,
+                integration,
+            })
+        }
+        Err(conflicts) => divert(local, git, promise, conflicts),
+    }
+}
+
+/// The commit to push and how it came about, or the files in the way.
+type Made = std::result::Result<(CommitId, Integration), Vec<RepoPath>>;
+
+fn merge(local: &Local, git: &Git, promise: &PushPromise, theirs: CommitId) -> Result<Made> {
+    let tree = match git.merge_commits(promise.commit, theirs)? {
+        Merge::Clean(tree) => tree,
+        Merge::Conflicts(paths) => return Ok(Err(paths)),
+        Merge::Unrelated => return Ok(Err(Vec::new())),
+    };
+    let message = format!("Merge branch '{}' of {}\n", promise.branch, promise.remote);
+    let identity = local.identity_for(git)?;
+    let merge = git.write_commit(tree, &[promise.commit, theirs], &message, &identity)?;
+    Ok(Ok((merge, Integration::Merged { merge })))
+}
+
+fn rebase(local: &Local, git: &Git, promise: &PushPromise, theirs: CommitId) -> Result<Made> {
+    let mut chain = git.commits_between(promise.commit, &[theirs])?;
+    // What an earlier push replayed already, and the remote still has, is not replayed again.
+    let mut rewritten = Vec::new();
+    let mut fresh = chain.len();
+    for (at, commit) in chain.iter().enumerate() {
+        if let Some(new) = git.private(&PrivateRef::Rewritten(*commit))?
+            && git.is_ancestor(new, theirs)?
+        {
+            fresh = fresh.min(at);
+            rewritten.push((*commit, new));
+        }
+    }
+    chain.truncate(fresh);
+    chain.reverse();
+    rewritten.reverse();
+    let identity = local.identity_for(git)?;
+    let mapping = match git.rebase_commits(&chain, theirs, &identity)? {
+        Rebase::Done(mapping) => mapping,
+        Rebase::Conflicts { paths, .. } => return Ok(Err(paths)),
+        Rebase::HasMerge(_) => return Ok(Err(Vec::new())),
+    };
+    for (old, new) in &mapping {
+        // Before the push: killed after it, the next run must know.
+        git.set_private(&PrivateRef::Rewritten(*old), *new)?;
+    }
+    rewritten.extend(mapping);
+    let tip = rewritten.last().map_or(theirs, |(_, new)| *new);
+    Ok(Ok((tip, Integration::Rebased { rewritten })))
+}
+
+/// The branch of its own that a commit gets: the one its ancestors were diverted to, or a new one.
+fn divert(
+    local: &Local,
+    git: &Git,
+    promise: &PushPromise,
+    conflicts: Vec<RepoPath>,
+) -> Result<Plan> {
+    let prefix = format!("{}-", promise.branch);
+    let ours = |name: &BranchName| {
+        let digits = name.as_str().strip_prefix(&prefix)?;
+        let hex = digits.len() == SIDE_DIGITS && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        hex.then_some(())
+    };
+    let mut chosen = None;
+    for (name, tip) in git.tracked_branches(local.remote_name())? {
+        if ours(&name).is_some() && git.is_ancestor(tip, promise.commit)? {
+            chosen = Some(name);
+            break;
+        }
+    }
+    let branch = match chosen {
+        Some(branch) => branch,
+        None => {
+            let digits: String = promise
+                .commit
+                .to_string()
+                .chars()
+                .take(SIDE_DIGITS)
+                .collect();
+            format!("{prefix}{digits}").parse()?
+        }
+    };
+    Ok(Plan {
+        branch,
+        commit: promise.commit,
+        integration: Integration::Diverted {
+            from: promise.branch.clone(),
+            conflicts,
+        },
+    })
+}
+
+/// Digits of the commit's id in the name of its side branch.
+const SIDE_DIGITS: usize = 10;
+
+/// After the push: remembers where the local branch is to go, and brings the content it will need.
+pub(super) fn remember(local: &Local, git: &Git, promise: &PushPromise, plan: &Plan) -> Result<()> {
+    match plan.integration {
+        Integration::Merged { .. } | Integration::Rebased { .. } => {}
+        _ => return Ok(()),
+    }
+    git.set_private(&PrivateRef::Integrated(&promise.branch), plan.commit)?;
+    git.drop_private(&PrivateRef::Promised(plan.commit))?;
+    if !Content::recall(git).wants() {
+        return Ok(());
+    }
+    let (from, to) = (git.tree_of(promise.commit)?, git.tree_of(plan.commit)?);
+    let mut pointers = Pointers::new(git);
+    let mut content: Vec<(Object, RepoPath)> = Vec::new();
+    for change in git.changes(Some(from), Some(to))? {
+        if let Some((blob, mode)) = change.new
+            && mode.is_file()
+        {
+            let object = pointers.get(blob)?.filter(|object| object.size > 0);
+            content.extend(object.map(|object| (object, change.path)));
+        }
+    }
+    let lfs = local.remote.lfs()?;
+    let source = Fill {
+        remote: Some(&lfs),
+        remote_name: local.remote_name().as_str(),
+        ref_name: None,
+        commit: Some(plan.commit),
+    };
+    let wanted = content.iter().map(|(object, path)| (*object, path));
+    fill(&local.context(git), &source, wanted)
+}

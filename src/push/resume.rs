@@ -1,0 +1,159 @@
+//! Promises that others made and did not keep: whoever comes next takes them over.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::cell::Cell;
+use super::crew::{Crew, OWNERS, Pushes};
+use super::deferred::{Deferred, Look};
+use super::journal::{Entry, Move, Promise, PushPromise};
+use super::report::{Keeper, PendingPush, PushFailure};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fs::alive::is_alive;
+use crate::git::Git;
+use crate::id::CommitId;
+
+impl Pushes {
+    /// Takes over the promises of the dead; how many.
+    pub(crate) fn adopt(&self, crew: &Crew) -> Result<usize> {
+        let shared = &crew.shared;
+        if self.orphans(crew)?.is_empty() {
+            return Ok(0);
+        }
+        let local = &self.local;
+        let _lock = local.lock(&["HEAD.lock"])?;
+        let git = local.git()?;
+        // Once more, now that nobody else can be at it.
+        let orphans = self.orphans(crew)?;
+        let void: HashSet<CommitId> = shared
+            .journal
+            .load()?
+            .entries
+            .iter()
+            .filter_map(|entry| match &entry.promise {
+                Promise::Push(push) => Some(push.supersedes.clone()),
+                Promise::Stage(_) => None,
+            })
+            .flatten()
+            .collect();
+        let count = orphans.len();
+        for entry in orphans {
+            let me = shared.alive.id();
+            match entry.promise {
+                Promise::Push(push) if void.contains(&push.commit) => {
+                    shared.release(&push, entry.id);
+                }
+                Promise::Push(push) if !git.has_commit(push.commit) => {
+                    self.board.tell(PushFailure {
+                        commit: Some(push.commit),
+                        branch: Some(push.branch),
+                        error: Error::new(
+                            ErrorKind::JournalDamaged,
+                            format!("the promised commit {} is not here", push.commit),
+                        )
+                        .with_hint("find a clone that has it, or save again"),
+                    });
+                    shared.journal.close(entry.id)?;
+                }
+                Promise::Push(push) => {
+                    finish_move(&git, &push)?;
+                    let push = PushPromise {
+                        moves: Move::Done,
+                        supersedes: Vec::new(),
+                        ..push
+                    };
+                    let promise = Promise::Push(push.clone());
+                    shared.journal.replace(entry.id, me, &promise)?;
+                    crew.enqueue(push, entry.id, Vec::new());
+                }
+                Promise::Stage(intent) => {
+                    let promise = Promise::Stage(intent.clone());
+                    shared.journal.replace(entry.id, me, &promise)?;
+                    let cell = Cell::new(None, &shared.stop);
+                    self.board.add_staging(&cell);
+                    self.stage_later(Deferred {
+                        entry: entry.id,
+                        intent,
+                        cell: Arc::clone(&cell),
+                        look: Look::WhatIsLeft,
+                    })
+                    .inspect_err(|_| self.board.end_staging(&cell))?;
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    /// Entries for this remote whose keeper is dead; what is damaged is told.
+    fn orphans(&self, crew: &Crew) -> Result<Vec<Entry>> {
+        let loaded = crew.shared.journal.load()?;
+        for error in loaded.damaged {
+            self.board.tell(PushFailure {
+                commit: None,
+                branch: None,
+                error,
+            });
+        }
+        let owners = self.local.private().join(OWNERS);
+        let me = crew.shared.alive.id();
+        let orphan = |entry: &Entry| entry.owner != me && !is_alive(&owners, &entry.owner);
+        let here = |entry: &Entry| entry.promise.remote() == self.local.remote_name();
+        Ok(loaded
+            .entries
+            .into_iter()
+            .filter(|entry| here(entry) && orphan(entry))
+            .collect())
+    }
+
+    /// Everything promised that is not known to be on the remote.
+    pub(crate) fn pending(&self) -> Result<Vec<PendingPush>> {
+        let me = self.mark();
+        let owners = self.local.private().join(OWNERS);
+        let jobs = self.board.unfinished();
+        let loaded = self.journal().load()?;
+        if let Some(error) = loaded.damaged.into_iter().next() {
+            return Err(error);
+        }
+        let pending = |entry: Entry| {
+            let (commit, branch) = match &entry.promise {
+                Promise::Push(push) => (Some(push.commit), push.branch.clone()),
+                Promise::Stage(intent) => (None, intent.branch.clone()),
+            };
+            let job = jobs.iter().find(|job| job.entry == entry.id);
+            PendingPush {
+                commit,
+                branch,
+                state: job.map(|job| job.cell.state()),
+                keeper: if me.as_deref() == Some(&entry.owner) {
+                    Keeper::This
+                } else if is_alive(&owners, &entry.owner) {
+                    Keeper::Another
+                } else {
+                    Keeper::Nobody
+                },
+            }
+        };
+        Ok(loaded.entries.into_iter().map(pending).collect())
+    }
+}
+
+/// Moves the local branch to a commit whose maker was killed between promise and move.
+fn finish_move(git: &Git, push: &PushPromise) -> Result<()> {
+    let name = push.branch.local_ref();
+    let here = git.ref_commit(&name)?;
+    let expected = match push.moves {
+        Move::Done => return Ok(()),
+        Move::From(from) => Some(from),
+        Move::Create => None,
+    };
+    // Somebody who moved it back later knew what they did.
+    if here != expected || git.was_ever_at(&name, push.commit)? {
+        return Ok(());
+    }
+    git.set_ref(
+        &name,
+        push.commit,
+        expected,
+        "commit: finished by hf-repository",
+    )
+}

@@ -1,0 +1,343 @@
+//! Saving: stage, commit, promise, queue.
+
+use std::sync::Arc;
+
+use super::board::{Job, State};
+use super::crew::{Crew, Pushes};
+use super::follow::follow;
+use super::handle::PushHandle;
+use super::journal::{Maker, Move, Promise, PushPromise};
+use super::report::{Delivery, PushFailure};
+use super::settings::PushPolicy;
+use super::step::step;
+use crate::error::{Error, ErrorKind, Result};
+use crate::git::{Git, Head};
+use crate::id::CommitId;
+use crate::local::refuse_unfinished;
+use crate::name::BranchName;
+use crate::worktree::{self, Stage, StageOptions, StageReport};
+
+/// When the files of a [`save`](crate::Repository::save) are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Timing {
+    /// Before it returns.
+    #[default]
+    Now,
+    /// After it has returned.
+    Deferred,
+}
+
+/// What to save, and how.
+///
+/// ```
+/// use hf_repository::{OnChanging, SaveOptions};
+/// let options = SaveOptions::new("step 500")
+///     .path("checkpoints")
+///     .exclude("checkpoints/tmp")
+///     .on_changing(OnChanging::Snapshot);
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SaveOptions {
+    pub(crate) message: String,
+    pub(crate) stage: StageOptions,
+    pub(crate) timing: Timing,
+}
+
+impl SaveOptions {
+    /// Everything that changed, under a commit message.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            stage: StageOptions::default(),
+            timing: Timing::Now,
+        }
+    }
+
+    /// Adds a file or folder; without any, everything is saved. A name is a name, not a pattern.
+    #[must_use]
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.stage = self.stage.path(path);
+        self
+    }
+
+    /// How to stage, in full.
+    #[must_use]
+    pub fn stage(mut self, stage: StageOptions) -> Self {
+        self.stage = stage;
+        self
+    }
+
+    /// Returns at once and reads the files in the background.
+    ///
+    /// Until [`wait_staged`](PushHandle::wait_staged) returns they must not be written. One that was is
+    /// [`ErrorKind::FileChanged`] on the handle, and nothing is committed. What cannot be noticed:
+    /// a file that is written in place (or through a memory map) within one tick of the file system's
+    /// clock of its last write, or whose times are set back.
+    #[must_use]
+    pub fn deferred(mut self) -> Self {
+        self.timing = Timing::Deferred;
+        self
+    }
+
+    pub(super) fn message(&self) -> Result<String> {
+        let message = self.message.trim();
+        if message.is_empty() {
+            return Err(
+                Error::new(ErrorKind::InvalidInput, "the commit message is empty")
+                    .with_hint("say in a line what is saved"),
+            );
+        }
+        Ok(format!("{message}\n"))
+    }
+}
+
+impl From<&str> for SaveOptions {
+    fn from(message: &str) -> Self {
+        Self::new(message)
+    }
+}
+
+impl From<String> for SaveOptions {
+    fn from(message: String) -> Self {
+        Self::new(message)
+    }
+}
+
+/// What [`save`](crate::Repository::save) did.
+#[derive(Clone, Debug)]
+#[must_use]
+#[non_exhaustive]
+pub struct SaveReport {
+    /// What became of the content.
+    pub saved: Saved,
+    /// What was staged, and what was skipped and stays dirty; empty for a deferred save.
+    pub staged: StageReport,
+    /// Background pushes that failed since the last report; their commits are safe here.
+    pub failures: Vec<PushFailure>,
+}
+
+/// What became of the content.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Saved {
+    /// Nothing changed, and the remote has all there is.
+    Unchanged,
+    /// It is committed and promised. If nothing had changed, the commit is the branch's last,
+    /// which the remote did not have yet.
+    Queued {
+        /// The commit.
+        commit: CommitId,
+        /// Its push.
+        handle: PushHandle,
+    },
+    /// The files are being read; they must not be written until the handle says so.
+    Staging {
+        /// What becomes of it.
+        handle: PushHandle,
+    },
+}
+
+impl Pushes {
+    /// Saves at once: when this returns the commit is on the disk, and promised.
+    pub(crate) fn save_now(&self, options: &SaveOptions) -> Result<SaveReport> {
+        let message = options.message()?;
+        let crew = self.crew()?;
+        self.board.wait_staged();
+        let local = &self.local;
+        let git = local.git()?;
+        let branch = git.head()?.branch("save")?.clone();
+        let lock = local.lock_branch(Some(&branch))?;
+        step("locked");
+        let head = prepare(local, &git)?;
+        let staged = Stage {
+            context: local.context(&git),
+            options: &options.stage,
+        }
+        .run()?;
+        step("staged");
+        let handle = match crew.commit(&git, &head, &message, None)? {
+            Some(job) => Some(crew.send(&job)),
+            None => self.push_unpushed(&crew, &git, &head)?,
+        };
+        drop(lock);
+        if let Some(handle) = &handle {
+            self.wait_for_room(handle);
+        }
+        let saved = match handle {
+            Some(handle) => match handle.commit() {
+                Some(commit) => Saved::Queued { commit, handle },
+                None => Saved::Staging { handle },
+            },
+            None => Saved::Unchanged,
+        };
+        Ok(SaveReport {
+            saved,
+            staged,
+            failures: self.board.take_news(),
+        })
+    }
+
+    /// A push of HEAD, if the remote lacks it; the one under way, if there is one.
+    pub(super) fn push_unpushed(
+        &self,
+        crew: &Crew,
+        git: &Git,
+        head: &Head,
+    ) -> Result<Option<PushHandle>> {
+        let (Some(commit), Ok(branch)) = (head.commit(), head.branch("save")) else {
+            return Ok(None);
+        };
+        if !self.is_unpushed(git, commit)? {
+            return Ok(None);
+        }
+        if let Some(job) = self.board.lock().job_of(commit, branch) {
+            return Ok(Some(PushHandle::new(&job.cell)));
+        }
+        self.push_commit(crew, git, commit, branch).map(Some)
+    }
+
+    /// Whether the remote, as it was last heard of, lacks a commit.
+    pub(crate) fn is_unpushed(&self, git: &Git, commit: CommitId) -> Result<bool> {
+        let tracked = git.tracked_branches(self.local.remote_name())?;
+        let there: Vec<CommitId> = tracked.into_iter().map(|(_, tip)| tip).collect();
+        Ok(!git.commits_between(commit, &there)?.is_empty())
+    }
+
+    /// Promises and queues a commit that somebody else made.
+    pub(crate) fn push_commit(
+        &self,
+        crew: &Crew,
+        git: &Git,
+        commit: CommitId,
+        branch: &BranchName,
+    ) -> Result<PushHandle> {
+        let promise = crew.shared.plain_promise(commit, branch.clone());
+        let entry = crew.shared.promise(git, &promise)?;
+        Ok(crew.enqueue(promise, entry, Vec::new()))
+    }
+
+    /// Waits until the queue is short enough; the commit is safe meanwhile.
+    pub(crate) fn wait_for_room(&self, handle: &PushHandle) {
+        self.board.wait_for_room(handle.cell(), &self.local.cancel);
+    }
+}
+
+/// What comes before staging: the branch follows the remote if it can. The caller holds the lock.
+pub(super) fn prepare(local: &crate::local::Local, git: &Git) -> Result<Head> {
+    refuse_unfinished(git, "save")?;
+    let head = follow(local, git, git.head()?)?;
+    worktree::refuse_interrupted(git, "save")?;
+    Ok(head)
+}
+
+/// Where a deferred save's promise is written already.
+pub(super) struct Written<'a> {
+    pub(super) entry: super::journal::EntryId,
+    pub(super) cell: &'a Arc<super::cell::Cell>,
+}
+
+impl Crew {
+    /// Commits what is staged and promises it; the job is on the board, but not sent yet. `None` if
+    /// nothing differs from HEAD. The caller holds the lock.
+    ///
+    /// The order is what a crash relies on: commit object, private ref, journal, branch.
+    pub(super) fn commit(
+        &self,
+        git: &Git,
+        head: &Head,
+        message: &str,
+        written: Option<Written<'_>>,
+    ) -> Result<Option<Arc<Job>>> {
+        let Some(tree) = worktree::staged_tree(git, head)? else {
+            return Ok(None);
+        };
+        let shared = &self.shared;
+        let identity = shared.local.identity_for(git)?;
+        let branch = head.branch("save")?.clone();
+        // As long as it is held no push of a commit that is to be replaced begins.
+        let mut board = shared.board.lock();
+        let replaced = match shared.settings.policy {
+            PushPolicy::EveryCommit => Vec::new(),
+            PushPolicy::Latest => replaceable(&board, git, head, &branch)?,
+        };
+        let parents: Vec<CommitId> = match replaced.last() {
+            Some(oldest) => git.parents_of(oldest.promise.commit)?,
+            None => head.commit().into_iter().collect(),
+        };
+        let commit = git.write_commit(tree, &parents, message, &identity)?;
+        step("committed");
+        let promise = PushPromise {
+            commit,
+            branch,
+            remote: shared.local.remote_name().clone(),
+            maker: Maker::Save,
+            moves: head.commit().map_or(Move::Create, Move::From),
+            supersedes: replaced.iter().map(|job| job.promise.commit).collect(),
+        };
+        let (entry, cell) = match written {
+            None => (shared.promise(git, &promise)?, None),
+            Some(written) => {
+                git.set_private(&crate::git::PrivateRef::Promised(commit), commit)?;
+                let push = Promise::Push(promise.clone());
+                shared
+                    .journal
+                    .replace(written.entry, shared.alive.id(), &push)?;
+                step("promised");
+                (written.entry, Some(Arc::clone(written.cell)))
+            }
+        };
+        if let Err(error) = git.move_head(head, commit, message) {
+            // Nobody was told of the promise.
+            shared.release(&promise, entry);
+            return Err(error);
+        }
+        step("moved");
+        let told = board.replace(&replaced);
+        let gone = |job: &Arc<Job>| {
+            let mut gone = job.replaced.clone();
+            gone.push(job.promise.commit);
+            gone
+        };
+        let gone = replaced.iter().flat_map(gone).collect();
+        if let Some(cell) = &cell {
+            cell.staged(commit);
+        }
+        let job = shared.job(promise, entry, cell, gone);
+        board.add(&job);
+        drop(board);
+        for job in &replaced {
+            shared.release(&job.promise, job.entry);
+        }
+        for job in told {
+            job.cell.tell(Ok(Delivery::Superseded { by: commit }));
+        }
+        tracing::info!(%commit, replaced = replaced.len(), "saved");
+        Ok(Some(job))
+    }
+}
+
+/// Jobs whose commits are the branch's last ones, one upon the other, made by `save` and not begun;
+/// the newest first.
+fn replaceable(
+    board: &State,
+    git: &Git,
+    head: &Head,
+    branch: &BranchName,
+) -> Result<Vec<Arc<Job>>> {
+    let mut found = Vec::new();
+    let mut tip = head.commit();
+    while let Some(commit) = tip {
+        let Some(job) = board.waiting(commit, branch) else {
+            break;
+        };
+        let parents = git.parents_of(commit)?;
+        if parents.len() > 1 {
+            break;
+        }
+        found.push(Arc::clone(job));
+        tip = parents.first().copied();
+    }
+    Ok(found)
+}

@@ -1,0 +1,88 @@
+//! What the caller's thread, the worker and the stager share.
+
+use std::sync::Arc;
+
+use super::board::{Board, Job};
+use super::cell::Cell;
+use super::journal::{EntryId, Journal, Maker, Move, Promise, PushPromise};
+use super::settings::Settings;
+use super::step::step;
+use crate::cancel::CancelToken;
+use crate::error::Result;
+use crate::fs::alive::Alive;
+use crate::git::{Git, PrivateRef};
+use crate::id::CommitId;
+use crate::local::Local;
+use crate::name::BranchName;
+
+/// One clone and the promises that one repository object keeps in it.
+pub(crate) struct Shared {
+    pub(crate) local: Arc<Local>,
+    pub(crate) settings: Settings,
+    pub(crate) board: Arc<Board>,
+    pub(crate) journal: Journal,
+    /// Others see by it that the promises are being kept.
+    pub(crate) alive: Alive,
+    /// Ends what is under way; nothing more is begun.
+    pub(crate) stop: CancelToken,
+}
+
+impl Shared {
+    /// Promises to push a commit: protected from `git gc`, then written down.
+    pub(super) fn promise(&self, git: &Git, promise: &PushPromise) -> Result<EntryId> {
+        git.set_private(&PrivateRef::Promised(promise.commit), promise.commit)?;
+        step("protected");
+        self.journal
+            .append(self.alive.id(), &Promise::Push(promise.clone()))
+    }
+
+    /// A promise of a commit that is on its branch already.
+    pub(super) fn plain_promise(&self, commit: CommitId, branch: BranchName) -> PushPromise {
+        PushPromise {
+            commit,
+            branch,
+            remote: self.local.remote_name().clone(),
+            maker: Maker::User,
+            moves: Move::Done,
+            supersedes: Vec::new(),
+        }
+    }
+
+    /// The job of a promise; with a cell of its own unless it has one already.
+    pub(super) fn job(
+        self: &Arc<Self>,
+        promise: PushPromise,
+        entry: EntryId,
+        cell: Option<Arc<Cell>>,
+        replaced: Vec<CommitId>,
+    ) -> Arc<Job> {
+        let cell = cell.unwrap_or_else(|| Cell::new(Some(promise.commit), &self.stop));
+        let journal = self.journal.clone();
+        cell.on_withdrawal(move || {
+            if let Err(error) = journal.close(entry) {
+                tracing::warn!(%error, "a withdrawn promise stays in the journal");
+            }
+        });
+        Arc::new(Job {
+            promise,
+            entry,
+            cell,
+            replaced,
+        })
+    }
+
+    /// Voids a promise: it was kept, or nobody wants it any more.
+    pub(super) fn release(&self, promise: &PushPromise, entry: EntryId) {
+        let close = || -> Result<()> {
+            self.journal.close(entry)?;
+            step("closed");
+            let git = self.local.git()?;
+            git.drop_private(&PrivateRef::Promised(promise.commit))?;
+            step("released");
+            Ok(())
+        };
+        if let Err(error) = close() {
+            tracing::warn!(%error, "a kept promise stays in the journal; the next run closes it");
+        }
+    }
+}

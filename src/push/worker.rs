@@ -1,0 +1,213 @@
+//! The thread that pushes, one job after the other.
+//!
+//! It never touches HEAD, local branches, the index or the work tree: training goes on writing there.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+
+use super::board::Job;
+use super::integrate::{self, Plan};
+use super::journal::Maker;
+use super::report::{Delivery, Integration, PushReport};
+use super::send::Sending;
+use super::settings::AutoPrune;
+use super::shared::Shared;
+use super::state::Signal;
+use super::step::step;
+use crate::error::{Error, ErrorKind, Result};
+use crate::git::Git;
+use crate::http::retry::wait;
+use crate::id::LfsOid;
+use crate::progress::{Event, Progress};
+
+/// Pauses before a push is tried again after the server or the network failed. Each try has its own,
+/// shorter retries inside; a longer outage is for the journal.
+const PAUSES: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(4),
+    Duration::from_secs(15),
+];
+/// How often a push may find that the remote has moved again since it was integrated.
+const ROUNDS: usize = 8;
+
+/// Works until nobody can send jobs any more.
+pub(super) fn run(shared: &Shared, jobs: &Receiver<Arc<Job>>) {
+    let mut outage = false;
+    for job in jobs {
+        if !shared.board.begin(&job) {
+            shared.release(&job.promise, job.entry);
+            continue;
+        }
+        let end = match shared.board.refused() {
+            Some(error) => Err(error),
+            None => catch_unwind(AssertUnwindSafe(|| shared.deliver(&job, outage)))
+                .unwrap_or_else(|_| Err(panicked())),
+        };
+        outage = end.as_ref().is_err_and(Error::is_retryable);
+        if let Err(error) = &end {
+            tracing::warn!(%error, commit = %job.promise.commit, "a background push failed");
+            if job.cell.is_withdrawn() {
+                shared.release(&job.promise, job.entry);
+            }
+        }
+        shared.board.end(&job, end);
+    }
+}
+
+impl Shared {
+    /// Brings a commit to the remote, whatever it takes within reason.
+    fn deliver(&self, job: &Arc<Job>, outage: bool) -> Result<Delivery> {
+        let cancel = job.cell.cancel_token();
+        let _pusher = self.local.lock_pushing(cancel)?;
+        cancel.check()?;
+        step("begun");
+        let git = self.local.git()?;
+        let mut plan = Plan::direct(&job.promise);
+        let mut pauses = PAUSES.iter().take(if outage { 0 } else { PAUSES.len() });
+        let mut rounds = 0;
+        let report = loop {
+            match self.attempt(&git, job, &plan) {
+                Ok(report) => break report,
+                Err(error) if error.kind() == ErrorKind::NonFastForward && rounds < ROUNDS => {
+                    rounds += 1;
+                    job.cell.signal(Signal::Again);
+                    plan = integrate::plan(
+                        &self.local,
+                        &git,
+                        &job.promise,
+                        self.settings.on_conflict,
+                        error,
+                        cancel,
+                    )?;
+                }
+                Err(error) if error.is_retryable() => {
+                    let Some(pause) = pauses.next() else {
+                        return Err(error);
+                    };
+                    job.cell.signal(Signal::Again);
+                    tracing::info!(%error, ?pause, "the push is tried again");
+                    wait(
+                        error.retry_after().unwrap_or(*pause).min(LONGEST_WISH),
+                        cancel,
+                    )?;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        step("accepted");
+        self.arrived(&git, job, &plan, &report);
+        Ok(Delivery::Pushed(PushReport {
+            integration: plan.integration,
+            ..report
+        }))
+    }
+
+    fn attempt(&self, git: &Git, job: &Arc<Job>, plan: &Plan) -> Result<PushReport> {
+        let told = |signal: Signal| {
+            if let Some(phase) = job.cell.signal(signal) {
+                step(match signal {
+                    Signal::Examined => "examined",
+                    Signal::Uploaded => "uploaded",
+                    _ => "verified",
+                });
+                self.local.progress.report(|| Event::Push {
+                    commit: job.promise.commit,
+                    branch: job.promise.branch.clone(),
+                    phase,
+                });
+            }
+        };
+        Sending {
+            local: &self.local,
+            git,
+            branch: &plan.branch,
+            commit: plan.commit,
+            progress: &self.progress_of(job),
+            cancel: job.cell.cancel_token(),
+            done: &told,
+        }
+        .run()
+    }
+
+    /// The repository's progress, with the job's own figures kept beside.
+    fn progress_of(&self, job: &Arc<Job>) -> Progress {
+        let cell = Arc::clone(&job.cell);
+        let done: Mutex<HashMap<LfsOid, u64>> = Mutex::default();
+        self.local.progress.watched(move |event| {
+            let (oid, bytes) = match event {
+                Event::TransferStarted { objects, bytes, .. } => {
+                    cell.note(|figures| (figures.objects, figures.total) = (*objects, *bytes));
+                    return;
+                }
+                Event::TransferProgress { oid, bytes, .. }
+                | Event::TransferFinished { oid, bytes, .. } => (*oid, *bytes),
+                _ => return,
+            };
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = done.entry(oid).or_default();
+            *known = bytes.max(*known);
+            let sum = done.values().sum();
+            cell.note(|figures| figures.bytes = sum);
+        })
+    }
+
+    /// The server has it: closes the promise, and lets go of what is not needed any more.
+    fn arrived(&self, git: &Git, job: &Arc<Job>, plan: &Plan, report: &PushReport) {
+        if let Err(error) = integrate::remember(&self.local, git, &job.promise, plan) {
+            tracing::warn!(%error, "the local branch will not follow by itself");
+        }
+        self.release(&job.promise, job.entry);
+        if plan.integration == Integration::None {
+            self.release_with(git, job, report);
+        }
+        let wanted = self.settings.auto_prune == AutoPrune::AfterConfirmed;
+        if wanted && job.promise.maker == Maker::Save {
+            if let Err(error) = self.prune(git, job, report) {
+                tracing::warn!(%error, "the local LFS store was not pruned");
+            }
+            step("pruned");
+        }
+    }
+
+    /// Earlier pushes to the same branch failed; their commits may have come along.
+    fn release_with(&self, git: &Git, job: &Job, report: &PushReport) {
+        let same = |other: &Job| {
+            other.promise.branch == job.promise.branch && other.promise.remote == job.promise.remote
+        };
+        let (came, stay): (Vec<_>, Vec<_>) =
+            self.board
+                .take_failed()
+                .into_iter()
+                .partition(|(other, _)| {
+                    same(other)
+                        && git
+                            .is_ancestor(other.promise.commit, report.commit)
+                            .unwrap_or(false)
+                });
+        self.board.put_failed(stay);
+        for (other, _) in came {
+            self.release(&other.promise, other.entry);
+            self.board.arrived_with(&other, &report.branch);
+        }
+    }
+
+    fn prune(&self, git: &Git, job: &Job, report: &PushReport) -> Result<()> {
+        let _ = (git, job, report);
+        Ok(())
+    }
+}
+
+/// A server that asks for more is not waited for; the journal keeps the promise.
+const LONGEST_WISH: Duration = Duration::from_secs(60);
+
+fn panicked() -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        "the pushing thread failed unexpectedly",
+    )
+    .with_hint("the commit is safe; it is tried again with the next push")
+}

@@ -1,0 +1,441 @@
+//! Saves that return at once, and pushes that happen meanwhile.
+
+use std::fs;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use hf_repository::{
+    CommitId, Delivery, ErrorKind, OnDrop, PushHandle, PushPolicy, PushState, Repository, Saved,
+};
+use mini_hub::{Action, Fault, Route};
+
+use crate::support::{World, weights, write};
+
+/// Longer than anything takes that works at all.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+/// Saves a checkpoint; its commit and its push.
+#[track_caller]
+pub(crate) fn checkpoint(repo: &Repository, seed: u64) -> (CommitId, PushHandle) {
+    write(repo.workdir(), "model.bin", weights(seed, 60_000));
+    save(repo, &format!("step {seed}"))
+}
+
+#[track_caller]
+pub(crate) fn save(repo: &Repository, message: &str) -> (CommitId, PushHandle) {
+    match repo.save(message).unwrap().saved {
+        Saved::Queued { commit, handle } => (commit, handle),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What the remote's branch is at.
+pub(crate) fn tip(w: &World) -> CommitId {
+    w.remote_tip("alice/m", "main").unwrap().parse().unwrap()
+}
+
+/// How often each LFS object was sent.
+pub(crate) fn puts(w: &World) -> usize {
+    let log = w.hub.requests();
+    log.iter()
+        .filter(|r| r.route == Route::LfsPut && r.status == 200)
+        .count()
+}
+
+#[test]
+fn a_save_is_on_the_disk_at_once_and_on_the_hub_soon() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    let (commit, handle) = checkpoint(&repo, 1);
+    assert_eq!(repo.head().unwrap(), Some(commit));
+    assert_eq!(handle.commit(), Some(commit));
+    assert_eq!(handle.wait_staged().unwrap(), Some(commit));
+    // The file may go: what is pushed comes from the store.
+    fs::write(repo.workdir().join("model.bin"), "overwritten").unwrap();
+    let Delivery::Pushed(report) = handle.wait().unwrap() else {
+        panic!("{handle:?}");
+    };
+    assert_eq!((report.commit, report.lfs_objects), (commit, 1));
+    assert_eq!(handle.state(), PushState::Pushed);
+    assert_eq!(handle.progress().bytes, 60_000);
+    assert!(matches!(handle.try_wait(), Some(Ok(Delivery::Pushed(_)))));
+    assert_eq!(tip(&w), commit);
+    let fresh = w.clone("alice/m", "fresh");
+    assert_eq!(
+        fs::read(fresh.workdir().join("model.bin")).unwrap(),
+        weights(1, 60_000)
+    );
+    assert!(repo.pending_pushes().unwrap().is_empty());
+    let report = repo.close().unwrap();
+    assert_eq!(report.pushed, [commit]);
+    w.git(w.path("ours"), &["checkout", "-q", "--", "model.bin"]);
+    w.assert_sound(&w.path("ours"));
+    let refs = w.git(w.path("ours"), &["for-each-ref", "refs/hf-repository"]);
+    assert_eq!(refs, "");
+}
+
+#[test]
+fn unchanged_means_on_the_hub() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    assert!(matches!(
+        repo.save("nothing").unwrap().saved,
+        Saved::Unchanged
+    ));
+    assert!(repo.is_clean().unwrap());
+    // Committed, but not pushed: a save has something to do, and nothing is clean.
+    write(repo.workdir(), "a.txt", "a\n");
+    repo.stage().unwrap();
+    let commit = repo.commit("by hand").unwrap().commit().unwrap();
+    assert!(repo.status().unwrap().is_clean());
+    assert!(!repo.is_clean().unwrap());
+    let (queued, handle) = save(&repo, "nothing new");
+    assert_eq!(queued, commit);
+    handle.wait().unwrap();
+    assert!(repo.is_clean().unwrap());
+    assert!(matches!(
+        repo.save("nothing").unwrap().saved,
+        Saved::Unchanged
+    ));
+    assert_eq!(repo.save("").unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn twenty_commits_arrive_in_order() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    w.hub
+        .faults()
+        .add(Fault::on(Route::LfsPut).act(Action::Delay(Duration::from_millis(500))));
+    let saved: Vec<CommitId> = (1..=20).map(|seed| checkpoint(&repo, seed).0).collect();
+    let report = repo.close().unwrap();
+    assert_eq!(report.pushed, saved);
+    let log = w.git(w.bare("alice/m"), &["rev-list", "--reverse", "main"]);
+    let arrived: Vec<CommitId> = log
+        .lines()
+        .skip(1)
+        .map(|line| line.parse().unwrap())
+        .collect();
+    assert_eq!(arrived, saved);
+    assert_eq!(puts(&w), 20);
+    w.assert_sound(&w.path("ours"));
+}
+
+#[test]
+fn the_latest_takes_the_place_of_those_that_wait() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w
+        .prepare("alice/m", "ours")
+        .push_policy(PushPolicy::Latest)
+        .clone_repo()
+        .unwrap();
+    let (held, release) = mpsc::channel();
+    let release = std::sync::Mutex::new(release);
+    w.hub
+        .faults()
+        .add(Fault::on(Route::LfsPut).act(Action::call(move || {
+            release.lock().unwrap().recv_timeout(LONG).unwrap();
+        })));
+    let (first, first_handle) = checkpoint(&repo, 1);
+    // The first is under way before the others come.
+    while first_handle.state() != PushState::Uploading {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let others: Vec<(CommitId, PushHandle)> =
+        (2..=20).map(|seed| checkpoint(&repo, seed)).collect();
+    held.send(()).unwrap();
+    let last = others.last().unwrap().0;
+    let mut report = repo.close().unwrap();
+    report.pushed.sort();
+    let mut expected = vec![first, last];
+    expected.sort();
+    assert_eq!(report.pushed, expected);
+    for ((commit, handle), by) in others.iter().zip(others[1..].iter().map(|(by, _)| by)) {
+        let end = handle.wait().unwrap();
+        assert_eq!(end, Delivery::Superseded { by: *by }, "{commit}");
+        assert_eq!(handle.state(), PushState::Superseded);
+    }
+    assert_eq!(tip(&w), last);
+    let log = w.git(w.bare("alice/m"), &["rev-list", "main"]);
+    assert_eq!(log.lines().count(), 3, "the Hub's, the first and the last");
+    assert_eq!(puts(&w), 2);
+    w.assert_sound(&w.path("ours"));
+}
+
+#[test]
+fn commits_of_the_user_are_never_replaced() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w
+        .prepare("alice/m", "ours")
+        .push_policy(PushPolicy::Latest)
+        .clone_repo()
+        .unwrap();
+    w.hub
+        .faults()
+        .add(Fault::on(Route::LfsPut).act(Action::Delay(Duration::from_millis(700))));
+    let (first, handle) = checkpoint(&repo, 1);
+    while handle.state() == PushState::Queued {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    write(repo.workdir(), "notes.txt", "by hand\n");
+    repo.stage().unwrap();
+    let own = repo.commit("by hand").unwrap().commit().unwrap();
+    let own_handle = repo.push_in_background().unwrap();
+    let (second, second_handle) = checkpoint(&repo, 2);
+    let (third, _) = checkpoint(&repo, 3);
+    repo.flush(LONG).unwrap();
+    assert!(matches!(own_handle.wait().unwrap(), Delivery::Pushed(_)));
+    assert_eq!(
+        second_handle.wait().unwrap(),
+        Delivery::Superseded { by: third }
+    );
+    let log = w.git(w.bare("alice/m"), &["rev-list", "main"]);
+    let arrived: Vec<CommitId> = log.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(arrived[..3], [third, own, first]);
+    assert!(!arrived.contains(&second));
+}
+
+#[test]
+fn a_server_that_always_fails_stops_no_training() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    w.hub.faults().add(
+        Fault::on(Route::InfoRefsReceive)
+            .always()
+            .act(Action::status(500)),
+    );
+    let saved: Vec<CommitId> = (1..=5).map(|seed| checkpoint(&repo, seed).0).collect();
+    let began = Instant::now();
+    let error = repo.close_within(Duration::from_secs(3)).unwrap_err();
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(error.kind(), ErrorKind::Unpushed);
+    let mut left = error.unpushed().to_vec();
+    left.sort();
+    let mut expected = saved.clone();
+    expected.sort();
+    assert_eq!(left, expected);
+    for commit in &saved {
+        assert!(error.to_string().contains(&commit.to_string()), "{error}");
+    }
+    w.hub.faults().clear();
+    // A later run delivers them.
+    let again = Repository::prepare("alice/m", w.path("ours"))
+        .endpoint(w.endpoint())
+        .token(w.token.parse().unwrap())
+        .open()
+        .unwrap();
+    let pending: Vec<CommitId> = again
+        .pending_pushes()
+        .unwrap()
+        .iter()
+        .filter_map(|push| push.commit)
+        .collect();
+    assert_eq!(pending, saved);
+    assert!(!again.is_clean().unwrap());
+    assert_eq!(again.flush(LONG).unwrap().pushed, saved);
+    assert_eq!(tip(&w), saved[4]);
+    assert_eq!(puts(&w), 5);
+    assert!(again.is_clean().unwrap());
+}
+
+#[test]
+fn what_fails_is_told_by_the_handle_the_next_save_and_close() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    let hook = w.bare("alice/m").join("refuse");
+    w.hub
+        .faults()
+        .add(Fault::on(Route::LfsBatch).act(Action::status(422)));
+    let (first, handle) = checkpoint(&repo, 1);
+    let error = handle.wait().unwrap_err();
+    assert_eq!(handle.state(), PushState::Failed);
+    assert_eq!(
+        handle.wait().unwrap_err().to_string(),
+        error.to_string(),
+        "again"
+    );
+    write(repo.workdir(), "model.bin", weights(2, 60_000));
+    let report = repo.save("step 2").unwrap();
+    assert_eq!(report.failures.len(), 1);
+    assert_eq!(report.failures[0].commit, Some(first));
+    // The second push took the first commit along.
+    let pushed = repo.close().unwrap().pushed;
+    assert!(pushed.contains(&first), "{pushed:?}");
+    drop(hook);
+}
+
+#[test]
+fn a_cancelled_push_ends_at_once_even_if_the_server_is_silent() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    for (route, state) in [
+        (Route::InfoRefsReceive, PushState::Preflight),
+        (Route::LfsBatch, PushState::Uploading),
+        (Route::LfsPut, PushState::Uploading),
+        (Route::ReceivePack, PushState::Pushing),
+    ] {
+        w.hub.clear_requests();
+        w.hub.faults().add(Fault::on(route).act(Action::Stall));
+        let seed = w.hub.requests().len() as u64 + route as u64 + 10;
+        let (commit, running) = checkpoint(&repo, seed);
+        let (_, waiting) = checkpoint(&repo, seed + 100);
+        let asked = || {
+            w.hub
+                .requests()
+                .iter()
+                .any(|request| request.route == route)
+        };
+        while !asked() || running.state() != state {
+            assert!(running.try_wait().is_none(), "{running:?}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        waiting.cancel();
+        assert_eq!(waiting.state(), PushState::Cancelled);
+        let began = Instant::now();
+        running.cancel();
+        let told = began.elapsed();
+        let error = running.wait_timeout(LONG).unwrap().unwrap_err();
+        let ended = began.elapsed();
+        assert_eq!(error.kind(), ErrorKind::Cancelled, "{route:?}");
+        assert!(told < Duration::from_millis(50), "{route:?}: {told:?}");
+        assert!(ended < Duration::from_millis(200), "{route:?}: {ended:?}");
+        w.hub.faults().clear();
+        assert!(
+            repo.pending_pushes().unwrap().is_empty(),
+            "{commit}: withdrawn"
+        );
+    }
+    // The commits are still there, and go with the next push.
+    let (last, handle) = checkpoint(&repo, 999);
+    handle.wait().unwrap();
+    assert_eq!(tip(&w), last);
+    let log = w.git(w.bare("alice/m"), &["rev-list", "main"]);
+    assert_eq!(log.lines().count(), 10);
+}
+
+#[test]
+fn a_final_push_passes_what_waits() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    w.hub
+        .faults()
+        .add(Fault::on(Route::LfsPut).act(Action::Delay(Duration::from_millis(300))));
+    let handles: Vec<PushHandle> = (1..=5).map(|seed| checkpoint(&repo, seed).1).collect();
+    let report = repo.push().unwrap();
+    assert_eq!(report.commit, repo.head().unwrap().unwrap());
+    assert_eq!(tip(&w), report.commit);
+    for handle in handles {
+        assert!(matches!(handle.wait().unwrap(), Delivery::Pushed(_)));
+    }
+    assert_eq!(puts(&w), 5);
+}
+
+#[test]
+fn dropping_waits_stops_or_leaves() {
+    let w = World::new();
+    w.model("alice/m");
+    let open = |on_drop| {
+        w.prepare("alice/m", "ours")
+            .on_drop(on_drop)
+            .open_or_clone()
+            .unwrap()
+    };
+    let slow = || {
+        let delay = Action::Delay(Duration::from_millis(600));
+        w.hub.faults().add(Fault::on(Route::LfsPut).act(delay));
+    };
+    slow();
+    let repo = open(OnDrop::Wait(LONG));
+    let (first, _) = checkpoint(&repo, 1);
+    drop(repo);
+    assert_eq!(tip(&w), first);
+
+    slow();
+    let repo = open(OnDrop::Wait(Duration::from_millis(50)));
+    let (second, handle) = checkpoint(&repo, 2);
+    let began = Instant::now();
+    drop(repo);
+    assert!(
+        began.elapsed() < Duration::from_millis(500),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(tip(&w), first);
+    assert_eq!(handle.wait().unwrap_err().kind(), ErrorKind::Cancelled);
+    w.hub.faults().clear();
+
+    slow();
+    let repo = open(OnDrop::Leave);
+    let (third, handle) = checkpoint(&repo, 3);
+    drop(repo);
+    assert!(matches!(handle.wait().unwrap(), Delivery::Pushed(_)));
+    assert_eq!(tip(&w), third);
+
+    slow();
+    let repo = open(OnDrop::Cancel);
+    let (fourth, _) = checkpoint(&repo, 4);
+    drop(repo);
+    assert_eq!(tip(&w), third);
+    w.hub.faults().clear();
+    let repo = open(OnDrop::default());
+    let pending = repo.pending_pushes().unwrap();
+    assert_eq!(pending.len(), 1);
+    assert_eq!(pending[0].commit, Some(fourth));
+    assert_eq!(repo.resume_pushes().unwrap(), 1);
+    repo.wait_for_pushes().unwrap();
+    assert_eq!(tip(&w), fourth);
+    let log = w.git(w.bare("alice/m"), &["rev-list", "main"]);
+    assert!(log.contains(&second.to_string()));
+}
+
+#[test]
+fn opening_uses_no_network_and_dropping_an_idle_repository_no_time() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w
+        .prepare("alice/m", "ours")
+        .on_drop(OnDrop::Cancel)
+        .clone_repo()
+        .unwrap();
+    w.hub
+        .faults()
+        .add(Fault::on(Route::InfoRefsReceive).act(Action::Stall));
+    checkpoint(&repo, 1);
+    drop(repo);
+    w.hub.faults().clear();
+    w.hub.clear_requests();
+    let repo = w.prepare("alice/m", "ours").open().unwrap();
+    assert_eq!(repo.pending_pushes().unwrap().len(), 1);
+    assert!(w.hub.requests().is_empty());
+    let began = Instant::now();
+    drop(repo);
+    assert!(began.elapsed() < Duration::from_millis(200));
+    assert!(w.hub.requests().is_empty());
+}
+
+#[test]
+fn a_panic_on_the_worker_is_an_error_on_the_handle() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    let (_, handle) = checkpoint(&repo, 1);
+    let (sender, receiver) = mpsc::channel();
+    handle.on_done(|_| panic!("a user's callback"));
+    handle.on_done(move |end| sender.send(end.is_ok()).unwrap());
+    assert!(receiver.recv_timeout(LONG).unwrap());
+    let (_, handle) = checkpoint(&repo, 2);
+    assert!(handle.wait().is_ok(), "the worker lives");
+}
