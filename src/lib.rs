@@ -78,8 +78,8 @@ pub use path::RepoPath;
 pub use progress::{Direction, Event, Progress};
 pub use push::{PushReport, PushState, PushedRef};
 pub use repository::{
-    CheckoutOptions, CheckoutReport, CommitOutcome, LfsEngine, PrepareRepository, PruneReport,
-    PullReport, Repository, Status, StatusEntry, TrackReport,
+    CheckoutOptions, CheckoutReport, CommitOutcome, LfsEngine, PrepareRepository, PruneOptions,
+    PruneReport, PullReport, Repository, Status, StatusEntry, TrackReport,
 };
 pub use secret::Token;
 pub use worktree::{AutoTrack, Content, Skipped, StageOptions, StageReport};

@@ -16,6 +16,7 @@ mod faults;
 mod giftless;
 mod heavy;
 mod layers;
+mod pruning;
 mod readers;
 mod round_trip;
 mod secrets;
