@@ -82,8 +82,8 @@ pub use push::{
     SaveReport, Saved,
 };
 pub use repository::{
-    CheckoutOptions, CheckoutReport, CommitOutcome, LfsEngine, PrepareRepository, PruneReport,
-    PullReport, Repository, Status, StatusEntry, TrackReport,
+    CheckoutOptions, CheckoutReport, CommitOutcome, LfsEngine, PrepareRepository, PruneOptions,
+    PruneReport, PullReport, Repository, Status, StatusEntry, TrackReport,
 };
 pub use secret::Token;
 pub use worktree::{AutoTrack, Content, Skipped, StageOptions, StageReport};

@@ -123,6 +123,28 @@ pub(crate) fn touch(file: &File, path: &Path) -> Result<()> {
     rustix::fs::futimens(file, &times).map_err(|error| Error::io("touch", path, error.into()))
 }
 
+/// Gives what lies at a path the present time; why not, if that failed.
+pub(crate) fn touch_at(path: &Path) -> Option<io::Error> {
+    let now = rustix::fs::Timespec {
+        tv_sec: 0,
+        tv_nsec: rustix::fs::UTIME_NOW,
+    };
+    let times = rustix::fs::Timestamps {
+        last_access: now,
+        last_modification: now,
+    };
+    let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+    let touched = rustix::fs::utimensat(rustix::fs::CWD, path, &times, flags);
+    touched.err().map(io::Error::from)
+}
+
+/// How long ago a time of [`Stat`] was; `None` if it is yet to come.
+pub(crate) fn age_of(time: (i64, u32)) -> Option<Duration> {
+    let seconds = u64::try_from(time.0).unwrap_or_default();
+    let time = SystemTime::UNIX_EPOCH + Duration::new(seconds, time.1);
+    time.elapsed().ok()
+}
+
 /// Waits until a file's content is on the disk.
 pub(crate) fn sync_file(path: &Path) -> Result<()> {
     File::open(path)

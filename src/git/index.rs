@@ -443,7 +443,7 @@ impl Index {
 }
 
 /// The id of the blob without bytes.
-const EMPTY_BLOB: &str = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
+pub(super) const EMPTY_BLOB: &str = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
 
 fn mtime(raw: &IndexEntry) -> (i64, u32) {
     (i64::from(raw.mtime.seconds()), raw.mtime.nanoseconds())

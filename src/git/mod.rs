@@ -3,6 +3,7 @@
 //! A [`Git`] is one open handle; it belongs to one thread at a time. It knows nothing about LFS:
 //! callers pass paths and blob ids, and keep libgit2 away from the files it would misread.
 
+mod blobs;
 mod commit;
 mod config;
 mod diff;
@@ -17,6 +18,7 @@ mod push;
 mod rebase;
 mod refs;
 mod remote;
+mod roots;
 mod snapshot;
 mod status;
 mod store_files;

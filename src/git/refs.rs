@@ -243,13 +243,8 @@ impl Git {
 
     /// Another work tree of this repository that is on the branch, as git's folder for it.
     pub(crate) fn checked_out_elsewhere(&self, branch: &BranchName) -> Result<Option<PathBuf>> {
-        let common = self.common_dir();
-        let mut folders = vec![common.to_path_buf()];
-        if let Ok(entries) = std::fs::read_dir(common.join("worktrees")) {
-            folders.extend(entries.flatten().map(|entry| entry.path()));
-        }
         let wanted = format!("ref: {}", branch.local_ref());
-        for folder in folders {
+        for folder in self.work_tree_folders()? {
             let same = |one: &Path, two: &Path| one.canonicalize().ok() == two.canonicalize().ok();
             if same(&folder, self.git_dir()) {
                 continue;
@@ -291,9 +286,20 @@ impl Git {
         tip: CommitId,
         excluded: &[CommitId],
     ) -> Result<Vec<CommitId>> {
+        self.commits_beyond(&[tip], excluded)
+    }
+
+    /// Commits reachable from any of the `tips` but from none of `excluded`, newest first.
+    pub(crate) fn commits_beyond(
+        &self,
+        tips: &[CommitId],
+        excluded: &[CommitId],
+    ) -> Result<Vec<CommitId>> {
         let walk = || -> Result<Vec<CommitId>, git2::Error> {
             let mut walk = self.repo.revwalk()?;
-            walk.push(ObjectId::from_bytes(tip.as_bytes())?)?;
+            for tip in tips {
+                walk.push(ObjectId::from_bytes(tip.as_bytes())?)?;
+            }
             for commit in excluded {
                 let id = ObjectId::from_bytes(commit.as_bytes())?;
                 // A remote may have commits this clone never saw.

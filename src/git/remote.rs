@@ -149,11 +149,29 @@ impl Git {
         remote: &Remote,
         cancel: &CancelToken,
     ) -> Result<Advertisement> {
+        self.advertisement(remote, Direction::Push, cancel)
+    }
+
+    /// Asks the remote for its refs, as it tells them to those who may read.
+    pub(crate) fn fetch_advertisement(
+        &self,
+        remote: &Remote,
+        cancel: &CancelToken,
+    ) -> Result<Advertisement> {
+        self.advertisement(remote, Direction::Fetch, cancel)
+    }
+
+    fn advertisement(
+        &self,
+        remote: &Remote,
+        direction: Direction,
+        cancel: &CancelToken,
+    ) -> Result<Advertisement> {
         let heard = Rc::new(Heard::default());
         let progress = Progress::none();
         self.converse(remote, "read the refs of", |raw| {
             let callbacks = callbacks(&heard, &progress, cancel);
-            let connection = raw.connect_auth(Direction::Push, Some(callbacks), None)?;
+            let connection = raw.connect_auth(direction, Some(callbacks), None)?;
             read_advertisement(connection.list()?)
         })
     }

@@ -119,6 +119,18 @@ pub(crate) fn batch(
     check(&url, direction, response, objects)
 }
 
+/// Those of the objects that the server has: those it would let us download.
+pub(crate) fn there(client: &Client, lfs: &Url, objects: &[Object]) -> Result<Vec<Object>> {
+    let mut found = Vec::new();
+    for objects in objects.chunks(BATCH) {
+        client.cancel().check()?;
+        let answers = batch(client, lfs, Direction::Download, None, objects)?;
+        let has = |(object, answer)| matches!(answer, Answer::Transfer(_)).then_some(object);
+        found.extend(answers.into_iter().filter_map(has));
+    }
+    Ok(found)
+}
+
 /// Asks whether objects may be uploaded, by an upload of none.
 pub(crate) fn check_upload(client: &Client, lfs: &Url) -> Result<()> {
     /// Servers that want at least one object say so only to those who may upload.

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::clean::{self, Cleaned};
 use super::store::Store;
-use super::{Engine, Job, Remote, Report, api, folder, transfer};
+use super::{Engine, Job, Object, Pruning, Remote, Report, api, folder, transfer};
 use crate::cancel::CancelToken;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::http::Client;
 
 /// Does all of Git LFS in process.
@@ -40,12 +40,20 @@ impl Engine for Builtin {
         }
     }
 
-    fn prune(&self, _cancel: &CancelToken) -> Result<(usize, u64)> {
-        Err(Error::new(
-            ErrorKind::Unsupported,
-            "the built-in LFS engine never deletes an object",
-        )
-        .with_hint("use LfsEngine::GitLfs, or run: git lfs prune"))
+    fn there(
+        &self,
+        remote: &Remote,
+        objects: &[Object],
+        cancel: &CancelToken,
+    ) -> Result<Vec<Object>> {
+        match remote {
+            Remote::Http(lfs) => api::there(&self.client.with_cancel(cancel)?, lfs, objects),
+            Remote::Folder(git_dir) => Ok(folder::there(&self.store, git_dir, objects)),
+        }
+    }
+
+    fn prune(&self, _how: Pruning, _cancel: &CancelToken) -> Result<Option<(usize, u64)>> {
+        Ok(None)
     }
 
     fn check_upload(&self, remote: &Remote) -> Result<()> {

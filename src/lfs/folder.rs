@@ -37,6 +37,17 @@ pub(crate) fn download(store: &Store, git_dir: &Path, job: &Job<'_>) -> Result<R
     copy_all(&remote, store, job, Direction::Download)
 }
 
+/// Those of the objects that the remote has in a file of its own.
+pub(crate) fn there(store: &Store, git_dir: &Path, objects: &[Object]) -> Vec<Object> {
+    let remote = Store::new(git_dir.join("lfs"));
+    let real = |store: &Store, object: &Object| store.object_path(object.oid).canonicalize().ok();
+    let has = |object: &&Object| {
+        // Two repositories may share one store; then there is one copy, not two.
+        remote.contains(**object) && real(&remote, object) != real(store, object)
+    };
+    objects.iter().filter(has).copied().collect()
+}
+
 fn copy_all(from: &Store, to: &Store, job: &Job<'_>, direction: Direction) -> Result<Report> {
     let objects = job.objects.len();
     let bytes = job.objects.iter().map(|object| object.size).sum();

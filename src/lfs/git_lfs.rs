@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::clean::Cleaned;
 use super::pointer::Pointer;
 use super::store::Store;
-use super::{Engine, Job, Object, Outcome, Remote, Report};
+use super::{Engine, Job, Object, Outcome, Pruning, Remote, Report};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
@@ -159,14 +159,32 @@ impl Engine for GitLfs {
         })
     }
 
-    fn prune(&self, cancel: &CancelToken) -> Result<(usize, u64)> {
+    fn there(
+        &self,
+        _remote: &Remote,
+        objects: &[Object],
+        _cancel: &CancelToken,
+    ) -> Result<Vec<Object>> {
+        // git-lfs cannot be asked about single objects; as in its own prune, what the remote's
+        // refs name counts as there.
+        Ok(objects.to_vec())
+    }
+
+    fn prune(&self, how: Pruning, cancel: &CancelToken) -> Result<Option<(usize, u64)>> {
+        if how == Pruning::DryRun {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "git-lfs does not say what exactly it would prune",
+            )
+            .with_hint("run: git lfs prune --dry-run --verbose, or use the built-in LFS engine"));
+        }
         let before = self.store.usage()?;
         self.run(&["prune"], Input::Nothing, cancel)?;
         let after = self.store.usage()?;
-        Ok((
+        Ok(Some((
             before.0.saturating_sub(after.0),
             before.1.saturating_sub(after.1),
-        ))
+        )))
     }
 
     fn check_upload(&self, _remote: &Remote) -> Result<()> {

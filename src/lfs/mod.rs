@@ -102,6 +102,14 @@ impl Report {
     }
 }
 
+/// Whether pruning changes anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Pruning {
+    #[default]
+    Delete,
+    DryRun,
+}
+
 /// One way of doing Git LFS.
 ///
 /// `Err` means the attempt as a whole broke (no network, refused credentials, cancelled); what
@@ -122,8 +130,18 @@ pub(crate) trait Engine: Send + Sync {
     /// Makes the local store have the objects, each one hashed while it arrives.
     fn download(&self, job: &Job<'_>) -> Result<Report>;
 
-    /// Deletes objects nobody needs from the local store; how many, and their bytes.
-    fn prune(&self, cancel: &CancelToken) -> Result<(usize, u64)>;
+    /// Those of the objects of which the remote says, now, that it has them.
+    fn there(
+        &self,
+        remote: &Remote,
+        objects: &[Object],
+        cancel: &CancelToken,
+    ) -> Result<Vec<Object>>;
+
+    /// Deletes objects by a judgement of the engine's own; how many, and their bytes.
+    ///
+    /// `None` from an engine that has none: it is for those who know git's refs to decide.
+    fn prune(&self, how: Pruning, cancel: &CancelToken) -> Result<Option<(usize, u64)>>;
 
     /// Asks whether uploads would be allowed, without sending anything.
     fn check_upload(&self, remote: &Remote) -> Result<()>;

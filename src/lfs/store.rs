@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 use super::Object;
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fs::{self, FileKind};
+use crate::fs::{self, FileKind, Stat};
 use crate::id::LfsOid;
 
 /// The objects of one clone, shared by its work trees.
@@ -23,6 +23,30 @@ pub(crate) struct Store {
     root: PathBuf,
 }
 
+/// One object of the store, as it lies there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stored {
+    pub(crate) oid: LfsOid,
+    /// Size of the file.
+    pub(crate) bytes: u64,
+    /// When it was stored, or stored again: seconds since 1970, and nanoseconds.
+    pub(crate) written: (i64, u32),
+}
+
+impl Stored {
+    /// Whether it was stored `age` ago or longer.
+    pub(crate) fn is_older(&self, age: Duration) -> bool {
+        is_older(self.written, age)
+    }
+}
+
+/// A time in the future is not old.
+fn is_older(written: (i64, u32), age: Duration) -> bool {
+    fs::age_of(written).is_some_and(|found| found >= age)
+}
+
+/// Folders between `objects` and an object.
+const FOLDER_LEVELS: usize = 2;
 /// A scratch file this young may belong to somebody who is about to lock it.
 const ORPHAN_AGE: Duration = Duration::from_secs(60);
 
@@ -98,11 +122,22 @@ impl Store {
     }
 
     /// Makes a scratch file whose bytes were hashed the object of that name.
+    ///
+    /// One that is here already becomes young again, so that [`remove_if_older`] leaves it.
+    ///
+    /// [`remove_if_older`]: Self::remove_if_older
     pub(crate) fn insert(&self, object: Object, temp: NamedTempFile) -> Result<()> {
-        if object.size == 0 || self.contains(object) {
+        if object.size == 0 {
             return Ok(());
         }
-        finish(temp, &self.object_path(object.oid))
+        let path = self.object_path(object.oid);
+        // Somebody else's file cannot be touched; one that was removed this moment is written again.
+        if self.contains(object)
+            && fs::touch_at(&path).is_none_or(|error| error.kind() != io::ErrorKind::NotFound)
+        {
+            return Ok(());
+        }
+        finish(temp, &path)
     }
 
     /// Writes an object's content to a new file, sharing its blocks where possible.
@@ -143,7 +178,14 @@ impl Store {
 
     /// How many objects there are, and their bytes.
     pub(crate) fn usage(&self) -> Result<(usize, u64)> {
-        let (mut objects, mut bytes) = (0, 0);
+        let stored = self.stored()?;
+        let bytes = stored.iter().map(|stored| stored.bytes).sum();
+        Ok((stored.len(), bytes))
+    }
+
+    /// All objects. Files that are not where an object of their name would be are none.
+    pub(crate) fn stored(&self) -> Result<Vec<Stored>> {
+        let mut found = Vec::new();
         let mut open = vec![self.root.join("objects")];
         while let Some(folder) = open.pop() {
             let entries = match std::fs::read_dir(&folder) {
@@ -152,17 +194,88 @@ impl Store {
             };
             for entry in entries {
                 let entry = entry.map_err(|error| Error::io("list", &folder, error))?;
-                match fs::lstat(&entry.path())? {
-                    Some(stat) if stat.kind == FileKind::Folder => open.push(entry.path()),
-                    Some(stat) => {
-                        objects += 1;
-                        bytes += stat.size;
+                let path = entry.path();
+                match fs::lstat(&path)? {
+                    Some(stat) if stat.kind == FileKind::Folder => open.push(path),
+                    Some(stat) if stat.kind == FileKind::File => {
+                        let oid = entry.file_name().to_string_lossy().parse();
+                        if let Ok(oid) = oid
+                            && self.object_path(oid) == path
+                        {
+                            found.push(Stored {
+                                oid,
+                                bytes: stat.size,
+                                written: stat.mtime,
+                            });
+                        }
                     }
-                    None => {}
+                    _ => {}
                 }
             }
         }
-        Ok((objects, bytes))
+        Ok(found)
+    }
+
+    /// Whether the objects lie inside `folder`, links followed.
+    pub(crate) fn is_inside(&self, folder: &Path) -> bool {
+        let objects = self.root.join("objects");
+        let real = |path: &Path| path.canonicalize().ok();
+        match (real(&objects).or_else(|| real(&self.root)), real(folder)) {
+            (Some(objects), Some(folder)) => objects.starts_with(folder),
+            // Nothing was stored yet.
+            (None, _) => self.root.starts_with(folder),
+            (Some(_), None) => false,
+        }
+    }
+
+    /// Deletes an object; its bytes, or `None` if it was not here.
+    ///
+    /// Whoever has it open goes on reading. Only files in the store's own folders are deleted,
+    /// whatever links somebody put there.
+    pub(crate) fn remove(&self, oid: LfsOid) -> Result<Option<u64>> {
+        let path = self.object_path(oid);
+        let Some(stat) = self.object_stat(&path)? else {
+            return Ok(None);
+        };
+        fs::remove_file_if_exists(&path)?;
+        remove_empty_parents(&path);
+        Ok(Some(stat.size))
+    }
+
+    /// Deletes an object unless it was stored, or stored again, within the time `age`.
+    ///
+    /// Exact even while another process [inserts](Self::insert) the same object: that makes it
+    /// young before it is taken away here, or finds it gone and writes it again.
+    pub(crate) fn remove_if_older(&self, oid: LfsOid, age: Duration) -> Result<Option<u64>> {
+        let path = self.object_path(oid);
+        let Some(stat) = self
+            .object_stat(&path)?
+            .filter(|stat| is_older(stat.mtime, age))
+        else {
+            return Ok(None);
+        };
+        let away = self.scratch()?;
+        let moved = |error| Error::io("remove", &path, error);
+        match std::fs::rename(&path, away.path()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            result => result.map_err(moved)?,
+        }
+        if fs::lstat(away.path())?.is_some_and(|stat| !is_older(stat.mtime, age)) {
+            std::fs::rename(away.path(), &path).map_err(moved)?;
+            return Ok(None);
+        }
+        remove_empty_parents(&path);
+        Ok(Some(stat.size))
+    }
+
+    /// What lies at an object's path, if it is a file and no link leads there.
+    fn object_stat(&self, path: &Path) -> Result<Option<Stat>> {
+        for folder in path.ancestors().skip(1).take(FOLDER_LEVELS) {
+            if fs::lstat(folder)?.is_none_or(|stat| stat.kind != FileKind::Folder) {
+                return Ok(None);
+            }
+        }
+        Ok(fs::lstat(path)?.filter(|stat| stat.kind == FileKind::File))
     }
 
     /// A new file in one of the scratch folders, locked as long as it is open.
@@ -189,6 +302,16 @@ fn finish(temp: NamedTempFile, target: &Path) -> Result<()> {
     temp.persist(target)
         .map_err(|error| Error::io("store", target, error.error))?;
     target.parent().map_or(Ok(()), fs::sync_dir)
+}
+
+/// Best effort. A folder that somebody just made to store another object there is empty, too, but
+/// only one in 65,536 objects goes there, and storing it can be tried again.
+fn remove_empty_parents(path: &Path) {
+    for folder in path.ancestors().skip(1).take(FOLDER_LEVELS) {
+        if std::fs::remove_dir(folder).is_err() {
+            return;
+        }
+    }
 }
 
 /// An object on its way into the store; dropped unfinished, it leaves nothing.
@@ -242,6 +365,87 @@ mod tests {
         Object {
             oid,
             size: content.len() as u64,
+        }
+    }
+
+    fn put(store: &Store, content: &[u8]) -> Object {
+        let mut temp = store.scratch().expect("scratch");
+        temp.write_all(content).expect("written");
+        store.insert(object(content), temp).expect("stored");
+        object(content)
+    }
+
+    #[test]
+    fn an_object_is_removed_with_the_folders_it_leaves_empty() {
+        let folder = tempfile::tempdir().expect("temp");
+        let store = Store::new(folder.path().join("lfs"));
+        let (one, two) = (put(&store, b"one"), put(&store, b"other"));
+        let mut reader = store.open(one).expect("open");
+        assert_eq!(store.remove(one.oid).expect("removed"), Some(3));
+        assert_eq!(store.remove(one.oid).expect("nothing"), None);
+        assert!(!store.contains(one) && store.contains(two));
+        let mut text = String::new();
+        io::Read::read_to_string(&mut reader, &mut text).expect("still readable");
+        assert_eq!(text, "one");
+        assert_eq!(files(&folder.path().join("lfs/objects")), 1);
+        let left: Vec<_> = store.stored().expect("listed");
+        assert_eq!((left.len(), left[0].oid, left[0].bytes), (1, two.oid, 5));
+    }
+
+    #[test]
+    fn links_and_other_files_are_no_objects() {
+        let folder = tempfile::tempdir().expect("temp");
+        let (store, other) = (
+            Store::new(folder.path().join("lfs")),
+            Store::new(folder.path().join("other")),
+        );
+        let (one, two) = (put(&other, b"one"), put(&other, b"two"));
+        let place = |object: Object| store.object_path(object.oid);
+        // A link in place of an object, and one in place of a folder.
+        fs::create_parent(&place(one)).expect("folder");
+        let link = std::os::unix::fs::symlink;
+        link(other.object_path(one.oid), place(one)).expect("link");
+        let above = |path: PathBuf| path.parent().expect("parent").to_path_buf();
+        fs::create_parent(&above(place(two))).expect("folder");
+        link(above(other.object_path(two.oid)), above(place(two))).expect("link");
+        std::fs::write(above(place(one)).join("notes"), "text").expect("written");
+        assert!(store.stored().expect("listed").is_empty());
+        for object in [one, two] {
+            assert_eq!(store.remove(object.oid).expect("left alone"), None);
+            let age = Duration::ZERO;
+            assert_eq!(store.remove_if_older(object.oid, age).expect("left"), None);
+            assert!(other.contains(object));
+        }
+        assert!(store.is_inside(folder.path()) && !store.is_inside(&folder.path().join("other")));
+        std::os::unix::fs::symlink(folder.path().join("other"), folder.path().join("linked"))
+            .expect("link");
+        let linked = Store::new(folder.path().join("linked"));
+        assert!(!linked.is_inside(&folder.path().join("lfs")));
+    }
+
+    #[test]
+    fn what_is_stored_again_is_young() {
+        let folder = tempfile::tempdir().expect("temp");
+        let store = Store::new(folder.path().join("lfs"));
+        let one = put(&store, b"one");
+        let age = Duration::from_secs(60);
+        let remove = || store.remove_if_older(one.oid, age).expect("looked at");
+        assert_eq!(remove(), None);
+        let make_old = || {
+            let file = File::options()
+                .append(true)
+                .open(store.object_path(one.oid));
+            let old = SystemTime::now() - 2 * age;
+            file.expect("open").set_modified(old).expect("aged");
+        };
+        make_old();
+        put(&store, b"one");
+        assert_eq!(remove(), None);
+        make_old();
+        assert_eq!(remove(), Some(3));
+        assert!(!store.contains(one));
+        for name in ["tmp", "objects"] {
+            assert_eq!(files(&folder.path().join("lfs").join(name)), 0, "{name}");
         }
     }
 

@@ -29,12 +29,21 @@ pub(crate) struct Sending<'a> {
     pub(crate) done: &'a dyn Fn(Signal),
 }
 
+/// A push that arrived, and what the server said it has.
+pub(crate) struct Sent {
+    pub(crate) report: PushReport,
+    /// Where its branch was before.
+    pub(crate) before: Option<CommitId>,
+    /// Commits it has, of those that are here.
+    pub(crate) confirmed: Vec<CommitId>,
+}
+
 impl Sending<'_> {
     /// Examines, uploads, pushes; the remote's branch is at the commit when this returns.
     ///
     /// # Errors
     /// As [`Repository::push`](crate::Repository::push).
-    pub(crate) fn run(&self) -> Result<PushReport> {
+    pub(crate) fn run(&self) -> Result<Sent> {
         let Self {
             local,
             git,
@@ -49,21 +58,25 @@ impl Sending<'_> {
             Some(id) => Some(git.known_commit(id).ok_or_else(|| moved(branch))?),
             None => None,
         };
+        let mut confirmed: Vec<CommitId> = advertised
+            .refs
+            .iter()
+            .filter_map(|found| git.known_commit(found.id))
+            .collect();
         if let Some(tip) = tip {
             if git.is_ancestor(commit, tip)? {
                 self.after_push(tip);
-                return Ok(self.report(tip, PushedRef::UpToDate));
+                return Ok(Sent {
+                    report: self.report(tip, PushedRef::UpToDate),
+                    before: Some(tip),
+                    confirmed,
+                });
             }
             if !git.is_ancestor(tip, commit)? {
                 return Err(moved(branch));
             }
         }
-        let there: Vec<CommitId> = advertised
-            .refs
-            .iter()
-            .filter_map(|found| git.known_commit(found.id))
-            .collect();
-        let commits = git.commits_between(commit, &there)?;
+        let commits = git.commits_between(commit, &confirmed)?;
         let contents = worktree::examine(git, &commits, local.remote.rules(), cancel)?;
         (self.done)(Signal::Examined);
         let (lfs_objects, lfs_bytes) = self.upload(&contents.objects)?;
@@ -97,12 +110,18 @@ impl Sending<'_> {
         };
         let text = crate::secret::printable(pushed.server_text.trim());
         tracing::info!(%commit, %branch, lfs_objects, lfs_bytes, "pushed");
-        Ok(PushReport {
+        confirmed.push(commit);
+        let report = PushReport {
             commits: commits.len(),
             lfs_objects,
             lfs_bytes,
             server_message: (!text.is_empty()).then_some(text),
             ..self.report(commit, outcome)
+        };
+        Ok(Sent {
+            report,
+            before: tip,
+            confirmed,
         })
     }
 

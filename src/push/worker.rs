@@ -12,8 +12,8 @@ use crossbeam_channel::Receiver;
 use super::board::Job;
 use super::integrate::{self, Plan};
 use super::journal::Maker;
-use super::report::{Delivery, Integration, PushReport};
-use super::send::Sending;
+use super::report::{Delivery, Integration, PushReport, PushedRef};
+use super::send::{Sending, Sent};
 use super::settings::AutoPrune;
 use super::shared::Shared;
 use super::state::Signal;
@@ -23,6 +23,7 @@ use crate::git::Git;
 use crate::http::retry::wait;
 use crate::id::LfsOid;
 use crate::progress::{Event, Progress};
+use crate::worktree::{Context, Prune, objects_brought, replaced_objects};
 
 /// Pauses before a push is tried again after the server or the network failed. Each try has its own,
 /// shorter retries inside; a longer outage is for the journal.
@@ -69,9 +70,9 @@ impl Shared {
         let mut plan = Plan::direct(&job.promise);
         let mut pauses = PAUSES.iter().take(if outage { 0 } else { PAUSES.len() });
         let mut rounds = 0;
-        let report = loop {
+        let sent = loop {
             match self.attempt(&git, job, &plan) {
-                Ok(report) => break report,
+                Ok(sent) => break sent,
                 Err(error) if error.kind() == ErrorKind::NonFastForward && rounds < ROUNDS => {
                     rounds += 1;
                     job.cell.signal(Signal::Again);
@@ -99,14 +100,14 @@ impl Shared {
             }
         };
         step("accepted");
-        self.arrived(&git, job, &plan, &report);
+        self.arrived(&git, job, &plan, &sent);
         Ok(Delivery::Pushed(PushReport {
             integration: plan.integration,
-            ..report
+            ..sent.report
         }))
     }
 
-    fn attempt(&self, git: &Git, job: &Arc<Job>, plan: &Plan) -> Result<PushReport> {
+    fn attempt(&self, git: &Git, job: &Arc<Job>, plan: &Plan) -> Result<Sent> {
         let told = |signal: Signal| {
             if let Some(phase) = job.cell.signal(signal) {
                 step(match signal {
@@ -156,17 +157,17 @@ impl Shared {
     }
 
     /// The server has it: closes the promise, and lets go of what is not needed any more.
-    fn arrived(&self, git: &Git, job: &Arc<Job>, plan: &Plan, report: &PushReport) {
+    fn arrived(&self, git: &Git, job: &Arc<Job>, plan: &Plan, sent: &Sent) {
         if let Err(error) = integrate::remember(&self.local, git, &job.promise, plan) {
             tracing::warn!(%error, "the local branch will not follow by itself");
         }
         self.release(&job.promise, job.entry);
         if plan.integration == Integration::None {
-            self.release_with(git, job, report);
+            self.release_with(git, job, &sent.report);
         }
         let wanted = self.settings.auto_prune == AutoPrune::AfterConfirmed;
         if wanted && job.promise.maker == Maker::Save {
-            if let Err(error) = self.prune(git, job, report) {
+            if let Err(error) = self.prune(git, job, sent) {
                 tracing::warn!(%error, "the local LFS store was not pruned");
             }
             step("pruned");
@@ -195,8 +196,33 @@ impl Shared {
         }
     }
 
-    fn prune(&self, git: &Git, job: &Job, report: &PushReport) -> Result<()> {
-        let _ = (git, job, report);
+    /// Lets go of LFS objects that this push made superfluous, here where the server has them.
+    fn prune(&self, git: &Git, job: &Job, sent: &Sent) -> Result<()> {
+        let local = &self.local;
+        let cancel = job.cell.cancel_token();
+        let prune = Prune {
+            context: Context {
+                cancel,
+                ..local.context(git)
+            },
+            remote: &local.remote.lfs()?,
+            confirmed: &sent.confirmed,
+            lock: &|| local.lock(&[]),
+        };
+        for commit in &job.replaced {
+            let parent = git.parents_of(*commit)?.first().copied();
+            prune.abandoned(objects_brought(git, parent, *commit, cancel)?)?;
+        }
+        let (from, to) = match sent.report.outcome {
+            // Somebody else pushed it, perhaps with others; each commit answers for itself.
+            PushedRef::UpToDate => {
+                let parents = git.parents_of(job.promise.commit)?;
+                (parents.first().copied(), job.promise.commit)
+            }
+            _ => (sent.before, sent.report.commit),
+        };
+        let pruned = prune.candidates(replaced_objects(git, from, to, cancel)?)?;
+        tracing::debug!(pruned.objects, pruned.bytes, "pruned");
         Ok(())
     }
 }

@@ -22,7 +22,7 @@ pub use checkout::{CheckoutOptions, CheckoutReport};
 pub use commit::CommitOutcome;
 pub use look::{Status, StatusEntry};
 pub use prepare::{LfsEngine, PrepareRepository};
-pub use prune::PruneReport;
+pub use prune::{PruneOptions, PruneReport};
 pub use pull::PullReport;
 pub use track::TrackReport;
 

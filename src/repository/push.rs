@@ -28,7 +28,7 @@ impl Repository {
         let branch = head.branch("push")?.clone();
         let commit = head.commit().ok_or_else(|| unborn(&branch))?;
         let _pusher = local.lock_pushing(&local.cancel)?;
-        Sending {
+        let sent = Sending {
             local,
             git: &git,
             branch: &branch,
@@ -37,7 +37,8 @@ impl Repository {
             cancel: &local.cancel,
             done: &|_| {},
         }
-        .run()
+        .run()?;
+        Ok(sent.report)
     }
 
     /// The page of the commit that is checked out, where the remote has such pages.

@@ -439,3 +439,67 @@ fn a_panic_on_the_worker_is_an_error_on_the_handle() {
     let (_, handle) = checkpoint(&repo, 2);
     assert!(handle.wait().is_ok(), "the worker lives");
 }
+
+/// How many LFS objects lie in the local store.
+fn stored(repo: &Repository) -> usize {
+    let objects = repo.workdir().join(".git/lfs/objects");
+    crate::support::judge::files(&objects).len()
+}
+
+#[test]
+fn fifty_checkpoints_leave_two_at_most() {
+    let w = World::new();
+    w.model("alice/m");
+    for (folder, policy) in [
+        ("every", PushPolicy::EveryCommit),
+        ("latest", PushPolicy::Latest),
+    ] {
+        let repo = w
+            .prepare("alice/m", folder)
+            .push_policy(policy)
+            .clone_repo()
+            .unwrap();
+        for seed in 1..=50 {
+            checkpoint(&repo, seed * 2 + policy as u64);
+        }
+        repo.flush(LONG).unwrap();
+        assert!(stored(&repo) <= 2, "{policy:?}: {}", stored(&repo));
+        repo.close().unwrap();
+        w.assert_sound(&w.path(folder));
+    }
+    let fresh = w.clone("alice/m", "fresh");
+    assert_eq!(
+        fs::read(fresh.workdir().join("model.bin")).unwrap(),
+        weights(101, 60_000)
+    );
+}
+
+#[test]
+fn nothing_is_pruned_before_the_server_has_it() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    w.hub.faults().add(
+        Fault::on(Route::ReceivePack)
+            .always()
+            .act(Action::status(403)),
+    );
+    for seed in 1..=3 {
+        let (_, handle) = checkpoint(&repo, seed);
+        handle.wait().unwrap_err();
+    }
+    assert_eq!(stored(&repo), 3);
+    w.hub.faults().clear();
+    repo.flush(LONG).unwrap();
+    assert!(stored(&repo) <= 2);
+    let repo = w
+        .prepare("alice/m", "off")
+        .auto_prune(hf_repository::AutoPrune::Off)
+        .clone_repo()
+        .unwrap();
+    for seed in 4..=6 {
+        checkpoint(&repo, seed);
+    }
+    repo.flush(LONG).unwrap();
+    assert!(stored(&repo) >= 3);
+}

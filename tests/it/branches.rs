@@ -418,7 +418,11 @@ fn a_file_system_without_executable_bits() {
         let all = fs::Permissions::from_mode(if name == "README.md" { 0o755 } else { 0o644 });
         fs::set_permissions(repo.workdir().join(name), all).unwrap();
     }
-    assert!(repo.is_clean().unwrap(), "{:?}", repo.status().unwrap());
+    assert!(
+        repo.status().unwrap().is_clean(),
+        "{:?}",
+        repo.status().unwrap()
+    );
     write(repo.workdir(), "run.sh", "#!/bin/sh\nexit\n");
     write(repo.workdir(), "tool.bin", weights(70, 4000));
     write(repo.workdir(), "new.sh", "#!/bin/sh\n");
@@ -440,7 +444,7 @@ fn a_file_system_without_executable_bits() {
     repo.checkout("HEAD~1").unwrap_err();
     repo.checkout(w.git(repo.workdir(), &["rev-parse", "HEAD^"]))
         .unwrap();
-    assert!(repo.is_clean().unwrap());
+    assert!(repo.status().unwrap().is_clean());
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn run() {
                 b"weights\0"
             );
             assert!(repo.pull().unwrap().is_up_to_date());
-            assert!(repo.is_clean().unwrap());
+            assert!(repo.status().unwrap().is_clean());
         }
         "clone" => {
             Repository::prepare(argument(1), argument(2))

@@ -125,7 +125,7 @@ fn a_folder_that_became_a_link_is_staged_as_one() {
     w.git(repo.workdir(), &["add", "-A"]);
     assert_eq!(w.git(repo.workdir(), &["write-tree"]), ours);
     let _ = repo.commit("a link").unwrap();
-    assert!(repo.is_clean().unwrap());
+    assert!(repo.status().unwrap().is_clean());
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_branch_of_another_work_tree_is_not_taken() {
     write(second.workdir(), "w.bin", weights(2, 100));
     second.stage().unwrap();
     let _ = second.commit("side").unwrap();
-    assert!(second.is_clean().unwrap() && repo.is_clean().unwrap());
+    assert!(second.status().unwrap().is_clean() && repo.status().unwrap().is_clean());
     w.assert_sound(repo.workdir());
 }
 
@@ -371,7 +371,7 @@ fn a_commit_during_a_pull_is_kept() {
         fs::read(repo.workdir().join("w.bin")).unwrap(),
         weights(1, 1000)
     );
-    assert!(repo.is_clean().unwrap());
+    assert!(repo.status().unwrap().is_clean());
     assert_eq!(w.git(repo.workdir(), &["log", "-1", "--format=%s"]), "mine");
     assert_eq!(repo.pull().unwrap_err().kind(), ErrorKind::Diverged);
 }
@@ -471,7 +471,7 @@ fn an_edit_in_the_same_moment_is_seen() {
         // Of the same size, in the same second, in the same file: git compares full seconds, so
         // the index must not be dated later than it is.
         write(repo.workdir(), "w.bin", weights(seed + 100, 1000));
-        assert!(!repo.is_clean().unwrap());
+        assert!(!repo.status().unwrap().is_clean());
         assert_eq!(
             w.git(repo.workdir(), &["status", "--porcelain"]),
             " M w.bin"
@@ -517,7 +517,7 @@ fn what_a_killed_pull_left_is_not_committed() {
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::UnfinishedOperation);
     }
     repo.pull().unwrap();
-    assert!(repo.is_clean().unwrap());
+    assert!(repo.status().unwrap().is_clean());
     assert_eq!(repo.commits_ahead().unwrap(), 0);
     // A record of long ago excuses nothing.
     note(&"0".repeat(40), &tree_of("HEAD^"));

@@ -18,6 +18,7 @@ mod giftless;
 mod heavy;
 mod layers;
 mod progress;
+mod pruning;
 mod readers;
 mod round_trip;
 mod secrets;

@@ -127,7 +127,7 @@ fn an_empty_repository_gets_its_first_commit() {
     let repo = w.clone("alice/m", "ours");
     assert_eq!(repo.head().unwrap(), None);
     assert_eq!(repo.current_branch().unwrap().unwrap().as_str(), "main");
-    assert!(repo.is_clean().unwrap());
+    assert!(repo.status().unwrap().is_clean());
     assert!(repo.pull().unwrap().is_up_to_date());
     write(repo.workdir(), "w.bin", weights(1, 100));
     repo.stage().unwrap();

@@ -366,7 +366,7 @@ fn a_pointer_file_in_the_tree_is_its_own_pointer() {
     let blob = w.git(repo.workdir(), &["cat-file", "blob", ":w.bin"]);
     assert_eq!(blob + "\n", text);
     assert!(repo.commit("pointer").unwrap().commit().is_some());
-    assert!(repo.is_clean().unwrap());
+    assert!(repo.status().unwrap().is_clean());
 }
 
 #[test]
@@ -443,6 +443,6 @@ fn touching_is_not_changing() {
         .unwrap()
         .set_modified(modified)
         .unwrap();
-    assert!(!repo.is_clean().unwrap());
+    assert!(!repo.status().unwrap().is_clean());
     assert_eq!(repo.stage().unwrap().lfs, [path("w.bin")]);
 }

@@ -1,0 +1,493 @@
+//! What pruning deletes, and above all what it does not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use hf_repository::{CheckoutOptions, CommitId, ErrorKind, PruneOptions, Repository};
+use mini_hub::{RepoKind, Role};
+use sha2::{Digest, Sha256};
+
+use crate::support::{World, needs_git_lfs, weights, write};
+
+/// Bytes of each LFS file here.
+const SIZE: usize = 3000;
+const FILE: &str = "w.bin";
+
+fn oid(seed: u64) -> String {
+    let digest = Sha256::digest(weights(seed, SIZE));
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The names of all objects in a store.
+fn stored(git_dir: &Path) -> BTreeSet<String> {
+    let (mut names, mut open) = (BTreeSet::new(), vec![git_dir.join("lfs/objects")]);
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                open.push(entry.path());
+            } else {
+                names.insert(entry.file_name().into_string().unwrap());
+            }
+        }
+    }
+    names
+}
+
+fn object(git_dir: &Path, oid: &str) -> std::path::PathBuf {
+    let folder = git_dir.join("lfs/objects");
+    folder.join(&oid[..2]).join(&oid[2..4]).join(oid)
+}
+
+/// Makes every object look as if it had been stored two hours ago.
+fn make_old(git_dir: &Path) {
+    let old = SystemTime::now() - Duration::from_secs(2 * 60 * 60);
+    for oid in stored(git_dir) {
+        let file = fs::File::options()
+            .append(true)
+            .open(object(git_dir, &oid))
+            .unwrap();
+        file.set_modified(old).unwrap();
+    }
+}
+
+#[track_caller]
+fn save(repo: &Repository, seed: u64) -> CommitId {
+    write(repo.workdir(), FILE, weights(seed, SIZE));
+    repo.stage().unwrap();
+    repo.commit(format!("seed {seed}"))
+        .unwrap()
+        .commit()
+        .unwrap()
+}
+
+/// A world with a clone in which `seed` 1 was replaced by 2, both pushed.
+struct Clone {
+    w: World,
+    repo: Repository,
+    first: CommitId,
+}
+
+impl Clone {
+    fn new() -> Self {
+        let w = World::new();
+        w.model("alice/m");
+        let repo = w.clone("alice/m", "ours");
+        let first = save(&repo, 1);
+        let _ = save(&repo, 2);
+        repo.push().unwrap();
+        Self { w, repo, first }
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        self.w.git(self.repo.workdir(), arguments)
+    }
+
+    fn git_dir(&self) -> std::path::PathBuf {
+        self.repo.workdir().join(".git")
+    }
+
+    /// Prunes with all objects old, and says which seeds are left.
+    #[track_caller]
+    fn left(&self, seeds: std::ops::RangeInclusive<u64>) -> Vec<u64> {
+        make_old(&self.git_dir());
+        let before = stored(&self.git_dir());
+        let would = self
+            .repo
+            .prune_with(&PruneOptions::default().dry_run())
+            .unwrap();
+        assert_eq!(stored(&self.git_dir()), before, "a dry run deletes nothing");
+        let report = self.repo.prune().unwrap();
+        let after = stored(&self.git_dir());
+        assert_eq!(report, would);
+        assert_eq!(before.len() - after.len(), report.objects);
+        assert_eq!(report.bytes, (report.objects * SIZE) as u64);
+        seeds.filter(|seed| after.contains(&oid(*seed))).collect()
+    }
+}
+
+#[test]
+fn fifty_checkpoints_leave_two_objects_at_most() {
+    let c = Clone::new();
+    for seed in 10..60 {
+        let _ = save(&c.repo, seed);
+        c.repo.push().unwrap();
+        c.repo.prune().unwrap();
+        let left = stored(&c.git_dir());
+        assert!(left.len() <= 2 && left.contains(&oid(seed)), "{left:?}");
+    }
+    let server = c.w.bare("alice/m");
+    assert_eq!(stored(&server).len(), 52);
+    c.w.assert_sound(c.repo.workdir());
+    // What was pruned comes back when it is needed.
+    c.repo.checkout(c.first.to_string()).unwrap();
+    let content = fs::read(c.repo.workdir().join(FILE)).unwrap();
+    assert_eq!(content, weights(1, SIZE));
+    c.w.assert_sound(c.repo.workdir());
+    // HEAD is detached at a commit the remote has.
+    assert_eq!(c.left(1..=2), [1]);
+    c.w.assert_sound(c.repo.workdir());
+}
+
+#[test]
+fn what_is_staged_stays() {
+    let c = Clone::new();
+    write(c.repo.workdir(), FILE, weights(3, SIZE));
+    c.repo.stage().unwrap();
+    // The commit that is checked out counts as well: this can be undone without a network.
+    assert_eq!(c.left(1..=3), [2, 3]);
+    // A pointer counts wherever it lies, LFS file or not; a file announced to git names nothing.
+    let pointer = c.git(&["cat-file", "blob", ":w.bin"]) + "\n";
+    fs::write(c.repo.workdir().join("pointer.txt"), pointer).unwrap();
+    c.git(&["add", "pointer.txt"]);
+    fs::write(c.repo.workdir().join("announced.txt"), "text").unwrap();
+    c.git(&["add", "-N", "announced.txt"]);
+    c.git(&["rm", "-q", "--cached", FILE]);
+    assert_eq!(c.left(1..=3), [2, 3]);
+}
+
+#[test]
+fn commits_that_only_this_clone_has_keep_their_objects() {
+    let c = Clone::new();
+    // On a branch, with an ancestor that the branch has replaced.
+    c.repo
+        .checkout_with("side", CheckoutOptions::Create)
+        .unwrap();
+    let (_, _) = (save(&c.repo, 3), save(&c.repo, 4));
+    c.repo.checkout("main").unwrap();
+    assert_eq!(c.left(1..=4), [2, 3, 4]);
+    // Under a tag.
+    c.git(&["tag", "-a", "-m", "kept", "kept", "side"]);
+    c.git(&["branch", "-q", "-D", "side"]);
+    assert_eq!(c.left(1..=4), [2, 3, 4]);
+    // Under a ref that is nobody's business but the library's.
+    let promised = "refs/hf-repository/promised/1";
+    c.git(&["update-ref", promised, "kept~1"]);
+    c.git(&["tag", "-d", "kept"]);
+    assert_eq!(c.left(1..=4), [2, 3]);
+    // Under no ref: HEAD alone.
+    c.git(&["checkout", "-q", promised]);
+    let _ = save(&c.repo, 5);
+    c.git(&["update-ref", "-d", promised]);
+    assert_eq!(c.left(1..=5), [3, 5]);
+    // Under nothing at all.
+    c.git(&["checkout", "-q", "main"]);
+    assert_eq!(c.left(1..=5), [2]);
+    c.w.assert_sound(c.repo.workdir());
+}
+
+#[test]
+fn stashes_stay() {
+    needs_git_lfs!();
+    let c = Clone::new();
+    // An older stash, with what was staged and changed again, and what was untracked.
+    write(c.repo.workdir(), FILE, weights(3, SIZE));
+    c.git(&["add", FILE]);
+    write(c.repo.workdir(), FILE, weights(4, SIZE));
+    write(c.repo.workdir(), "new.bin", weights(5, SIZE));
+    c.git(&["stash", "push", "-q", "--include-untracked"]);
+    // A newer one, on an older commit.
+    c.repo.checkout(c.first.to_string()).unwrap();
+    write(c.repo.workdir(), FILE, weights(6, SIZE));
+    c.git(&["stash", "push", "-q"]);
+    c.repo.checkout("main").unwrap();
+    // With the index it was made with, which had the first version.
+    assert_eq!(c.left(1..=6), [1, 2, 3, 4, 5, 6]);
+    c.git(&["stash", "drop", "-q"]);
+    assert_eq!(c.left(1..=6), [2, 3, 4, 5]);
+    c.git(&["stash", "pop", "-q", "--index"]);
+    assert_eq!(
+        fs::read(c.repo.workdir().join(FILE)).unwrap(),
+        weights(4, SIZE)
+    );
+    c.git(&["reset", "-q", "--hard"]);
+    fs::remove_file(c.repo.workdir().join("new.bin")).unwrap();
+    assert_eq!(c.left(1..=6), [2]);
+    assert!(!c.git_dir().join("logs/refs/stash").exists());
+}
+
+#[test]
+fn other_work_trees_stay() {
+    needs_git_lfs!();
+    let c = Clone::new();
+    let other = c.w.path("other");
+    let name = other.to_string_lossy();
+    c.git(&["worktree", "add", "-q", "-b", "side", &name]);
+    write(&other, FILE, weights(3, SIZE));
+    c.w.git(&other, &["commit", "-q", "-a", "-m", "side"]);
+    c.w.git(&other, &["push", "-q", "origin", "side"]);
+    c.w.git(&other, &["checkout", "-q", "--detach"]);
+    write(&other, FILE, weights(4, SIZE));
+    c.w.git(&other, &["commit", "-q", "-a", "-m", "detached"]);
+    write(&other, FILE, weights(5, SIZE));
+    c.w.git(&other, &["add", FILE]);
+    assert_eq!(c.left(1..=5), [2, 4, 5]);
+    // And the other way round: what is staged in the main one stays when the linked one is pruned.
+    write(c.repo.workdir(), FILE, weights(6, SIZE));
+    c.repo.stage().unwrap();
+    make_old(&c.git_dir());
+    let linked = c.w.prepare("alice/m", "other").open().unwrap();
+    linked.prune().unwrap();
+    assert_eq!(c.left(1..=6), [2, 4, 5, 6]);
+    // A work tree that was given up keeps nothing.
+    c.git(&["worktree", "remove", "--force", &name]);
+    assert_eq!(c.left(1..=6), [2, 6]);
+}
+
+#[test]
+fn a_merge_under_way_stays() {
+    needs_git_lfs!();
+    let c = Clone::new();
+    c.repo
+        .checkout_with("side", CheckoutOptions::Create)
+        .unwrap();
+    let (_, _) = (save(&c.repo, 3), save(&c.repo, 4));
+    c.repo.checkout("main").unwrap();
+    let _ = save(&c.repo, 5);
+    let merged = c.w.try_git(c.repo.workdir(), &["merge", "-q", "side"]);
+    assert!(!merged.status.success(), "two versions of a binary file");
+    c.git(&["branch", "-q", "-D", "side"]);
+    // Both sides and what they come from, and the history of the side that only MERGE_HEAD names.
+    assert_eq!(c.left(1..=5), [2, 3, 4, 5]);
+    c.git(&["merge", "--abort"]);
+    assert_eq!(c.left(1..=5), [5]);
+}
+
+#[test]
+fn what_the_remote_lost_stays() {
+    let c = Clone::new();
+    c.repo
+        .checkout_with("side", CheckoutOptions::Create)
+        .unwrap();
+    let (_, _) = (save(&c.repo, 3), save(&c.repo, 4));
+    c.repo.push().unwrap();
+    c.repo.checkout("main").unwrap();
+    c.git(&["branch", "-q", "-D", "side"]);
+    // The tracking ref is all that is left, and the remote does not have the commits any more.
+    let server = c.w.bare("alice/m");
+    c.w.git(&server, &["branch", "-q", "-D", "side"]);
+    assert_eq!(c.left(1..=4), [2, 3, 4]);
+    // The commits are back, but an object is gone.
+    c.git(&[
+        "push",
+        "-q",
+        "--no-verify",
+        "origin",
+        "origin/side:refs/heads/side",
+    ]);
+    let gone = c.w.hub.lfs_object_path(RepoKind::Model, "alice/m", &oid(3));
+    fs::rename(&gone, c.w.path("gone")).unwrap();
+    assert_eq!(c.left(1..=4), [2, 3]);
+    fs::rename(c.w.path("gone"), &gone).unwrap();
+    assert_eq!(c.left(1..=4), [2]);
+}
+
+#[test]
+fn nothing_is_deleted_when_the_remote_cannot_be_asked() {
+    let c = Clone::new();
+    make_old(&c.git_dir());
+    let before = stored(&c.git_dir());
+    let other = c.w.prepare_as("alice/m", "ours", "hf_wrong");
+    let error = other.open().unwrap().prune().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized);
+    assert_eq!(stored(&c.git_dir()), before);
+    // Whoever may read may prune.
+    let reader = c.w.hub.add_token("alice", Role::Read);
+    let reader = c.w.prepare_as("alice/m", "ours", &reader);
+    assert_eq!(reader.open().unwrap().prune().unwrap().objects, 1);
+}
+
+#[test]
+fn an_object_that_nothing_names_goes_when_it_is_old() {
+    let c = Clone::new();
+    write(c.repo.workdir(), FILE, weights(3, SIZE));
+    c.repo.stage().unwrap();
+    write(c.repo.workdir(), FILE, weights(4, SIZE));
+    c.repo.stage().unwrap();
+    c.repo.prune().unwrap();
+    let young = stored(&c.git_dir());
+    assert!(young.contains(&oid(3)) && !young.contains(&oid(1)));
+    assert_eq!(c.left(1..=4), [2, 4]);
+}
+
+#[test]
+fn a_store_that_others_may_use_is_left_alone() {
+    let c = Clone::new();
+    let elsewhere = c.w.path("elsewhere");
+    fs::rename(c.git_dir().join("lfs"), &elsewhere).unwrap();
+    let refused = || {
+        let repo = c.w.prepare("alice/m", "ours").open().unwrap();
+        assert_eq!(repo.prune().unwrap_err().kind(), ErrorKind::Unsupported);
+    };
+    std::os::unix::fs::symlink(&elsewhere, c.git_dir().join("lfs")).unwrap();
+    refused();
+    fs::remove_file(c.git_dir().join("lfs")).unwrap();
+    c.git(&["config", "lfs.storage", &elsewhere.to_string_lossy()]);
+    refused();
+}
+
+#[test]
+fn a_folder_as_remote_must_have_a_copy_of_its_own() {
+    let w = World::new();
+    let bare = w.path("bare.git");
+    w.git(
+        w.path(""),
+        &["init", "-q", "--bare", &bare.to_string_lossy()],
+    );
+    let repo = w.prepare(&bare.to_string_lossy(), "ours");
+    let repo = repo.clone_repo().unwrap();
+    let (_, _) = (save(&repo, 1), save(&repo, 2));
+    repo.push().unwrap();
+    // One copy for both.
+    let git_dir = repo.workdir().join(".git");
+    fs::rename(bare.join("lfs"), w.path("lfs")).unwrap();
+    std::os::unix::fs::symlink(git_dir.join("lfs"), bare.join("lfs")).unwrap();
+    assert_eq!(repo.prune().unwrap().objects, 0);
+    fs::remove_file(bare.join("lfs")).unwrap();
+    fs::rename(w.path("lfs"), bare.join("lfs")).unwrap();
+    assert_eq!(repo.prune().unwrap().objects, 1);
+    assert_eq!(stored(&git_dir), BTreeSet::from([oid(2)]));
+}
+
+/// What must be in the store, found with git.
+struct Needed<'a> {
+    c: &'a Clone,
+    /// The object each blob names, if it is a pointer.
+    blobs: BTreeMap<String, Option<String>>,
+}
+
+impl Needed<'_> {
+    fn objects(&mut self) -> BTreeSet<String> {
+        let c = self.c;
+        let mut blobs = BTreeSet::new();
+        let mut add = |listing: String| {
+            for line in listing.lines() {
+                let ids = line.split([' ', '\t']).filter(|word| word.len() == 40);
+                blobs.extend(ids.map(str::to_owned));
+            }
+        };
+        add(c.git(&["ls-files", "--stage"]));
+        add(c.git(&["ls-tree", "-r", "HEAD"]));
+        for stash in c.git(&["stash", "list", "--format=%H %P"]).lines() {
+            // Left out: the commit it was made on.
+            let parts = stash.split(' ').enumerate().filter(|(at, _)| *at != 1);
+            for (_, part) in parts {
+                add(c.git(&["ls-tree", "-r", part]));
+            }
+        }
+        let tips = c.w.git(
+            c.w.bare("alice/m"),
+            &["for-each-ref", "--format=%(objectname)"],
+        );
+        let mut arguments = vec!["rev-list", "--objects", "--all", "HEAD", "--not"];
+        let known = |tip: &&str| {
+            let found = c.w.try_git(c.repo.workdir(), &["cat-file", "-e", tip]);
+            found.status.success()
+        };
+        arguments.extend(tips.lines().filter(known));
+        add(c.git(&arguments));
+        blobs.into_iter().filter_map(|id| self.named(id)).collect()
+    }
+
+    fn named(&mut self, id: String) -> Option<String> {
+        let c = self.c;
+        let read = |id: &String| {
+            let output = c.w.try_git(c.repo.workdir(), &["cat-file", "blob", id]);
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let oid = text
+                .lines()
+                .find_map(|line| line.strip_prefix("oid sha256:"))?;
+            (output.status.success() && text.starts_with("version ")).then(|| oid.to_owned())
+        };
+        self.blobs.entry(id).or_insert_with_key(read).clone()
+    }
+}
+
+/// Numbers that are the same for the same seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.0 >> 33) as usize % limit
+    }
+}
+
+#[test]
+fn whatever_happens_no_needed_object_is_deleted() {
+    needs_git_lfs!();
+    let mut deleted = 0;
+    for seed in 1..=4 {
+        deleted += random_operations(seed, 60);
+    }
+    assert!(
+        deleted > 20,
+        "{deleted} objects deleted: too few to prove anything"
+    );
+}
+
+/// Runs a random sequence; how many objects were pruned.
+fn random_operations(seed: u64, steps: usize) -> usize {
+    let c = Clone::new();
+    let mut dice = Dice(seed);
+    let mut needed = Needed {
+        c: &c,
+        blobs: BTreeMap::new(),
+    };
+    let (mut log, mut deleted) = (Vec::new(), 0);
+    // What git cannot do in this state is not done, and no reason to stop.
+    let try_git = |arguments: &[&str]| drop(c.w.try_git(c.repo.workdir(), arguments));
+    for step in 0..steps {
+        let branch = format!("b{}", dice.below(4));
+        let operation = dice.below(14);
+        match operation {
+            0..=3 => {
+                let name = ["a.bin", "b.bin", "sub/c.bin"][dice.below(3)];
+                let content = weights(seed * 1000 + dice.below(40) as u64, 500);
+                write(c.repo.workdir(), name, content);
+                c.repo.stage().unwrap();
+                // Now and then the next operation meets staged changes.
+                if operation > 0 {
+                    let _ = c.repo.commit(format!("{step}")).unwrap();
+                }
+            }
+            4 => drop(c.repo.checkout_with(&branch, CheckoutOptions::Create)),
+            5 => drop(c.repo.checkout(&branch)),
+            6 => try_git(&["stash", "push", "-q", "--include-untracked"]),
+            7 if dice.below(2) == 0 => try_git(&["stash", "drop", "-q"]),
+            7 => try_git(&["stash", "apply", "-q"]),
+            8 | 9 => drop(c.repo.push()),
+            10 => try_git(&["branch", "-q", "-D", &branch]),
+            11 => try_git(&["tag", &format!("t{step}")]),
+            12 if dice.below(2) == 0 => try_git(&["reset", "-q", "--hard", "HEAD~1"]),
+            12 => {
+                let server = c.w.bare("alice/m");
+                drop(c.w.try_git(&server, &["branch", "-q", "-D", &branch]));
+            }
+            _ => try_git(&["checkout", "-q", "--detach"]),
+        }
+        // Conflicts of a stash are for people.
+        if !c.git(&["ls-files", "--unmerged"]).is_empty() {
+            c.git(&["reset", "-q", "--hard"]);
+        }
+        log.push((operation, branch));
+        if dice.below(3) == 0 {
+            make_old(&c.git_dir());
+            deleted += c.repo.prune().unwrap().objects;
+            let lost: Vec<_> = needed
+                .objects()
+                .difference(&stored(&c.git_dir()))
+                .cloned()
+                .collect();
+            assert!(lost.is_empty(), "seed {seed}: {lost:?} after {log:?}");
+        }
+    }
+    c.git(&["lfs", "fsck"]);
+    c.git(&["fsck", "--strict", "--no-dangling"]);
+    deleted
+}
