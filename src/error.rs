@@ -55,6 +55,8 @@ pub enum ErrorKind {
     NonFastForward,
     /// Local and remote branch both have commits of their own.
     Diverged,
+    /// Both sides changed the same files, each in its own way; see [`Error::offences`].
+    Conflict,
     /// The server's hook refused the push; see [`Error::server_message`].
     Rejected,
     /// Files or commits the Hub would refuse; see [`Error::offences`].
@@ -103,7 +105,7 @@ pub enum ErrorKind {
     Git,
 }
 
-/// One file that stands in the way of a push, and why.
+/// One file that stands in the way of a push or pull, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Offence {

@@ -83,7 +83,7 @@ pub use push::{
 };
 pub use repository::{
     CheckoutOptions, CheckoutReport, CommitOutcome, LfsEngine, PrepareRepository, PruneOptions,
-    PruneReport, PullReport, Repository, Status, StatusEntry, TrackReport,
+    PruneReport, PullReport, PullStrategy, Repository, Status, StatusEntry, TrackReport,
 };
 pub use secret::Token;
 pub use worktree::{AutoTrack, Content, Skipped, StageOptions, StageReport};

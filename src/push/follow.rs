@@ -36,9 +36,15 @@ pub(crate) fn follow(local: &Local, git: &Git, head: Head) -> Result<Head> {
     let Some(goal) = target(git, branch, *commit)? else {
         return Ok(head);
     };
+    let log = "hf-repository: follow the remote";
     let moved = local
         .switch_offline(git, Some(*commit), goal, Content::recall(git))
-        .and_then(|()| arrive(git, branch, *commit, goal));
+        .and_then(|()| git.set_ref(&branch.local_ref(), goal, Some(*commit), log))
+        .and_then(|()| worktree::complete(git))
+        .and_then(|()| {
+            step("followed");
+            forget(git, branch, *commit, goal)
+        });
     match moved {
         Ok(()) => Ok(Head::Branch {
             branch: branch.clone(),
@@ -51,13 +57,15 @@ pub(crate) fn follow(local: &Local, git: &Git, head: Head) -> Result<Head> {
     }
 }
 
-/// The work tree is there: the branch goes as well, and what led there is forgotten.
-pub(crate) fn arrive(git: &Git, branch: &BranchName, from: CommitId, goal: CommitId) -> Result<()> {
-    let log = "hf-repository: follow the remote";
-    git.set_ref(&branch.local_ref(), goal, Some(from), log)?;
-    worktree::complete(git)?;
-    step("followed");
-    for old in git.commits_between(from, &[goal])? {
+/// The branch went from one commit to another: forgets what led there.
+pub(crate) fn forget(git: &Git, branch: &BranchName, from: CommitId, to: CommitId) -> Result<()> {
+    let Some(goal) = git.private(&PrivateRef::Integrated(branch))? else {
+        return Ok(());
+    };
+    if !git.is_ancestor(goal, to)? {
+        return Ok(());
+    }
+    for old in git.commits_between(from, &[to])? {
         git.drop_private(&PrivateRef::Rewritten(old))?;
     }
     git.drop_private(&PrivateRef::Integrated(branch))

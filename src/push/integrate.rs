@@ -94,21 +94,23 @@ fn merge(local: &Local, git: &Git, promise: &PushPromise, theirs: CommitId) -> R
 }
 
 fn rebase(local: &Local, git: &Git, promise: &PushPromise, theirs: CommitId) -> Result<Made> {
-    let mut chain = git.commits_between(promise.commit, &[theirs])?;
     // What an earlier push replayed already, and the remote still has, is not replayed again.
+    let mut until = git.merge_bases(promise.commit, theirs)?;
+    if until.is_empty() {
+        return Ok(Err(Vec::new()));
+    }
+    let whole = git.line_since(promise.commit, &until)?;
     let mut rewritten = Vec::new();
-    let mut fresh = chain.len();
-    for (at, commit) in chain.iter().enumerate() {
-        if let Some(new) = git.private(&PrivateRef::Rewritten(*commit))?
-            && git.is_ancestor(new, theirs)?
-        {
-            fresh = fresh.min(at);
-            rewritten.push((*commit, new));
+    for commit in &whole {
+        match git.private(&PrivateRef::Rewritten(*commit))? {
+            Some(new) if git.is_ancestor(new, theirs)? => {
+                rewritten.push((*commit, new));
+                until.push(*commit);
+            }
+            _ => {}
         }
     }
-    chain.truncate(fresh);
-    chain.reverse();
-    rewritten.reverse();
+    let chain = git.line_since(promise.commit, &until)?;
     let identity = local.identity_for(git)?;
     let mapping = match git.rebase_commits(&chain, theirs, &identity)? {
         Rebase::Done(mapping) => mapping,

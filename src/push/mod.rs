@@ -33,7 +33,7 @@ mod step;
 mod worker;
 
 pub(crate) use crew::Pushes;
-pub(crate) use follow::{arrive, target};
+pub(crate) use follow::{forget, target};
 pub use handle::PushHandle;
 pub use report::{
     Delivery, FlushReport, Integration, Keeper, PendingPush, PushFailure, PushProgress, PushReport,

@@ -132,5 +132,5 @@ pub(super) fn diverged(branch: &BranchName, ahead: usize, behind: usize) -> Erro
             "{branch} and its remote have diverged: {ahead} commits are only here, {behind} only there"
         ),
     )
-    .with_hint("merge or rebase with git, or push to another branch")
+    .with_hint("pull with PullStrategy::Merge or PullStrategy::Rebase, or push to another branch")
 }

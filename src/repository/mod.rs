@@ -5,6 +5,7 @@ mod checkout;
 mod clone;
 mod commit;
 mod content;
+mod integrate;
 mod look;
 mod prepare;
 mod prune;
@@ -23,7 +24,7 @@ pub use commit::CommitOutcome;
 pub use look::{Status, StatusEntry};
 pub use prepare::{LfsEngine, PrepareRepository};
 pub use prune::{PruneOptions, PruneReport};
-pub use pull::PullReport;
+pub use pull::{PullReport, PullStrategy};
 pub use track::TrackReport;
 
 use crate::error::Result;

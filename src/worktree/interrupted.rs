@@ -131,5 +131,5 @@ pub(crate) fn refuse_interrupted(git: &Git, action: &str) -> Result<()> {
         ErrorKind::UnfinishedOperation,
         format!("cannot {action}: a pull or checkout was interrupted half way"),
     )
-    .with_hint("call pull() or checkout() again, which finishes it"))
+    .with_hint("pull again as before, or check out the branch, which finishes it"))
 }

@@ -17,6 +17,7 @@ mod faults;
 mod giftless;
 mod heavy;
 mod layers;
+mod merging;
 mod progress;
 mod pruning;
 mod readers;
