@@ -18,6 +18,7 @@ mod giftless;
 mod heavy;
 mod layers;
 mod merging;
+mod moved_remote;
 mod progress;
 mod pruning;
 mod readers;
