@@ -77,14 +77,25 @@ impl Local {
 
     /// Waits until nobody else pushes from this clone, for as long as it takes.
     pub(crate) fn lock_pushing(&self, cancel: &CancelToken) -> Result<AdvisoryLock> {
+        let tracking = format!("refs/remotes/{}/", self.remote_name());
         AdvisoryLock::acquire(
             &self.private(),
             &self.git_dir,
             Purpose::Push,
-            &[],
+            &[&tracking],
             PUSH_WAIT,
             cancel,
         )
+    }
+
+    /// The same if it can be had at once.
+    pub(crate) fn try_lock_pushing(&self) -> Result<Option<AdvisoryLock>> {
+        let private = self.private();
+        let (purpose, wait) = (Purpose::Push, Duration::ZERO);
+        match AdvisoryLock::acquire(&private, &self.git_dir, purpose, &[], wait, &self.cancel) {
+            Err(error) if error.kind() == ErrorKind::Locked => Ok(None),
+            lock => lock.map(Some),
+        }
     }
 
     /// The lock for changing index, HEAD and `branch`.

@@ -7,7 +7,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -64,7 +64,7 @@ struct Record {
     pid: u32,
     /// When the process started, in clock ticks since boot: pids are used again.
     started: u64,
-    /// git's lock files, relative to the git folder.
+    /// git's lock files, relative to the git folder; `name/` stands for all below that folder.
     takes: Vec<String>,
 }
 
@@ -233,15 +233,46 @@ fn started(pid: u32) -> Option<u64> {
 }
 
 /// Removes the lock files a killed process left, unless somebody has them open.
-fn remove_stale(git_dir: &Path, names: &[String]) {
-    for name in names {
-        let plain = name.ends_with(".lock") && !name.split('/').any(|part| part == "..");
+///
+/// A name with a `/` at its end stands for all lock files below that folder.
+pub(crate) fn remove_stale<S: AsRef<str>>(git_dir: &Path, names: &[S]) {
+    for name in names.iter().map(AsRef::as_ref) {
+        if name.split('/').any(|part| part == "..") {
+            continue;
+        }
         let path = git_dir.join(name);
-        if plain && is_stale(&path, name) && !is_open(&path) {
-            tracing::warn!(path = %path.display(), "removing the lock of a killed process");
-            let _ = fs::remove_file(&path);
+        if name.ends_with('/') {
+            for path in locks_below(&path) {
+                remove_if_stale(&path, name);
+            }
+        } else if name.ends_with(".lock") {
+            remove_if_stale(&path, name);
         }
     }
+}
+
+fn remove_if_stale(path: &Path, name: &str) {
+    if is_stale(path, name) && !is_open(path) {
+        tracing::warn!(path = %path.display(), "removing the lock of a killed process");
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// All lock files below a folder.
+pub(crate) fn locks_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(next).into_iter().flatten().flatten() {
+            let path = entry.path();
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => open.push(path),
+                Ok(_) if path.extension().is_some_and(|end| end == "lock") => found.push(path),
+                _ => {}
+            }
+        }
+    }
+    found
 }
 
 /// Whether a lock file is a dead process's: ours by its words, or too old to be anybody's.

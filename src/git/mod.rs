@@ -32,7 +32,7 @@ pub(crate) use fetch::Tags;
 pub(crate) use index::{Entry, Index, Mode};
 pub(crate) use merge::{Merge, MergedTree};
 pub(crate) use open::{create, git_dir_of, private_folder};
-pub(crate) use private_refs::PrivateRef;
+pub(crate) use private_refs::{PRIVATE_REFS, PrivateRef};
 pub(crate) use push::{PushOutcome, RefPush};
 pub(crate) use rebase::Rebase;
 pub(crate) use refs::{Head, Resolved};

@@ -3,6 +3,7 @@
 //! | ref | means |
 //! |---|---|
 //! | `promised/<commit>` | the commit is to be pushed; keeps it from `git gc` |
+//! | `pushing/<commit>` | the same for what a push itself made: a merge, or replayed commits |
 //! | `integrated/<branch>` | where the remote's branch was put; the local branch is to follow |
 //! | `rewritten/<commit>` | what a rebase made of the commit |
 
@@ -15,12 +16,15 @@ use crate::error::Result;
 use crate::id::CommitId;
 use crate::name::{BranchName, RemoteName};
 
+/// The folder of all private refs.
+pub(crate) const PRIVATE_REFS: &str = "refs/hf-repository/";
 const ROOT: &str = "refs/hf-repository";
 
 /// What a private ref is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PrivateRef<'a> {
     Promised(CommitId),
+    Pushing(CommitId),
     Integrated(&'a BranchName),
     Rewritten(CommitId),
 }
@@ -29,6 +33,7 @@ impl PrivateRef<'_> {
     fn name(&self) -> String {
         match self {
             Self::Promised(commit) => format!("{ROOT}/promised/{commit}"),
+            Self::Pushing(commit) => format!("{ROOT}/pushing/{commit}"),
             Self::Integrated(branch) => format!("{ROOT}/integrated/{branch}"),
             Self::Rewritten(commit) => format!("{ROOT}/rewritten/{commit}"),
         }
@@ -61,14 +66,52 @@ impl Git {
         })
     }
 
-    /// Whether a ref's log says that it was at a commit at some time.
-    pub(crate) fn was_ever_at(&self, full_name: &str, commit: CommitId) -> Result<bool> {
+    /// The commits that are protected because they are to be pushed.
+    pub(crate) fn promised(&self) -> Result<Vec<CommitId>> {
+        self.protected("promised")
+    }
+
+    /// The commits that are protected because a push made them and is at work.
+    pub(crate) fn pushing(&self) -> Result<Vec<CommitId>> {
+        self.protected("pushing")
+    }
+
+    /// The commits that a push replayed and the local branch may still hold.
+    pub(crate) fn rewritten(&self) -> Result<Vec<CommitId>> {
+        self.protected("rewritten")
+    }
+
+    fn protected(&self, kind: &str) -> Result<Vec<CommitId>> {
+        let prefix = format!("{ROOT}/{kind}/");
+        let list = || -> Result<Vec<CommitId>, git2::Error> {
+            let names = self.repo.references_glob(&format!("{prefix}*"))?;
+            let commit =
+                |found: git2::Reference<'_>| found.name().ok()?.strip_prefix(&prefix)?.parse().ok();
+            Ok(names.flatten().filter_map(commit).collect())
+        };
+        list().map_err(wrap("list the private refs"))
+    }
+
+    /// Whether a ref was moved on from a commit, by its log.
+    ///
+    /// A move is logged before it is made: if it is the last one logged, it may not have happened.
+    pub(crate) fn was_moved_on_from(&self, full_name: &str, commit: CommitId) -> Result<bool> {
         let commit = object_id(commit)?;
         match self.repo.reflog(full_name) {
-            Ok(log) => Ok(log.iter().any(|entry| entry.id_new() == commit)),
+            Ok(log) => Ok(log.iter().skip(1).any(|entry| entry.id_new() == commit)),
             Err(error) if error.code() == ErrorCode::NotFound => Ok(false),
             Err(error) => Err(wrap(&format!("read the log of {full_name}"))(error)),
         }
+    }
+
+    /// Where the local branches are.
+    pub(crate) fn local_branches(&self) -> Result<Vec<CommitId>> {
+        let list = || -> Result<Vec<CommitId>, git2::Error> {
+            let found = self.repo.references_glob("refs/heads/*")?;
+            let commit = |found: git2::Reference<'_>| self.known_commit(found.target()?);
+            Ok(found.flatten().filter_map(commit).collect())
+        };
+        list().map_err(wrap("list the branches"))
     }
 
     /// The branches of a remote where they were when last heard of.

@@ -53,6 +53,7 @@ impl Pushes {
             failures: self.board.take_news(),
         };
         if files.is_empty() && gone.is_empty() && self.board.staging() == 0 {
+            let _lock = self.local.lock(&[])?;
             let handle = self.push_unpushed(&crew, &git, &head)?;
             let queued = handle.and_then(|handle| {
                 let commit = handle.commit()?;
@@ -235,6 +236,7 @@ impl Crew {
         cancel.check()?;
         let git = local.git()?;
         let _lock = local.lock_branch(Some(&intent.branch))?;
+        step("locked");
         let head = git.head()?;
         if head.branch("save")? != &intent.branch {
             return Err(Error::new(

@@ -34,6 +34,8 @@ pub(crate) fn follow(local: &Local, git: &Git, head: Head) -> Result<Head> {
         return Ok(head);
     };
     let Some(goal) = target(git, branch, *commit)? else {
+        // It may have got there by other ways.
+        forget(git, branch, *commit, *commit)?;
         return Ok(head);
     };
     let log = "hf-repository: follow the remote";

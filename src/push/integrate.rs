@@ -67,7 +67,7 @@ pub(super) fn plan(
     match made {
         Ok((commit, integration)) => {
             // Until the remote's branch is there nothing else keeps it from `git gc`.
-            git.set_private(&PrivateRef::Promised(commit), commit)?;
+            git.set_private(&PrivateRef::Pushing(commit), commit)?;
             Ok(Plan {
                 branch: branch.clone(),
                 commit,
@@ -178,7 +178,7 @@ pub(super) fn remember(local: &Local, git: &Git, promise: &PushPromise, plan: &P
         _ => return Ok(()),
     }
     git.set_private(&PrivateRef::Integrated(&promise.branch), plan.commit)?;
-    git.drop_private(&PrivateRef::Promised(plan.commit))?;
+    git.drop_private(&PrivateRef::Pushing(plan.commit))?;
     if !Content::recall(git).wants() {
         return Ok(());
     }

@@ -5,6 +5,7 @@
 //! does not match its checksum is set aside, never guessed at.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -31,7 +32,7 @@ pub(crate) struct Journal {
     folder: PathBuf,
 }
 
-/// The number of an entry; later ones are higher.
+/// The number of an entry; later ones are higher, and none is used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct EntryId(u64);
 
@@ -42,6 +43,13 @@ pub(crate) struct Entry {
     /// The mark of the repository object that made or took over the promise.
     pub(crate) owner: String,
     pub(crate) promise: Promise,
+}
+
+impl Entry {
+    /// Whether it promises to push that commit.
+    pub(crate) fn is_push_of(&self, commit: CommitId) -> bool {
+        matches!(&self.promise, Promise::Push(push) if push.commit == commit)
+    }
 }
 
 /// What was promised.
@@ -141,7 +149,7 @@ impl Journal {
         let text = encode(owner, promise)?;
         for _ in 0..NUMBER_TRIES {
             let last = self.names()?.into_iter().max();
-            let id = EntryId(last.map_or(1, |last| last.0 + 1));
+            let id = EntryId(last.map_or(0, |last| last.0 + 1).max(now()));
             if fs::atomic_create(&self.path(id), &text)? {
                 step("promised");
                 return Ok(id);
@@ -166,6 +174,18 @@ impl Journal {
         fs::remove_file_if_exists(&self.path(id))
     }
 
+    /// Every entry that can be read; the others are left to [`load`](Self::load).
+    pub(crate) fn load_quietly(&self) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for id in self.names()? {
+            let text = fs::read_if_exists(&self.path(id))?.unwrap_or_default();
+            if let Ok((owner, promise)) = decode(&text) {
+                entries.push(Entry { id, owner, promise });
+            }
+        }
+        Ok(entries)
+    }
+
     /// Reads every entry; damaged ones are set aside.
     pub(crate) fn load(&self) -> Result<Loaded> {
         let mut names = self.names()?;
@@ -187,7 +207,7 @@ impl Journal {
                     .with_hint("it was written by a newer hf-repository: push with that one"),
                 ),
                 Err(Unreadable::Damaged) => {
-                    let aside = self.folder.join(format!("{DAMAGED}{:012}", id.0));
+                    let aside = self.folder.join(format!("{DAMAGED}{:020}", id.0));
                     let moved = std::fs::rename(&path, &aside);
                     tracing::error!(path = %path.display(), "a damaged journal entry is set aside");
                     let place = if moved.is_ok() { &aside } else { &path };
@@ -211,7 +231,7 @@ impl Journal {
     }
 
     fn path(&self, id: EntryId) -> PathBuf {
-        self.folder.join(format!("{:012}", id.0))
+        self.folder.join(format!("{:020}", id.0))
     }
 
     fn names(&self) -> Result<Vec<EntryId>> {
@@ -389,6 +409,13 @@ fn read(kind: Kind) -> Result<Promise> {
     })
 }
 
+/// Nanoseconds since 1970. Numbers that begin there are not given again when an entry is closed: who
+/// closes late must not close another's.
+fn now() -> u64 {
+    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    time.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or_default())
+}
+
 fn checksum(text: &[u8]) -> String {
     let digest = Sha256::digest(text);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -491,7 +518,7 @@ mod tests {
         assert_eq!(loaded.entries[0].id, kept);
         assert_eq!(loaded.damaged[0].kind(), ErrorKind::JournalDamaged);
         assert!(!journal.path(id).exists());
-        let aside = journal.folder.join("damaged-000000000001");
+        let aside = journal.folder.join(format!("damaged-{:020}", id.0));
         assert!(aside.exists());
         assert!(
             journal.load().expect("read").damaged.is_empty(),
@@ -506,7 +533,7 @@ mod tests {
         std::fs::create_dir_all(&journal.folder).expect("created");
         let json = r#"{"version":2,"owner":"x","kind":"dance"}"#;
         let text = format!("{json}\n{}\n", checksum(json.as_bytes()));
-        let path = journal.folder.join("000000000007");
+        let path = journal.path(EntryId(u64::MAX - 1));
         std::fs::write(&path, text).expect("written");
         let loaded = journal.load().expect("read");
         assert_eq!(loaded.damaged[0].kind(), ErrorKind::Unsupported);
@@ -514,7 +541,11 @@ mod tests {
         let next = journal
             .append("owner-a", &Promise::Push(push()))
             .expect("written");
-        assert_eq!(next, EntryId(8));
+        assert_eq!(
+            next,
+            EntryId(u64::MAX),
+            "numbers grow whatever the clock says"
+        );
     }
 
     #[test]

@@ -10,19 +10,21 @@ use super::journal::{Entry, Move, Promise, PushPromise};
 use super::report::{Keeper, PendingPush, PushFailure};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::alive::is_alive;
-use crate::git::Git;
+use crate::fs::lock::{locks_below, remove_stale};
+use crate::git::{Git, PRIVATE_REFS, PrivateRef};
 use crate::id::CommitId;
 
 impl Pushes {
-    /// Takes over the promises of the dead; how many.
+    /// Takes over the promises of the dead, and clears away what else they left; how many promises.
     pub(crate) fn adopt(&self, crew: &Crew) -> Result<usize> {
         let shared = &crew.shared;
-        if self.orphans(crew)?.is_empty() {
+        let local = &self.local;
+        let git = local.git()?;
+        if self.orphans(crew)?.is_empty() && !self.has_leftovers(&git)? {
             return Ok(0);
         }
-        let local = &self.local;
         let _lock = local.lock(&["HEAD.lock"])?;
-        let git = local.git()?;
+        self.clear_leftovers(&git)?;
         // Once more, now that nobody else can be at it.
         let orphans = self.orphans(crew)?;
         let void: HashSet<CommitId> = shared
@@ -82,6 +84,47 @@ impl Pushes {
             }
         }
         Ok(count)
+    }
+
+    /// Whether some private ref or its lock belongs to no promise.
+    fn has_leftovers(&self, git: &Git) -> Result<bool> {
+        let locked = !locks_below(&git.common_dir().join(PRIVATE_REFS)).is_empty();
+        Ok(locked || !self.unpromised(git)?.is_empty() || !git.pushing()?.is_empty())
+    }
+
+    /// Protected commits that no entry names. With the lock in hand nobody is about to name them.
+    fn unpromised(&self, git: &Git) -> Result<Vec<CommitId>> {
+        let mut protected = git.promised()?;
+        if !protected.is_empty() {
+            let entries = self.journal().load_quietly()?;
+            protected.retain(|commit| !entries.iter().any(|entry| entry.is_push_of(*commit)));
+        }
+        Ok(protected)
+    }
+
+    /// The caller holds the lock.
+    fn clear_leftovers(&self, git: &Git) -> Result<()> {
+        remove_stale(git.common_dir(), &[PRIVATE_REFS]);
+        for commit in self.unpromised(git)? {
+            git.drop_private(&PrivateRef::Promised(commit))?;
+        }
+        let mut living = git.promised()?;
+        living.extend(git.local_branches()?);
+        for old in git.rewritten()? {
+            let needed = living
+                .iter()
+                .any(|tip| git.is_ancestor(old, *tip).unwrap_or(true));
+            if !needed {
+                git.drop_private(&PrivateRef::Rewritten(old))?;
+            }
+        }
+        // What a push made is needed as long as one is at work, here or in another process.
+        if let Some(_pusher) = self.local.try_lock_pushing()? {
+            for commit in git.pushing()? {
+                git.drop_private(&PrivateRef::Pushing(commit))?;
+            }
+        }
+        Ok(())
     }
 
     /// Entries for this remote whose keeper is dead; what is damaged is told.
@@ -147,7 +190,7 @@ fn finish_move(git: &Git, push: &PushPromise) -> Result<()> {
         Move::Create => None,
     };
     // Somebody who moved it back later knew what they did.
-    if here != expected || git.was_ever_at(&name, push.commit)? {
+    if here != expected || git.was_moved_on_from(&name, push.commit)? {
         return Ok(());
     }
     git.set_ref(

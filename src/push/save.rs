@@ -179,7 +179,8 @@ impl Pushes {
         })
     }
 
-    /// A push of HEAD, if the remote lacks it; the one under way, if there is one.
+    /// A push of HEAD, if the remote lacks it; the one under way, if there is one. The caller holds
+    /// the lock.
     pub(super) fn push_unpushed(
         &self,
         crew: &Crew,
@@ -205,7 +206,7 @@ impl Pushes {
         Ok(!git.commits_between(commit, &there)?.is_empty())
     }
 
-    /// Promises and queues a commit that somebody else made.
+    /// Promises and queues a commit that somebody else made. The caller holds the lock.
     pub(crate) fn push_commit(
         &self,
         crew: &Crew,

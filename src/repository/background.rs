@@ -57,7 +57,10 @@ impl Repository {
         let head = git.head()?;
         let branch = head.branch("push")?;
         let commit = head.commit().ok_or_else(|| super::push::unborn(branch))?;
-        let handle = self.pushes.push_commit(&crew, &git, commit, branch)?;
+        let handle = {
+            let _lock = self.local.lock(&[])?;
+            self.pushes.push_commit(&crew, &git, commit, branch)?
+        };
         self.pushes.wait_for_room(&handle);
         Ok(handle)
     }

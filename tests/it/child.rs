@@ -130,6 +130,12 @@ fn run() {
             repo.set_token(argument(3).parse().unwrap());
             repo.push().unwrap();
         }
+        "crash" => {
+            let number = |at| argument(at).parse().unwrap();
+            let (folder, mode, fatal) = (argument(1), argument(2), argument(5));
+            let nth = argument(6).parse().unwrap();
+            crate::crash::child(&folder, &mode, number(3), number(4), &fatal, nth);
+        }
         "git-lfs" => crate::engines::jobs(&argument(1), Path::new(&argument(2))),
         "git-lfs-pull" => crate::engines::pull(Path::new(&argument(1))),
         "measured" => crate::heavy::measured(&argument(1), Path::new(&argument(2))),

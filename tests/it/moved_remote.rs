@@ -64,7 +64,7 @@ fn has(w: &World, branch: &str, commit: CommitId) -> bool {
 }
 
 #[track_caller]
-fn assert_whole(w: &World, folder: &Path, seeds: std::ops::RangeInclusive<u64>) {
+fn assert_whole(folder: &Path, seeds: std::ops::RangeInclusive<u64>) {
     let found = files(folder);
     for seed in seeds {
         assert!(
@@ -93,12 +93,12 @@ fn disjoint_changes_are_merged_and_the_clone_follows() {
         promised.push(commit);
     }
     // The first two merges came into the clone with the saves that followed them.
-    assert_whole(&w, ours.workdir(), 1..=2);
+    assert_whole(ours.workdir(), 1..=2);
     assert!(!ours.workdir().join("theirs-3.txt").exists());
     // Each of our checkpoints and of theirs was sent once, and none of theirs by us.
     assert_eq!(puts(&w) - before, 6);
     assert_eq!(ours.pull().unwrap().after, Some(tip(&w)));
-    assert_whole(&w, ours.workdir(), 1..=3);
+    assert_whole(ours.workdir(), 1..=3);
     w.assert_sound(ours.workdir());
     let fresh = w.clone("alice/m", "fresh");
     assert_same_files(fresh.workdir(), ours.workdir());
@@ -138,7 +138,7 @@ fn a_rebase_maps_every_promise() {
     // The clone follows, by save as by pull.
     let (commit, handle) = save_note(&ours);
     assert_eq!(delivered(&handle).commit, commit, "nothing left to rebase");
-    assert_whole(&w, ours.workdir(), 1..=2);
+    assert_whole(ours.workdir(), 1..=2);
     w.assert_sound(ours.workdir());
     assert_same_files(w.clone("alice/m", "fresh").workdir(), ours.workdir());
     let theirs = elsewhere(&other, 3);
@@ -212,7 +212,7 @@ fn the_policies_that_do_not_merge() {
     assert_eq!(report.pushed, [commit]);
     let side = report.diverted[0].1.clone();
     assert!(has(&w, side.as_str(), commit));
-    assert_whole(&w, other.workdir(), 1..=1);
+    assert_whole(other.workdir(), 1..=1);
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn a_lost_answer_is_asked_for_before_anything_is_tried_again() {
     let (commit, handle) = checkpoint(&ours, 2);
     delivered(&handle);
     assert!(has(&w, "main", commit));
-    assert_whole(&w, &w.path("other"), 5..=5);
+    assert_whole(&w.path("other"), 5..=5);
     let merges = w.git(w.bare("alice/m"), &["rev-list", "--merges", "main"]);
     assert_eq!(merges, "", "their commit is on top of ours");
     drop(other);
