@@ -20,22 +20,37 @@ pub(crate) fn clone_or_copy(
     path: &Path,
     cancel: &CancelToken,
 ) -> Result<u64> {
-    let size = source
-        .metadata()
-        .map_err(|error| Error::io("copy to", path, error))?
-        .len();
+    clone_or_copy_start(source, target, u64::MAX, path, cancel)
+}
+
+/// Copies the first `limit` bytes, or all there are, as [`clone_or_copy`] does.
+///
+/// So the copy of a file ends even if somebody appends to it faster than it can be copied.
+pub(crate) fn clone_or_copy_start(
+    source: &File,
+    target: &File,
+    limit: u64,
+    path: &Path,
+    cancel: &CancelToken,
+) -> Result<u64> {
+    let failed = |error: io::Error| Error::io("copy to", path, error);
     if rustix::fs::ioctl_ficlone(target, source).is_ok() {
-        return Ok(size);
+        let size = target.metadata().map_err(failed)?.len();
+        if size > limit {
+            target.set_len(limit).map_err(failed)?;
+        }
+        return Ok(size.min(limit));
     }
-    require_space(target, size, path)?;
+    let size = source.metadata().map_err(failed)?.len();
+    require_space(target, size.min(limit), path)?;
     let (mut from, mut to, mut copied) = (source, target, 0);
     loop {
         cancel.check()?;
+        let chunk = CHUNK.min(limit - copied);
         // On Linux this is copy_file_range(2): no trip through user space.
-        let count = io::copy(&mut from.by_ref().take(CHUNK), &mut to)
-            .map_err(|error| Error::io("copy to", path, error))?;
+        let count = io::copy(&mut from.by_ref().take(chunk), &mut to).map_err(failed)?;
         copied += count;
-        if count < CHUNK {
+        if count < chunk || copied == limit {
             return Ok(copied);
         }
     }
@@ -58,4 +73,26 @@ fn require_space(target: &File, size: u64, path: &Path) -> Result<()> {
         ),
     )
     .with_hint("free some space and call again; nothing was changed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_than_the_limit_is_copied() {
+        use std::io::Write;
+        let mut source = tempfile::NamedTempFile::new().expect("temp");
+        source.write_all(b"hello").expect("written");
+        for (limit, wanted) in [(0, ""), (2, "he"), (5, "hello"), (9, "hello")] {
+            let target = tempfile::NamedTempFile::new().expect("temp");
+            let from = File::open(source.path()).expect("opened");
+            let cancel = CancelToken::new();
+            let copied =
+                clone_or_copy_start(&from, target.as_file(), limit, target.path(), &cancel);
+            assert_eq!(copied.expect("copied"), wanted.len() as u64);
+            let found = std::fs::read_to_string(target.path()).expect("read");
+            assert_eq!(found, wanted);
+        }
+    }
 }

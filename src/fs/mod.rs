@@ -3,9 +3,11 @@
 pub(crate) mod alive;
 mod copy;
 pub(crate) mod lock;
+mod read;
 mod stat;
 
-pub(crate) use copy::clone_or_copy;
+pub(crate) use copy::{clone_or_copy, clone_or_copy_start};
+pub(crate) use read::{Take, is_gone, open_if_exists, read_if_exists, read_start};
 pub(crate) use stat::{FileKind, Stat, index_size, lstat};
 
 use std::fs::{self, File};
@@ -16,15 +18,6 @@ use std::time::{Duration, SystemTime};
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
-
-/// The content of a file; `None` if there is none.
-pub(crate) fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io("read", path, error)),
-    }
-}
 
 pub(crate) fn create_dir_all(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(|error| Error::io("create the folder", path, error))
@@ -99,15 +92,18 @@ pub(crate) fn is_temp(path: &Path) -> bool {
 /// Coarse kernels stamp files every 4 to 10 ms.
 pub(crate) const CLOCK_TICK: Duration = Duration::from_millis(12);
 
-/// Waits, for a moment at most, until a file written now gets a later time than `mtime`.
-pub(crate) fn let_clock_move_on(mtime: (i64, u32)) {
+/// Waits, for a moment at most, until a file written now gets a later time than `mtime`; whether
+/// it had to wait.
+pub(crate) fn let_clock_move_on(mtime: (i64, u32)) -> bool {
     let Ok(seconds) = u64::try_from(mtime.0) else {
-        return;
+        return false;
     };
     let written = SystemTime::UNIX_EPOCH + Duration::new(seconds, mtime.1);
-    if written.elapsed().is_ok_and(|age| age < CLOCK_TICK) {
+    let young = written.elapsed().is_ok_and(|age| age < CLOCK_TICK);
+    if young {
         std::thread::sleep(CLOCK_TICK);
     }
+    young
 }
 
 /// Gives a file the present time, by the clock that stamps files.

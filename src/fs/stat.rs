@@ -1,5 +1,4 @@
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -34,14 +33,7 @@ pub(crate) struct Stat {
 pub(crate) fn lstat(path: &Path) -> Result<Option<Stat>> {
     match fs::symlink_metadata(path) {
         Ok(meta) => Ok(Some(Stat::from(&meta))),
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            Ok(None)
-        }
+        Err(error) if super::is_gone(&error) => Ok(None),
         Err(error) => Err(Error::io("look at", path, error)),
     }
 }

@@ -1,0 +1,117 @@
+//! Reading files that others write, replace or delete meanwhile.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::Stat;
+use crate::error::{Error, Result};
+
+/// How much is wanted of a file that somebody may be writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Take {
+    /// All of it, unchanged from beginning to end.
+    Whole,
+    /// What it held at the first look; what was appended since is left out.
+    Prefix,
+}
+
+impl Take {
+    /// Whether what was read between two looks, up to the size of the first, is what is wanted.
+    ///
+    /// A file that has the same size and another time was written over, not appended to. One that
+    /// was written over and grew as well cannot be told from one that only grew.
+    pub(crate) fn accepts(self, before: &Stat, after: Option<&Stat>) -> bool {
+        let Some(after) = after else { return false };
+        let grew = after.kind == before.kind && after.ino == before.ino && after.size > before.size;
+        after == before || (self == Self::Prefix && grew)
+    }
+}
+
+/// Whether an error says that the file, or a folder above it, is not there (any more).
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+            // NFS, when another machine deleted it.
+            | io::ErrorKind::StaleNetworkFileHandle
+    )
+}
+
+/// Opens a file for reading; `None` if there is none.
+pub(crate) fn open_if_exists(path: &Path) -> Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(Error::io("read", path, error)),
+    }
+}
+
+/// The content of a file; `None` if there is none.
+pub(crate) fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>> {
+    read_start(path, u64::MAX)
+}
+
+/// The first bytes of a file, however long it grew meanwhile; `None` if there is none.
+pub(crate) fn read_start(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    let Some(file) = open_if_exists(path)? else {
+        return Ok(None);
+    };
+    let mut bytes = Vec::new();
+    match file.take(limit).read_to_end(&mut bytes) {
+        Ok(_) => Ok(Some(bytes)),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(Error::io("read", path, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::lstat;
+
+    #[test]
+    fn what_counts_as_unchanged() {
+        let folder = tempfile::tempdir().expect("temp");
+        let file = folder.path().join("f");
+        std::fs::write(&file, b"some").expect("written");
+        let before = lstat(&file).expect("look").expect("there");
+        let longer = Stat {
+            size: 5,
+            mtime: (before.mtime.0 + 1, 0),
+            ..before
+        };
+        let shorter = Stat { size: 3, ..longer };
+        let other = Stat {
+            ino: before.ino + 1,
+            ..longer
+        };
+        let written_over = Stat { size: 4, ..longer };
+        let table = [
+            (Some(before), true, true),
+            (Some(longer), false, true),
+            (Some(shorter), false, false),
+            (Some(other), false, false),
+            (Some(written_over), false, false),
+            (None, false, false),
+        ];
+        for (after, whole, prefix) in table {
+            assert_eq!(Take::Whole.accepts(&before, after.as_ref()), whole);
+            assert_eq!(Take::Prefix.accepts(&before, after.as_ref()), prefix);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_none_and_a_start_is_a_start() {
+        let folder = tempfile::tempdir().expect("temp");
+        let file = folder.path().join("f");
+        assert_eq!(read_if_exists(&file).expect("no error"), None);
+        std::fs::write(&file, b"hello").expect("written");
+        assert_eq!(read_if_exists(&file.join("below")).expect("no error"), None);
+        let start = read_start(&file, 2).expect("read");
+        assert_eq!(start.as_deref(), Some(&b"he"[..]));
+        // A folder is there, and is no file: that is an error.
+        assert!(read_if_exists(folder.path()).is_err());
+    }
+}
