@@ -86,7 +86,7 @@ pub use repository::{
     PruneReport, PullReport, PullStrategy, Repository, Status, StatusEntry, TrackReport,
 };
 pub use secret::Token;
-pub use worktree::{AutoTrack, Content, Skipped, StageOptions, StageReport};
+pub use worktree::{AutoTrack, Content, OnChanging, Skipped, StageOptions, StageReport};
 
 /// The README's example, compiled.
 #[cfg(doctest)]

@@ -100,6 +100,12 @@ impl fmt::Debug for RepoPath {
     }
 }
 
+impl std::borrow::Borrow<str> for RepoPath {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl AsRef<str> for RepoPath {
     fn as_ref(&self) -> &str {
         &self.0

@@ -111,15 +111,17 @@ struct Flags {
     announced: bool,
 }
 
+/// The flag of an entry whose file nobody need look at.
+pub(super) const ASSUME_VALID: u16 = 0x8000;
+
 impl Flags {
-    const ASSUME_VALID: u16 = 0x8000;
     // Of the extended flags.
     const SKIP_WORKTREE: u16 = 1 << 14;
     const ANNOUNCED: u16 = 1 << 13;
 
     fn of(raw: &IndexEntry) -> Self {
         Self {
-            assume_valid: raw.flags & Self::ASSUME_VALID != 0,
+            assume_valid: raw.flags & ASSUME_VALID != 0,
             skip_worktree: raw.flags_extended & Self::SKIP_WORKTREE != 0,
             announced: raw.flags_extended & Self::ANNOUNCED != 0,
         }
@@ -130,7 +132,7 @@ impl Flags {
         let bit = |set: bool, bit: u16| if set { bit } else { 0 };
         let extended =
             bit(self.skip_worktree, Self::SKIP_WORKTREE) | bit(self.announced, Self::ANNOUNCED);
-        (bit(self.assume_valid, Self::ASSUME_VALID), extended)
+        (bit(self.assume_valid, ASSUME_VALID), extended)
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) use refs::{Head, Resolved};
 pub(crate) use remote::Remote;
 pub(crate) use snapshot::Snapshot;
 pub use status::FileState;
+pub(crate) use status::Found;
+pub(crate) use store_files::Stored;
 
 use crate::fs::Stat;
 

@@ -3,6 +3,7 @@
 use git2::{Status, StatusOptions};
 
 use super::error::wrap;
+use super::index::ASSUME_VALID;
 use super::{Entry, Git};
 use crate::error::Result;
 use crate::path::RepoPath;
@@ -33,13 +34,15 @@ impl Git {
     /// Compares the work tree with the index, untracked files included one by one.
     ///
     /// Entries in `settled` were judged already (LFS files, which libgit2 would misread and
-    /// hash whole): they are given the stat they have on disk, so that libgit2 skips them.
+    /// hash whole): libgit2 does not look into those files.
     pub(crate) fn worktree_changes(&self, settled: &[Entry]) -> Result<Vec<Found>> {
         let mut index = self.repo.index().map_err(wrap("read the index"))?;
         index.read(true).map_err(wrap("read the index"))?;
         // In memory only: nothing here is ever written.
         for entry in settled {
-            index.add(&entry.to_raw()).map_err(wrap("read the index"))?;
+            let mut raw = entry.to_raw();
+            raw.flags |= ASSUME_VALID;
+            index.add(&raw).map_err(wrap("read the index"))?;
         }
         let mut options = StatusOptions::new();
         options

@@ -7,6 +7,7 @@ use super::store::Store;
 use super::{Engine, Job, Object, Pruning, Remote, Report, api, folder, transfer};
 use crate::cancel::CancelToken;
 use crate::error::Result;
+use crate::fs::Take;
 use crate::http::Client;
 
 /// Does all of Git LFS in process.
@@ -22,8 +23,8 @@ impl Builtin {
 }
 
 impl Engine for Builtin {
-    fn clean(&self, file: &Path, cancel: &CancelToken) -> Result<Cleaned> {
-        clean::clean(&self.store, file, cancel)
+    fn clean(&self, file: &Path, take: Take, cancel: &CancelToken) -> Result<Cleaned> {
+        clean::clean(&self.store, file, take, cancel)
     }
 
     fn upload(&self, job: &Job<'_>) -> Result<Report> {

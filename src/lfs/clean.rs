@@ -5,20 +5,21 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
 
 use super::Object;
 use super::pointer::{MAX_POINTER_BYTES, Pointer};
 use super::store::Store;
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fs::{self, FileKind, Stat};
+use crate::fs::{self, FileKind, Stat, Take};
 use crate::id::LfsOid;
 
 /// A file whose content is in the store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cleaned {
     pub(crate) object: Object,
-    /// What the file was, before and after it was read.
+    /// What the file was when the content was its own.
     pub(crate) stat: Stat,
 }
 
@@ -29,45 +30,84 @@ const BUFFER: usize = 256 << 10;
 ///
 /// The copy is hashed, not the file: so the object's bytes match its name even if the file is
 /// being written, and that only costs another try.
-pub(crate) fn clean(store: &Store, file: &Path, cancel: &CancelToken) -> Result<Cleaned> {
-    let before = stat_of(file)?;
-    let source = File::open(file).map_err(|error| Error::io("read", file, error))?;
-    let temp = store.scratch()?;
-    fs::clone_or_copy(&source, temp.as_file(), temp.path(), cancel)?;
-    let (oid, size) = hash(temp.path(), cancel)?;
-    if stat_of(file)? != before || size != before.size {
-        return Err(Error::new(
-            ErrorKind::FileChanged,
-            format!("{} changed while it was read", file.display()),
-        )
-        .with_hint("call again when nothing writes to it"));
-    }
+pub(crate) fn clean(
+    store: &Store,
+    file: &Path,
+    take: Take,
+    cancel: &CancelToken,
+) -> Result<Cleaned> {
+    let (temp, stat) = copy(store, file, take, cancel)?;
+    let (oid, size) = hash(temp.path(), stat.size, cancel)?;
     let object = Object { oid, size };
     store.insert(object, temp)?;
-    Ok(Cleaned {
-        object,
-        stat: before,
-    })
+    Ok(Cleaned { object, stat })
 }
 
-fn stat_of(file: &Path) -> Result<Stat> {
+/// Copies what is wanted of a file to a scratch file of the store; the stat is the copy's.
+///
+/// The file is free to change once it is copied: the copy is whole, and the stat is older.
+pub(super) fn copy(
+    store: &Store,
+    file: &Path,
+    take: Take,
+    cancel: &CancelToken,
+) -> Result<(NamedTempFile, Stat)> {
+    let before = settled(file, take)?;
+    let source = fs::open_if_exists(file)?.ok_or_else(|| changed(file))?;
+    let temp = store.scratch()?;
+    let size = fs::clone_or_copy_start(&source, temp.as_file(), before.size, temp.path(), cancel)
+        .map_err(|error| {
+        if lost_source(&error) {
+            changed(file)
+        } else {
+            error
+        }
+    })?;
+    if size != before.size || !take.accepts(&before, fs::lstat(file)?.as_ref()) {
+        return Err(changed(file));
+    }
+    Ok((temp, before))
+}
+
+pub(super) fn changed(file: &Path) -> Error {
+    Error::new(
+        ErrorKind::FileChanged,
+        format!("{} changed while it was read", file.display()),
+    )
+    .with_hint("call again when nothing writes to it")
+}
+
+/// Whether a copy failed because the file was deleted under it, on another machine.
+fn lost_source(error: &Error) -> bool {
+    let source = std::error::Error::source(error);
+    let source = source.and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(fs::is_gone)
+}
+
+/// The stat of a file, such that whatever is written from here on gives it another time.
+///
+/// A file that changes in the short wait for this need not be copied to know that it changes.
+pub(super) fn settled(file: &Path, take: Take) -> Result<Stat> {
     let stat = fs::lstat(file)?.filter(|stat| stat.kind == FileKind::File);
-    stat.ok_or_else(|| {
-        Error::new(
-            ErrorKind::FileChanged,
-            format!("{} is not a file any more", file.display()),
-        )
-    })
+    let stat = stat.ok_or_else(|| changed(file))?;
+    if fs::let_clock_move_on(stat.mtime) && !take.accepts(&stat, fs::lstat(file)?.as_ref()) {
+        return Err(changed(file));
+    }
+    Ok(stat)
 }
 
-/// The SHA-256 of a file.
-pub(crate) fn hash_file(file: &Path, cancel: &CancelToken) -> Result<LfsOid> {
-    hash(file, cancel).map(|(oid, _)| oid)
+/// The SHA-256 of a file's first `limit` bytes; `None` if it is gone.
+pub(crate) fn hash_file(file: &Path, limit: u64, cancel: &CancelToken) -> Result<Option<LfsOid>> {
+    match hash(file, limit, cancel) {
+        Err(error) if lost_source(&error) => Ok(None),
+        result => result.map(|(oid, _)| Some(oid)),
+    }
 }
 
-fn hash(path: &Path, cancel: &CancelToken) -> Result<(LfsOid, u64)> {
+/// Hashes at most `limit` bytes: a file may grow faster than it is read.
+fn hash(path: &Path, limit: u64, cancel: &CancelToken) -> Result<(LfsOid, u64)> {
     let failed = |error: io::Error| Error::io("read", path, error);
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = File::open(path).map_err(failed)?.take(limit);
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; BUFFER];
     let mut size = 0;
@@ -95,7 +135,7 @@ pub(crate) fn read_pointer_file(file: &Path) -> Result<Option<Vec<u8>>> {
     if stat.kind != FileKind::File || stat.size == 0 || stat.size >= MAX_POINTER_BYTES as u64 {
         return Ok(None);
     }
-    let text = fs::read_if_exists(file)?.unwrap_or_default();
+    let text = fs::read_start(file, MAX_POINTER_BYTES as u64)?.unwrap_or_default();
     Ok((!text.is_empty() && Pointer::parse(&text).is_ok()).then_some(text))
 }
 
@@ -109,7 +149,7 @@ mod tests {
         let store = Store::new(folder.path().join("lfs"));
         let file = folder.path().join("f");
         std::fs::write(&file, b"hello\n").expect("written");
-        let cleaned = clean(&store, &file, &CancelToken::new()).expect("cleaned");
+        let cleaned = clean(&store, &file, Take::Whole, &CancelToken::new()).expect("cleaned");
         let known = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
         assert_eq!(cleaned.object.oid.to_string(), known);
         std::fs::write(&file, b"changed").expect("written");
@@ -123,7 +163,7 @@ mod tests {
         let store = Store::new(folder.path().join("lfs"));
         let file = folder.path().join("f");
         std::fs::write(&file, b"").expect("written");
-        let cleaned = clean(&store, &file, &CancelToken::new()).expect("cleaned");
+        let cleaned = clean(&store, &file, Take::Whole, &CancelToken::new()).expect("cleaned");
         assert_eq!(
             cleaned.object,
             Object {
@@ -145,7 +185,7 @@ mod tests {
         std::fs::write(&file, b"x").expect("written");
         let cancel = CancelToken::new();
         cancel.cancel();
-        let error = clean(&store, &file, &cancel).expect_err("cancelled");
+        let error = clean(&store, &file, Take::Whole, &cancel).expect_err("cancelled");
         assert_eq!(error.kind(), ErrorKind::Cancelled);
         assert_eq!(
             std::fs::read_dir(folder.path().join("lfs/tmp"))
@@ -153,5 +193,40 @@ mod tests {
                 .count(),
             0
         );
+    }
+    #[test]
+    fn a_prefix_is_what_was_there_at_the_first_look() {
+        use std::io::Write;
+        let folder = tempfile::tempdir().expect("temp");
+        let store = Store::new(folder.path().join("lfs"));
+        let file = folder.path().join("f");
+        std::fs::write(&file, vec![b'a'; 1 << 20]).expect("written");
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let open = std::fs::File::options().append(true).open(&file);
+                let mut open = open.expect("opened");
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    open.write_all(&[b'b'; 100]).expect("written");
+                }
+            });
+            let grown = |stat: Option<Stat>| stat.is_some_and(|stat| stat.size > 1 << 20);
+            while !grown(fs::lstat(&file).expect("looked")) {}
+            let cancel = CancelToken::new();
+            let cleaned = clean(&store, &file, Take::Prefix, &cancel);
+            let error = clean(&store, &file, Take::Whole, &cancel);
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(
+                error
+                    .map(|cleaned| cleaned.object)
+                    .expect_err("busy")
+                    .kind(),
+                ErrorKind::FileChanged
+            );
+            let cleaned = cleaned.expect("a prefix");
+            assert_eq!(cleaned.object.size, cleaned.stat.size);
+            let stored = std::fs::read(store.object_path(cleaned.object.oid)).expect("stored");
+            assert!(std::fs::read(&file).expect("read").starts_with(&stored));
+        });
     }
 }

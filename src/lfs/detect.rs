@@ -1,10 +1,9 @@
 //! What kind of content a file has, from its first bytes.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::fs;
 
 /// Size in bytes from which on the Hub refuses a file outside LFS.
 pub(crate) const HUB_LIMIT: u64 = 10 << 20;
@@ -18,13 +17,10 @@ pub(crate) enum Content {
     Binary,
 }
 
-/// Looks at the start of a file.
-pub(crate) fn content(path: &Path) -> Result<Content> {
-    let mut sample = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(SAMPLE).read_to_end(&mut sample))
-        .map_err(|error| Error::io("read", path, error))?;
-    Ok(classify(&sample))
+/// Looks at the start of a file; `None` if there is none.
+pub(crate) fn content(path: &Path) -> Result<Option<Content>> {
+    let sample = fs::read_start(path, SAMPLE)?;
+    Ok(sample.map(|sample| classify(&sample)))
 }
 
 /// Binary is what holds a byte no text has: the rule of the old Python client.

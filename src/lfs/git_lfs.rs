@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::clean::Cleaned;
+use super::clean::{self, Cleaned};
 use super::pointer::Pointer;
 use super::store::Store;
 use super::{Engine, Job, Object, Outcome, Pruning, Remote, Report};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fs;
+use crate::fs::{self, Take};
 use crate::process::{self, Input};
 
 /// Objects named in one call; keeps the argument list far below the system's limit.
@@ -43,6 +43,23 @@ impl GitLfs {
         .with_hint("install git-lfs 3.0 or later, or use the built-in LFS engine"))
     }
 
+    /// Has git-lfs store what is in `content`, as the content of `file`.
+    fn feed(&self, file: &Path, content: &Path, cancel: &CancelToken) -> Result<Object> {
+        let name = file.to_string_lossy();
+        let text = self.run(&["clean", "--", &name], Input::File(content), cancel)?;
+        let pointer = Pointer::parse(&text).map_err(|error| {
+            Error::new(
+                ErrorKind::ProgramFailed,
+                "git-lfs clean did not answer with a pointer",
+            )
+            .with_source(error)
+        })?;
+        Ok(Object {
+            oid: pointer.oid,
+            size: pointer.size,
+        })
+    }
+
     fn run(&self, arguments: &[&str], input: Input<'_>, cancel: &CancelToken) -> Result<Vec<u8>> {
         let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
         process::run("git-lfs", &arguments, &self.workdir, input, cancel)
@@ -60,33 +77,24 @@ fn major(version: &str) -> Option<u32> {
 }
 
 impl Engine for GitLfs {
-    fn clean(&self, file: &Path, cancel: &CancelToken) -> Result<Cleaned> {
-        let changed = || {
-            Error::new(
-                ErrorKind::FileChanged,
-                format!("{} changed while it was read", file.display()),
-            )
-        };
-        let before = fs::lstat(file)?.ok_or_else(changed)?;
-        let name = file.to_string_lossy();
-        let text = self.run(&["clean", "--", &name], Input::File(file), cancel)?;
-        let pointer = Pointer::parse(&text).map_err(|error| {
-            Error::new(
-                ErrorKind::ProgramFailed,
-                "git-lfs clean did not answer with a pointer",
-            )
-            .with_source(error)
-        })?;
-        if fs::lstat(file)? != Some(before) {
-            return Err(changed());
+    fn clean(&self, file: &Path, take: Take, cancel: &CancelToken) -> Result<Cleaned> {
+        match take {
+            Take::Whole => {
+                let stat = clean::settled(file, take)?;
+                let object = self.feed(file, file, cancel)?;
+                if object.size == stat.size && take.accepts(&stat, fs::lstat(file)?.as_ref()) {
+                    Ok(Cleaned { object, stat })
+                } else {
+                    Err(clean::changed(file))
+                }
+            }
+            Take::Prefix => {
+                // git-lfs reads to the end, wherever that is by then: it gets a copy.
+                let (copy, stat) = clean::copy(&self.store, file, take, cancel)?;
+                let object = self.feed(file, copy.path(), cancel)?;
+                Ok(Cleaned { object, stat })
+            }
         }
-        Ok(Cleaned {
-            object: Object {
-                oid: pointer.oid,
-                size: pointer.size,
-            },
-            stat: before,
-        })
     }
 
     fn upload(&self, job: &Job<'_>) -> Result<Report> {

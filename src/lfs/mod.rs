@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
+use crate::fs::Take;
 use crate::id::{CommitId, LfsOid};
 use crate::path::RepoPath;
 use crate::progress::Progress;
@@ -117,9 +118,10 @@ pub(crate) enum Pruning {
 pub(crate) trait Engine: Send + Sync {
     /// Puts the content of a work-tree file into the store.
     ///
-    /// The object always has the bytes its name says, even if the file changes meanwhile; that
-    /// is reported as [`ErrorKind::FileChanged`](crate::ErrorKind::FileChanged).
-    fn clean(&self, file: &Path, cancel: &CancelToken) -> Result<Cleaned>;
+    /// The object always has the bytes its name says, even if the file changes meanwhile. A change
+    /// that `take` does not accept, or that the file is gone, is reported as
+    /// [`ErrorKind::FileChanged`](crate::ErrorKind::FileChanged).
+    fn clean(&self, file: &Path, take: Take, cancel: &CancelToken) -> Result<Cleaned>;
 
     /// Makes the remote have the objects.
     ///

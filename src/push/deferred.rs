@@ -19,7 +19,9 @@ use crate::error::{Error, ErrorKind, Offence, Result};
 use crate::fs::{self, FileKind, Stat};
 use crate::git::{Entry, Git};
 use crate::path::RepoPath;
-use crate::worktree::{AutoTrack, Context, Selection, Stage, StageOptions, StageReport};
+use crate::worktree::{
+    AutoTrack, Context, OnChanging, Selection, Stage, StageOptions, StageReport,
+};
 
 /// A save on its way to the stager.
 pub(super) struct Deferred {
@@ -95,7 +97,7 @@ impl Pushes {
 /// Every file that may have changed: untracked, or with another stat than the index has. No file is read.
 fn look(git: &Git, options: &StageOptions) -> Result<(Vec<SeenFile>, Vec<RepoPath>)> {
     let index = git.index()?;
-    let selection = Selection::new(&options.paths)?;
+    let selection = Selection::new(options)?;
     let mut tracked: HashMap<RepoPath, Entry> = HashMap::new();
     for entry in index.entries() {
         let entry = entry?;
@@ -258,7 +260,8 @@ impl Crew {
         only.retain(|path| !changed.contains(path));
         let options = StageOptions::default()
             .auto_track(AutoTrack::from_threshold(intent.track_from))
-            .only_these(only);
+            .on_changing(OnChanging::Fail)
+            .only(only);
         Stage {
             context: Context {
                 cancel,

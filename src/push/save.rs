@@ -15,7 +15,7 @@ use crate::git::{Git, Head};
 use crate::id::CommitId;
 use crate::local::refuse_unfinished;
 use crate::name::BranchName;
-use crate::worktree::{self, Stage, StageOptions, StageReport};
+use crate::worktree::{self, AutoTrack, OnChanging, Stage, StageOptions, StageReport};
 
 /// When the files of a [`save`](crate::Repository::save) are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +59,29 @@ impl SaveOptions {
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.stage = self.stage.path(path);
+        self
+    }
+
+    /// Leaves out a file or folder, whether or not it is there.
+    #[must_use]
+    pub fn exclude(mut self, path: impl Into<String>) -> Self {
+        self.stage = self.stage.exclude(path);
+        self
+    }
+
+    /// Decides what becomes of files that change while they are read.
+    ///
+    /// A deferred save reads nothing while it is called; a change afterwards always fails it.
+    #[must_use]
+    pub fn on_changing(mut self, on_changing: OnChanging) -> Self {
+        self.stage = self.stage.on_changing(on_changing);
+        self
+    }
+
+    /// Decides which files become LFS files without a rule.
+    #[must_use]
+    pub fn auto_track(mut self, auto_track: AutoTrack) -> Self {
+        self.stage = self.stage.auto_track(auto_track);
         self
     }
 

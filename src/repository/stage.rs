@@ -18,11 +18,22 @@ impl Repository {
 
     /// Stages as `options` say.
     ///
+    /// Others may write to the work tree meanwhile. A file that changes while it is read is read
+    /// anew, and skipped if it never rests, or what [`OnChanging`](crate::OnChanging) says. A file
+    /// or folder that vanishes is left for the next call.
+    ///
     /// # Errors
     /// [`ErrorKind::InvalidPath`](crate::ErrorKind::InvalidPath),
     /// [`PathNotFound`](crate::ErrorKind::PathNotFound) and
     /// [`PathIgnored`](crate::ErrorKind::PathIgnored) for names that cannot be staged, before
-    /// anything is changed; [`DiskFull`](crate::ErrorKind::DiskFull) if the LFS store has no room.
+    /// anything is changed; [`FileChanged`](crate::ErrorKind::FileChanged) under
+    /// [`OnChanging::Fail`](crate::OnChanging::Fail), with the files in
+    /// [`Error::offences`](crate::Error::offences);
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a file that auto-tracking would give to
+    /// LFS where a rule forbids it or `.gitattributes` is excluded;
+    /// [`DiskFull`](crate::ErrorKind::DiskFull) if the LFS store has no room;
+    /// [`Io`](crate::ErrorKind::Io) for a file that may not be read, as in `git add`: exclude it. The
+    /// index is then as it was.
     pub fn stage_with(&self, options: &StageOptions) -> Result<StageReport> {
         let _span = tracing::info_span!("stage").entered();
         let _settled = self.local.progress.settled();

@@ -63,11 +63,12 @@ impl AutoTrack {
         if path.file_name().starts_with(".git") {
             return Ok(None);
         }
-        match detect::content(&path.under(git.workdir()))? {
-            Content::Binary => Ok(Some(Reason::Binary)),
-            Content::Text if size >= bytes => Ok(Some(Reason::Large)),
-            Content::Text => Ok(None),
-        }
+        Ok(match detect::content(&path.under(git.workdir()))? {
+            Some(Content::Binary) => Some(Reason::Binary),
+            Some(Content::Text) if size >= bytes => Some(Reason::Large),
+            // It vanished: then no rule is needed.
+            Some(Content::Text) | None => None,
+        })
     }
 }
 

@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::pointers::Pointers;
+use super::selection::Selection;
 use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::fs::{self, FileKind, Stat};
-use crate::git::{Entry, FileState, Git, Index, Mode, ObjectId};
+use crate::git::{Entry, FileState, Found, Git, Index, Mode, ObjectId};
 use crate::lfs::Object;
 use crate::lfs::clean::hash_file;
 use crate::lfs::pointer::MAX_POINTER_BYTES;
@@ -29,6 +30,16 @@ pub(crate) struct Scan {
 /// Files are read only if their stat does not prove them unchanged; LFS files are hashed with
 /// SHA-256 against their pointer, never by libgit2.
 pub(crate) fn scan(git: &Git, index: &Index, cancel: &CancelToken) -> Result<Scan> {
+    scan_selected(git, index, &Selection::default(), cancel)
+}
+
+/// The same for the paths that are selected; no other file is read.
+pub(super) fn scan_selected(
+    git: &Git,
+    index: &Index,
+    selection: &Selection,
+    cancel: &CancelToken,
+) -> Result<Scan> {
     let mut pointers = Pointers::new(git);
     let mut scan = Scan::default();
     let mut settled = Vec::new();
@@ -39,6 +50,10 @@ pub(crate) fn scan(git: &Git, index: &Index, cancel: &CancelToken) -> Result<Sca
         let entry = entry?;
         if entry.is_hidden() {
             hidden.insert(entry.path);
+            continue;
+        }
+        if !selection.takes(&entry.path) {
+            settled.push(entry);
             continue;
         }
         if !entry.mode.is_file() {
@@ -68,31 +83,96 @@ pub(crate) fn scan(git: &Git, index: &Index, cancel: &CancelToken) -> Result<Sca
         }
         cancel.check()?;
         fs::let_clock_move_on(stat.mtime);
-        let current = entry.restat(&stat);
         if mode == Some(entry.mode) && holds(git, &entry.path, &stat, entry.id, object, cancel)? {
-            scan.refreshed.push(current.clone());
+            scan.refreshed.push(entry.restat(&stat));
         } else {
             scan.changes.push((entry.path.clone(), FileState::Modified));
         }
-        settled.push(current);
+        settled.push(entry);
     }
-    let judged: HashSet<&str> = settled.iter().map(|entry| entry.path.as_str()).collect();
-    for found in git.worktree_changes(&settled)? {
-        let name = std::str::from_utf8(&found.path).ok();
-        if name.is_some_and(|name| judged.contains(name)) {
-            continue;
-        }
-        match name.and_then(|name| RepoPath::new(name).ok()) {
-            Some(path) if hidden.contains(&path) => {}
+    for found in found_by_git(git, index, &mut settled, &mut scan.changes)? {
+        match std::str::from_utf8(&found.path)
+            .ok()
+            .and_then(|name| RepoPath::new(name).ok())
+        {
+            Some(path) if hidden.contains(&path) || !selection.takes(&path) => {}
             Some(path) => scan.changes.push((path, found.state)),
             None => {
                 let name = String::from_utf8_lossy(&found.path);
-                scan.foreign.push(name.into_owned());
+                if !selection.excludes(name.trim_end_matches('/')) {
+                    scan.foreign.push(name.into_owned());
+                }
             }
         }
     }
     scan.changes.sort();
     Ok(scan)
+}
+
+/// libgit2 looks this often at a work tree in which something changes while it looks.
+const LOOKS: u32 = 3;
+
+/// What libgit2 finds in all files that are not settled yet.
+///
+/// It reads files whose stat tells nothing, and gives up altogether if one of them shrinks or is
+/// deleted meanwhile. When it does so again and again, files are judged by their stat alone:
+/// some that were only touched are then called modified, which is on the safe side.
+fn found_by_git(
+    git: &Git,
+    index: &Index,
+    settled: &mut Vec<Entry>,
+    changes: &mut Vec<(RepoPath, FileState)>,
+) -> Result<Vec<Found>> {
+    let judged = |settled: &[Entry]| -> HashSet<Vec<u8>> {
+        let name = |entry: &Entry| entry.path.as_str().as_bytes().to_vec();
+        settled.iter().map(name).collect()
+    };
+    let mut known = judged(settled);
+    let mut looked = git.worktree_changes(settled);
+    for _ in 1..LOOKS {
+        if looked.is_ok() {
+            break;
+        }
+        looked = git.worktree_changes(settled);
+    }
+    if looked.is_err() {
+        judge_by_stat(git, index, &known, settled, changes)?;
+        known = judged(settled);
+        looked = git.worktree_changes(settled);
+    }
+    let mut found = looked?;
+    found.retain(|found| !known.contains(&found.path));
+    Ok(found)
+}
+
+/// Settles every file that libgit2 might read.
+fn judge_by_stat(
+    git: &Git,
+    index: &Index,
+    known: &HashSet<Vec<u8>>,
+    settled: &mut Vec<Entry>,
+    changes: &mut Vec<(RepoPath, FileState)>,
+) -> Result<()> {
+    let mut folders = Folders::new(git);
+    for entry in index.entries() {
+        let entry = entry?;
+        let open = entry.mode.is_file()
+            && !entry.is_hidden()
+            && !known.contains(entry.path.as_str().as_bytes());
+        if !open || !folders.holds(&entry.path)? {
+            continue;
+        }
+        // What is gone or no file any more is left to libgit2: it reads neither.
+        let stat = fs::lstat(&entry.path.under(git.workdir()))?;
+        let Some(stat) = stat.filter(|stat| stat.kind == FileKind::File) else {
+            continue;
+        };
+        if !git.is_as_recorded(&entry, &stat) || entry.is_racy(index.written_at()) {
+            changes.push((entry.path.clone(), FileState::Modified));
+        }
+        settled.push(entry);
+    }
+    Ok(())
 }
 
 /// Remembers which folders of the work tree are folders, and not links or files.
@@ -131,6 +211,8 @@ impl<'a> Folders<'a> {
 }
 
 /// Whether a work-tree file is what the LFS blob stands for: the object, or the pointer itself.
+///
+/// Judged as of `stat`: what was appended since is not looked at. A file that is gone is neither.
 pub(super) fn holds(
     git: &Git,
     path: &RepoPath,
@@ -140,12 +222,14 @@ pub(super) fn holds(
     cancel: &CancelToken,
 ) -> Result<bool> {
     let file = path.under(git.workdir());
-    if stat.size == object.size && hash_file(&file, cancel)? == object.oid {
+    if stat.size == object.size && hash_file(&file, stat.size, cancel)? == Some(object.oid) {
         return Ok(true);
     }
     if stat.size > MAX_POINTER_BYTES as u64 {
         return Ok(false);
     }
-    let bytes = std::fs::read(&file).map_err(|error| crate::Error::io("read", &file, error))?;
-    Ok(Git::hash_blob(&bytes)? == blob)
+    match fs::read_start(&file, stat.size)? {
+        Some(bytes) => Ok(Git::hash_blob(&bytes)? == blob),
+        None => Ok(false),
+    }
 }

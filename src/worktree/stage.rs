@@ -1,57 +1,23 @@
 //! Staging: what changed in the work tree goes into the index, LFS files as pointers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Context;
-use super::autotrack::{self, AutoTrack, Reason};
+use super::autotrack::{self, Reason};
 use super::guard::changes_attributes;
+use super::options::{OnChanging, StageOptions};
 use super::pointers::Pointers;
-use super::scan::{Folders, scan};
-use crate::error::{Error, ErrorKind, Result};
-use crate::fs::{self, FileKind};
-use crate::git::{Change, Entry, FileState, Git, Index};
-use crate::lfs::attributes;
+use super::rules_file::RulesFile;
+use super::scan::{Folders, scan_selected};
+use super::selection::Selection;
+use crate::error::{Error, ErrorKind, Offence, Result};
+use crate::fs::{self, FileKind, Stat};
+use crate::git::{Change, Entry, FileState, Index, Mode, Stored};
 use crate::lfs::clean::{self, Cleaned};
 use crate::lfs::pattern::Pattern;
 use crate::lfs::pointer::Pointer;
 use crate::path::RepoPath;
 use crate::progress::Event;
-
-/// What to stage, and how.
-///
-/// ```
-/// use hf_repository::{AutoTrack, StageOptions};
-/// let options = StageOptions::default().path("weights").auto_track(AutoTrack::Off);
-/// # let _ = options;
-/// ```
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct StageOptions {
-    pub(crate) paths: Vec<String>,
-    pub(crate) auto_track: AutoTrack,
-}
-
-impl StageOptions {
-    /// Adds a file or folder; without any, everything is staged. A name is a name, not a pattern.
-    #[must_use]
-    pub fn path(mut self, path: impl Into<String>) -> Self {
-        self.paths.push(path.into());
-        self
-    }
-
-    pub(crate) fn only_these(mut self, paths: impl IntoIterator<Item = RepoPath>) -> Self {
-        self.paths
-            .extend(paths.into_iter().map(|path| path.as_str().to_owned()));
-        self
-    }
-
-    /// Decides which files become LFS files without a rule.
-    #[must_use]
-    pub fn auto_track(mut self, auto_track: AutoTrack) -> Self {
-        self.auto_track = auto_track;
-        self
-    }
-}
 
 /// What was staged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,9 +50,6 @@ pub enum Skipped {
     ForeignFilter,
 }
 
-/// A file that changes while it is read is read anew this often.
-const CHANGING_TRIES: u32 = 3;
-
 pub(crate) struct Stage<'a> {
     pub(crate) context: Context<'a>,
     pub(crate) options: &'a StageOptions,
@@ -104,10 +67,10 @@ impl Stage<'_> {
             )
             .with_hint("finish or abort the merge with git first"));
         }
-        let selection = Selection::new(&self.options.paths)?;
+        let selection = Selection::new(self.options)?;
         selection.check(git, &index)?;
 
-        let scan = scan(git, &index, cancel)?;
+        let scan = scan_selected(git, &index, &selection, cancel)?;
         let mut report = StageReport::default();
         for entry in &scan.refreshed {
             index.put(entry)?;
@@ -120,11 +83,7 @@ impl Stage<'_> {
             };
             report.skipped.push((name, reason));
         }
-        let changed: BTreeMap<RepoPath, FileState> = scan
-            .changes
-            .into_iter()
-            .filter(|(path, _)| selection.takes(path))
-            .collect();
+        let changed: BTreeMap<RepoPath, FileState> = scan.changes.into_iter().collect();
         // Files staged as they are by another tool may still have to become LFS files.
         let head = git
             .head()?
@@ -151,17 +110,36 @@ impl Stage<'_> {
         } = self.sort(&index, present)?;
         let skip = |path: RepoPath| (path.to_string(), Skipped::ForeignFilter);
         report.skipped.extend(foreign.into_iter().map(skip));
-        let rules_changed = if to_track.is_empty() {
+        if let Some((path, _)) = to_track.first()
+            && selection.excludes(RulesFile::NAME)
+        {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!("cannot track {path} with LFS: .gitattributes is to be left out"),
+            )
+            .with_hint("leave the file out as well, or stage with AutoTrack::Off"));
+        }
+        // The files come before their rules. One that cannot be had now gets no rule: the index
+        // may have it as it is, and that under a rule is nothing a commit accepts.
+        self.let_clock_move_on(to_track.iter().map(|(path, _)| path))?;
+        let mut to_rule = Vec::new();
+        for (path, reason) in to_track {
+            if self.put_lfs(&mut index, &path, &mut report)? {
+                to_rule.push((path, reason));
+            }
+        }
+        let rules = RepoPath::new(RulesFile::NAME)?;
+        let mut rules_file = None;
+        let rules_changed = if to_rule.is_empty() {
             staged.iter().any(changes_attributes)
                 || changed
                     .keys()
-                    .any(|path| path.file_name() == ".gitattributes")
+                    .any(|path| path.file_name() == RulesFile::NAME)
         } else {
-            report.tracked = self.track(&index, &to_track, &plain)?;
-            lfs.extend(to_track.into_iter().map(|(path, _)| path));
-            let attributes = RepoPath::new(".gitattributes")?;
-            if !plain.contains(&attributes) {
-                plain.push(attributes);
+            report.tracked = autotrack::rules(git, &index, &to_rule, &plain)?;
+            rules_file = Some(self.track(&to_rule, &report.tracked)?);
+            if !plain.contains(&rules) {
+                plain.push(rules.clone());
             }
             true
         };
@@ -173,23 +151,35 @@ impl Stage<'_> {
                 }
             }
         }
-        // What is written in the very moment it is hashed might change without showing it.
-        let mut youngest = (i64::MIN, 0);
-        for path in plain.iter().chain(&lfs) {
-            if let Some(stat) = fs::lstat(&path.under(git.workdir()))? {
-                youngest = youngest.max(stat.mtime);
-            }
-        }
-        fs::let_clock_move_on(youngest);
         self.put_plain(&mut index, plain, &mut report)?;
+        if rules_file.is_some() && !report.plain.contains(&rules) {
+            return Err(changed_meanwhile(vec![rules]));
+        }
+        self.let_clock_move_on(lfs.iter())?;
         for path in lfs {
-            cancel.check()?;
-            self.put_lfs(&mut index, path, &mut report)?;
+            self.put_lfs(&mut index, &path, &mut report)?;
         }
         report.plain.sort();
         report.lfs.sort();
         index.write()?;
+        if let Some(rules_file) = rules_file {
+            rules_file.keep();
+        }
         Ok(report)
+    }
+
+    /// What is written in the very moment it is read might change without showing it.
+    ///
+    /// One pause for all; whoever reads looks at each file again.
+    fn let_clock_move_on<'p>(&self, paths: impl Iterator<Item = &'p RepoPath>) -> Result<()> {
+        let mut youngest = (i64::MIN, 0);
+        for path in paths {
+            if let Some(stat) = fs::lstat(&path.under(self.context.git.workdir()))? {
+                youngest = youngest.max(stat.mtime);
+            }
+        }
+        fs::let_clock_move_on(youngest);
+        Ok(())
     }
 
     fn remove(
@@ -198,8 +188,17 @@ impl Stage<'_> {
         changed: &BTreeMap<RepoPath, FileState>,
         report: &mut StageReport,
     ) -> Result<()> {
+        let git = self.context.git;
+        let mut folders = Folders::new(git);
         for (path, state) in changed {
-            if *state == FileState::Deleted {
+            if *state != FileState::Deleted {
+                continue;
+            }
+            // It may be back, or lie in a folder that may be entered but not listed.
+            let stat = fs::lstat(&path.under(git.workdir()))?;
+            let there =
+                stat.is_some_and(|stat| matches!(stat.kind, FileKind::File | FileKind::Symlink));
+            if !there || !folders.holds(path)? {
                 index.remove(path)?;
                 report.removed.push(path.clone());
             }
@@ -253,20 +252,11 @@ impl Stage<'_> {
     }
 
     /// Writes the rules for new LFS files into the root's `.gitattributes`.
-    fn track(
-        &self,
-        index: &Index,
-        files: &[(RepoPath, Reason)],
-        plain: &[RepoPath],
-    ) -> Result<Vec<Pattern>> {
+    fn track(&self, files: &[(RepoPath, Reason)], rules: &[Pattern]) -> Result<RulesFile> {
         let git = self.context.git;
-        let rules = autotrack::rules(git, index, files, plain)?;
-        let file = git.workdir().join(".gitattributes");
-        let before = fs::read_if_exists(&file)?.unwrap_or_default();
-        fs::atomic_write(&file, &attributes::track(&before, &rules).content)?;
+        let written = RulesFile::add(git, rules)?;
         for (path, _) in files {
             if !git.is_lfs_in_worktree(path)? {
-                fs::atomic_write(&file, &before)?;
                 return Err(Error::new(
                     ErrorKind::InvalidInput,
                     format!("cannot track {path} with LFS: another rule forbids it"),
@@ -277,7 +267,7 @@ impl Stage<'_> {
                 ));
             }
         }
-        Ok(rules)
+        Ok(written)
     }
 
     /// Tracked files that the rules now give to LFS, but that the index has as they are.
@@ -306,22 +296,31 @@ impl Stage<'_> {
         paths: Vec<RepoPath>,
         report: &mut StageReport,
     ) -> Result<()> {
-        let git = self.context.git;
-        let entries = git.store_files(&paths, index, self.context.cancel)?;
-        for (path, mut entry) in paths.into_iter().zip(entries) {
-            let tracked = index.get(&path)?.map(|entry| entry.mode);
-            if let (Some(stat), true) =
-                (fs::lstat(&path.under(git.workdir()))?, entry.mode.is_file())
-            {
-                entry.mode = git.mode_of(&stat, tracked).unwrap_or(entry.mode);
+        let Context { git, cancel, .. } = self.context;
+        let tries = self.options.on_changing.tries();
+        let stored = git.store_files(&paths, index, tries, cancel)?;
+        let mut changing = Vec::new();
+        for (path, stored) in paths.into_iter().zip(stored) {
+            match stored {
+                Stored::As(entry) => {
+                    index.put(&entry)?;
+                    report.plain.push(path);
+                }
+                Stored::Changing => changing.push(path),
+                // Left for the next stage.
+                Stored::Gone => {}
             }
-            index.put(&entry)?;
-            report.plain.push(path);
         }
-        Ok(())
+        self.leave_out(changing, report)
     }
 
-    fn put_lfs(&self, index: &mut Index, path: RepoPath, report: &mut StageReport) -> Result<()> {
+    /// Stages a file as an LFS file, if it can be had; whether it was.
+    fn put_lfs(
+        &self,
+        index: &mut Index,
+        path: &RepoPath,
+        report: &mut StageReport,
+    ) -> Result<bool> {
         let Context {
             git,
             engine,
@@ -330,33 +329,63 @@ impl Stage<'_> {
             ..
         } = self.context;
         let file = path.under(git.workdir());
-        for _ in 0..CHANGING_TRIES {
-            let Some(stat) = fs::lstat(&file)? else { break };
-            let tracked = index.get(&path)?.map(|entry| entry.mode);
-            let Some(mode) = git.mode_of(&stat, tracked) else {
+        let tracked = index.get(path)?.map(|entry| entry.mode);
+        let is_file = |stat: &Stat| stat.kind == FileKind::File;
+        for take in self.options.on_changing.tries() {
+            cancel.check()?;
+            let Some(before) = fs::lstat(&file)?.filter(is_file) else {
                 break;
             };
             progress.report(|| Event::Staging {
                 path: path.to_string(),
-                bytes: stat.size,
+                bytes: before.size,
             });
-            let entry = if let Some(text) = clean::read_pointer_file(&file)? {
-                Entry::new(path.clone(), git.write_blob(&text)?, mode, &stat)
+            let (text, stat) = if let Some(text) = clean::read_pointer_file(&file)? {
+                if fs::lstat(&file)? != Some(before) {
+                    continue;
+                }
+                (text, before)
             } else {
-                let Cleaned { object, stat } = match engine.clean(&file, cancel) {
+                let Cleaned { object, stat } = match engine.clean(&file, *take, cancel) {
                     Err(error) if error.kind() == ErrorKind::FileChanged => continue,
                     result => result?,
                 };
-                let pointer = Pointer::new(object.oid, object.size).encode();
-                Entry::new(path.clone(), git.write_blob(&pointer)?, mode, &stat)
+                (Pointer::new(object.oid, object.size).encode(), stat)
             };
+            let mode = git.mode_of(&stat, tracked).unwrap_or(Mode::File);
+            let entry = Entry::new(path.clone(), git.write_blob(&text)?, mode, &stat);
             index.put(&entry)?;
-            report.lfs.push(path);
-            return Ok(());
+            report.lfs.push(path.clone());
+            return Ok(true);
         }
-        report.skipped.push((path.to_string(), Skipped::Changing));
+        // What is gone by now is left for the next stage.
+        if fs::lstat(&file)?.is_some_and(|stat| is_file(&stat)) {
+            self.leave_out(vec![path.clone()], report)?;
+        }
+        Ok(false)
+    }
+
+    /// Files that changed while they were read.
+    fn leave_out(&self, paths: Vec<RepoPath>, report: &mut StageReport) -> Result<()> {
+        if self.options.on_changing == OnChanging::Fail && !paths.is_empty() {
+            return Err(changed_meanwhile(paths));
+        }
+        let skip = |path: RepoPath| (path.to_string(), Skipped::Changing);
+        report.skipped.extend(paths.into_iter().map(skip));
         Ok(())
     }
+}
+
+fn changed_meanwhile(paths: Vec<RepoPath>) -> Error {
+    let offence = |path| Offence::new(path, None, "it changed while it was read");
+    Error::new(
+        ErrorKind::FileChanged,
+        "cannot stage files that are being written",
+    )
+    .with_hint(
+        "call again when nothing writes to them, leave them out, or choose another OnChanging",
+    )
+    .with_offences(paths.into_iter().map(offence).collect())
 }
 
 /// Why a file is looked at.
@@ -375,66 +404,4 @@ struct Sorted {
     to_track: Vec<(RepoPath, Reason)>,
     /// Files that something else than LFS would have to convert.
     foreign: Vec<RepoPath>,
-}
-
-/// The paths a user named; none means all.
-pub(crate) struct Selection {
-    named: BTreeSet<RepoPath>,
-}
-
-impl Selection {
-    pub(crate) fn new(paths: &[String]) -> Result<Self> {
-        // "." is how people spell "everything".
-        if paths.iter().any(|path| path == ".") {
-            return Ok(Self {
-                named: BTreeSet::new(),
-            });
-        }
-        let clean = |path: &String| {
-            let path = path.strip_prefix("./").unwrap_or(path);
-            RepoPath::new(path.strip_suffix('/').unwrap_or(path))
-        };
-        Ok(Self {
-            named: paths.iter().map(clean).collect::<Result<_>>()?,
-        })
-    }
-
-    pub(crate) fn takes(&self, path: &RepoPath) -> bool {
-        self.named.is_empty()
-            || self
-                .named
-                .iter()
-                .any(|named| path.is_within(named.as_str()))
-    }
-
-    /// Every name must mean something, and nothing that is ignored.
-    fn check(&self, git: &Git, index: &Index) -> Result<()> {
-        for named in &self.named {
-            let mut tracked = false;
-            for entry in index.entries() {
-                if entry?.path.is_within(named.as_str()) {
-                    tracked = true;
-                    break;
-                }
-            }
-            if tracked {
-                continue;
-            }
-            if fs::lstat(&named.under(git.workdir()))?.is_none() {
-                return Err(Error::new(
-                    ErrorKind::PathNotFound,
-                    format!("cannot stage {named}: there is no such file"),
-                )
-                .with_hint("name files relative to the root of the work tree"));
-            }
-            if git.is_ignored(named)? {
-                return Err(Error::new(
-                    ErrorKind::PathIgnored,
-                    format!("cannot stage {named}: .gitignore excludes it"),
-                )
-                .with_hint("change the ignore rule, or leave the file out"));
-            }
-        }
-        Ok(())
-    }
 }
