@@ -10,6 +10,7 @@
 mod background;
 mod bad_input;
 mod branches;
+mod changing;
 mod child;
 mod corners;
 mod crash;
