@@ -65,14 +65,17 @@ impl Local {
     }
 
     pub(crate) fn lock_within(&self, wait: Duration, takes: &[&str]) -> Result<AdvisoryLock> {
-        AdvisoryLock::acquire(
-            &self.private(),
-            &self.git_dir,
-            Purpose::Change,
-            takes,
-            wait,
-            &self.cancel,
-        )
+        self.lock_for(wait, takes, &self.cancel)
+    }
+
+    fn lock_for(
+        &self,
+        wait: Duration,
+        takes: &[&str],
+        cancel: &CancelToken,
+    ) -> Result<AdvisoryLock> {
+        let purpose = Purpose::Change;
+        AdvisoryLock::acquire(&self.private(), &self.git_dir, purpose, takes, wait, cancel)
     }
 
     /// Waits until nobody else pushes from this clone, for as long as it takes.
@@ -100,10 +103,19 @@ impl Local {
 
     /// The lock for changing index, HEAD and `branch`.
     pub(crate) fn lock_branch(&self, branch: Option<&BranchName>) -> Result<AdvisoryLock> {
+        self.lock_branch_until(branch, &self.cancel)
+    }
+
+    /// The same, given up when `cancel` is pulled.
+    pub(crate) fn lock_branch_until(
+        &self,
+        branch: Option<&BranchName>,
+        cancel: &CancelToken,
+    ) -> Result<AdvisoryLock> {
         let branch = branch.map(|branch| format!("refs/heads/{branch}.lock"));
         let mut takes = vec!["index.lock", "HEAD.lock"];
         takes.extend(branch.as_deref());
-        self.lock(&takes)
+        self.lock_for(LOCK_WAIT, &takes, cancel)
     }
 
     /// Makes work tree and index those of `commit`; HEAD stays.

@@ -41,8 +41,13 @@ pub(crate) fn remove_file_if_exists(path: &Path) -> Result<()> {
 ///
 /// An existing file keeps its permissions, a new one gets those of the process's umask.
 pub(crate) fn atomic_write(path: &Path, content: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut temp = temp_in(folder)?;
+    atomic_write_by_way_of(path.parent().unwrap_or(Path::new(".")), path, content)
+}
+
+/// The same, with the new file written in `scratch` first: if the process is killed meanwhile, what is
+/// left lies there, and not in a user's folder.
+pub(crate) fn atomic_write_by_way_of(scratch: &Path, path: &Path, content: &[u8]) -> Result<()> {
+    let mut temp = temp_in(scratch)?;
     temp.write_all(content)
         .and_then(|()| temp.as_file().sync_all())
         .map_err(|error| Error::io("write", path, error))?;
@@ -51,9 +56,14 @@ pub(crate) fn atomic_write(path: &Path, content: &[u8]) -> Result<()> {
             .set_permissions(meta.permissions())
             .map_err(|error| Error::io("set the permissions of", path, error))?;
     }
-    temp.persist(path)
-        .map_err(|error| Error::io("replace", path, error.error))?;
-    sync_dir(folder)
+    match temp.persist(path) {
+        Ok(_) => {}
+        Err(error) if error.error.kind() == io::ErrorKind::CrossesDevices => {
+            copy_tree(error.file.path(), path)?;
+        }
+        Err(error) => return Err(Error::io("replace", path, error.error)),
+    }
+    path.parent().map_or(Ok(()), sync_dir)
 }
 
 /// Creates a file with its content in it, unless one is there; whether it was created.
@@ -87,6 +97,19 @@ pub(crate) fn temp_in(folder: &Path) -> Result<NamedTempFile> {
 pub(crate) fn is_temp(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default();
     name.to_string_lossy().starts_with(TEMP_PREFIX)
+}
+
+/// Removes files of [`temp_in`] that killed processes left in a folder: those of at least this age.
+///
+/// Best effort: what cannot be removed only takes room.
+pub(crate) fn remove_temps(folder: &Path, age: Duration) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let written = entry.metadata().and_then(|meta| meta.modified());
+        let old = written.is_ok_and(|time| time.elapsed().is_ok_and(|passed| passed >= age));
+        if old && is_temp(&entry.path()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Coarse kernels stamp files every 4 to 10 ms.
@@ -198,6 +221,17 @@ fn copy_tree(source: &Path, target: &Path) -> Result<()> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn temporary_files_of_the_dead_are_removed() {
+        let folder = tempfile::tempdir().expect("temp");
+        let (_, left) = temp_in(folder.path()).expect("temp").keep().expect("kept");
+        fs::write(folder.path().join("other"), "").expect("written");
+        remove_temps(folder.path(), Duration::from_secs(60));
+        assert!(left.exists(), "somebody may be at it");
+        remove_temps(folder.path(), Duration::ZERO);
+        assert!(!left.exists() && folder.path().join("other").exists());
+    }
 
     #[test]
     fn atomic_write_keeps_permissions_and_leaves_nothing_behind() {

@@ -237,7 +237,7 @@ impl Crew {
         let cancel = cell.cancel_token();
         cancel.check()?;
         let git = local.git()?;
-        let _lock = local.lock_branch(Some(&intent.branch))?;
+        let _lock = local.lock_branch_until(Some(&intent.branch), cancel)?;
         step("locked");
         let head = git.head()?;
         if head.branch("save")? != &intent.branch {

@@ -5,7 +5,7 @@
 //! does not match its checksum is set aside, never guessed at.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -23,6 +23,8 @@ const FOLDER: &str = "journal";
 const VERSION: u32 = 1;
 /// What damaged entries are renamed to.
 const DAMAGED: &str = "damaged-";
+/// A half-written entry this old has lost its writer; writing one takes milliseconds.
+const ORPHAN_AGE: Duration = Duration::from_secs(60);
 /// Several processes may want the same number; each try lists the folder anew.
 const NUMBER_TRIES: u32 = 1000;
 
@@ -228,6 +230,11 @@ impl Journal {
             }
         }
         Ok(loaded)
+    }
+
+    /// Removes what was half written when its writer was killed.
+    pub(crate) fn tidy(&self) {
+        fs::remove_temps(&self.folder, ORPHAN_AGE);
     }
 
     fn path(&self, id: EntryId) -> PathBuf {

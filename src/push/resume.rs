@@ -19,6 +19,7 @@ impl Pushes {
     pub(crate) fn adopt(&self, crew: &Crew) -> Result<usize> {
         let shared = &crew.shared;
         let local = &self.local;
+        shared.journal.tidy();
         let git = local.git()?;
         if self.orphans(crew)?.is_empty() && !self.has_leftovers(&git)? {
             return Ok(0);

@@ -66,7 +66,7 @@ impl Repository {
         let before = fs::read_if_exists(&file)?.unwrap_or_default();
         let edit = change(&before, &patterns);
         if edit.content != before {
-            fs::atomic_write(&file, &edit.content)?;
+            fs::atomic_write_by_way_of(&self.local.private(), &file, &edit.content)?;
         }
         let mut report = TrackReport::default();
         for (pattern, outcome) in patterns.into_iter().zip(edit.outcomes) {

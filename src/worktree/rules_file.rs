@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use crate::error::Result;
 use crate::fs;
-use crate::git::Git;
+use crate::git::{Git, private_folder};
 use crate::lfs::attributes;
 use crate::lfs::pattern::Pattern;
 
 /// Rules that were added; dropped before [`keep`](Self::keep), they are taken out again.
 #[must_use]
 pub(super) struct RulesFile {
+    scratch: PathBuf,
     file: PathBuf,
     before: Option<Vec<u8>>,
     written: Vec<u8>,
@@ -24,8 +25,10 @@ impl RulesFile {
         let file = git.workdir().join(Self::NAME);
         let before = fs::read_if_exists(&file)?;
         let written = attributes::track(before.as_deref().unwrap_or_default(), rules).content;
-        fs::atomic_write(&file, &written)?;
+        let scratch = private_folder(git.git_dir());
+        fs::atomic_write_by_way_of(&scratch, &file, &written)?;
         Ok(Self {
+            scratch,
             file,
             before,
             written,
@@ -43,7 +46,7 @@ impl RulesFile {
             return Ok(());
         }
         match &self.before {
-            Some(before) => fs::atomic_write(&self.file, before),
+            Some(before) => fs::atomic_write_by_way_of(&self.scratch, &self.file, before),
             None => fs::remove_file_if_exists(&self.file),
         }
     }

@@ -136,6 +136,10 @@ fn run() {
             let nth = argument(6).parse().unwrap();
             crate::crash::child(&folder, &mode, number(3), number(4), &fatal, nth);
         }
+        "rank" => {
+            let number = |at| argument(at).parse().unwrap();
+            crate::together::rank(&argument(1), number(2), number(3));
+        }
         "git-lfs" => crate::engines::jobs(&argument(1), Path::new(&argument(2))),
         "git-lfs-pull" => crate::engines::pull(Path::new(&argument(1))),
         "measured" => crate::heavy::measured(&argument(1), Path::new(&argument(2))),

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use hf_repository::{CommitId, PushPolicy, Repository, SaveOptions, Saved};
 use mini_hub::{Action, Fault, Route};
 
-use crate::background::LONG;
 use crate::steps::{self, line};
 use crate::support::{World, weights, write};
 
@@ -209,7 +208,9 @@ impl<'a> Victim<'a> {
             w.git(&self.folder, &["for-each-ref", "refs/hf-repository"])
                 .is_empty()
         );
-        let left = all_files(&git_dir.join("hf-repository/journal"));
+        let mut left = all_files(&git_dir.join("hf-repository/journal"));
+        // What was half written is no entry; it goes when it is old.
+        left.retain(|file| !file.to_string_lossy().contains("/.hf-repository-"));
         assert!(left.is_empty(), "{left:?}");
         w.git(w.bare("alice/m"), &["fsck", "--strict", "--no-dangling"]);
     }
@@ -322,11 +323,7 @@ fn killed_at_any_moment_no_promise_is_lost() {
         let delay = Action::Delay(Duration::from_millis(15));
         w.hub.faults().add(Fault::on(route).always().act(delay));
     }
-    let mut victims = [
-        Victim::new(&w, Mode::EveryCommit, "every"),
-        Victim::new(&w, Mode::Latest, "latest"),
-        Victim::new(&w, Mode::Deferred, "deferred"),
-    ];
+    let mut victim = Victim::new(&w, Mode::EveryCommit, "ours");
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     let mut total = 0;
     for round in 0.. {
@@ -337,8 +334,11 @@ fn killed_at_any_moment_no_promise_is_lost() {
             round < 4 * wanted + 20,
             "the children are too quick to be killed"
         );
-        // One clone at a time: what they push would else be merged, and takes long to check.
-        let victim = &mut victims[0];
+        victim.mode = if round % 2 == 0 {
+            Mode::EveryCommit
+        } else {
+            Mode::Deferred
+        };
         let mut child = victim.spawn("", 0);
         random ^= random << 13;
         random ^= random >> 7;
@@ -354,10 +354,8 @@ fn killed_at_any_moment_no_promise_is_lost() {
             victim.assert_kept();
         }
     }
-    let victim = &victims[0];
     victim.assert_kept();
     assert_sent_once(&w);
     println!("kills per state: {:?}", victim.kills);
     println!("kills {total} promised {} lost 0", victim.promised.len());
-    let _ = LONG;
 }
