@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::lock::{AdvisoryLock, Purpose};
-use crate::git::{Git, Identity, private_folder};
+use crate::git::{Fetched, Git, Identity, Tags, private_folder};
 use crate::id::CommitId;
 use crate::lfs::store::Store;
 use crate::lfs::{self, Engine};
@@ -18,8 +18,8 @@ use crate::worktree::{Content, Context, Fill, Switch};
 /// How long a change waits for another one to finish, in this process or another.
 pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(60);
 
-/// How long one push waits for another process's: that one has limits of its own, and may be large.
-const PUSH_WAIT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long one push or fetch waits for another's: that one has limits of its own, and may be large.
+const NETWORK_WAIT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// One clone. It holds no open handle on git, so that any thread may use it.
 pub(crate) struct Local {
@@ -86,7 +86,7 @@ impl Local {
             &self.git_dir,
             Purpose::Push,
             &[&tracking],
-            PUSH_WAIT,
+            NETWORK_WAIT,
             cancel,
         )
     }
@@ -116,6 +116,22 @@ impl Local {
         let mut takes = vec!["index.lock", "HEAD.lock"];
         takes.extend(branch.as_deref());
         self.lock_for(LOCK_WAIT, &takes, cancel)
+    }
+
+    /// Fetches all branches of the remote, after whoever else is fetching.
+    pub(crate) fn fetch(&self, git: &Git, tags: Tags, cancel: &CancelToken) -> Result<Fetched> {
+        let remote = self.remote.git(cancel)?;
+        let name = self.remote_name();
+        let tracking = format!("refs/remotes/{name}/");
+        let _fetcher = AdvisoryLock::acquire(
+            &self.private(),
+            git.common_dir(),
+            Purpose::Fetch,
+            &["shallow.lock", &tracking],
+            NETWORK_WAIT,
+            cancel,
+        )?;
+        git.fetch(&remote, name, tags, &self.progress, cancel)
     }
 
     /// Makes work tree and index those of `commit`; HEAD stays.

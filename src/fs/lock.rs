@@ -23,6 +23,8 @@ pub(crate) enum Purpose {
     Change,
     /// Pushing; held while the network is waited for, so it keeps no change waiting.
     Push,
+    /// Fetching: libgit2 takes a lock of its own for it, and does not wait for it.
+    Fetch,
 }
 
 impl Purpose {
@@ -31,6 +33,7 @@ impl Purpose {
         match self {
             Self::Change => "lock",
             Self::Push => "pusher",
+            Self::Fetch => "fetcher",
         }
     }
 }

@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 pub use commit::Identity;
 pub(crate) use diff::Change;
-pub(crate) use fetch::Tags;
+pub(crate) use fetch::{Fetched, Tags};
 pub(crate) use index::{Entry, Index, Mode};
 pub(crate) use merge::{Merge, MergedTree};
 pub(crate) use open::{create, git_dir_of, private_folder};

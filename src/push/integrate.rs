@@ -43,14 +43,7 @@ pub(super) fn plan(
     if policy == OnConflict::Fail {
         return Err(refusal);
     }
-    let remote = local.remote.git(cancel)?;
-    git.fetch(
-        &remote,
-        local.remote_name(),
-        Tags::Following,
-        &local.progress,
-        cancel,
-    )?;
+    local.fetch(git, Tags::Following, cancel)?;
     let (branch, ours) = (&promise.branch, promise.commit);
     let theirs = git.ref_commit(&branch.tracking_ref(local.remote_name()))?;
     let Some(theirs) = theirs else {

@@ -56,7 +56,8 @@ impl PrepareRepository {
         let revision = self.wanted_revision().cloned().or(from_source);
         let target = Target::examine(&self.folder)?;
         let connection = self.connect(&endpoint, source)?;
-        let remote = connection.git(&self.cancel)?;
+        // Before anything is made: whether the remote can be reached by us at all.
+        connection.git(&self.cancel)?;
         self.create_on_hub(&connection)?;
 
         let git_dir = self.folder.join(".git");
@@ -80,13 +81,9 @@ impl PrepareRepository {
             guard.keep();
             return Ok(repository);
         }
-        let fetched = git.fetch(
-            &remote,
-            repository.local.remote_name(),
-            Tags::All,
-            &repository.local.progress,
-            &repository.local.cancel,
-        )?;
+        let fetched = repository
+            .local
+            .fetch(&git, Tags::All, &repository.local.cancel)?;
         match revision {
             Some(revision) => {
                 let resolved = git.resolve(&revision, repository.local.remote_name())?;
@@ -240,6 +237,9 @@ impl Target {
                     Found::Unfinished
                 } else if entries.next().is_none() {
                     Found::EmptyFolder
+                } else if is_unfinished(&folder.join(".git")) {
+                    // Somebody has begun between the two looks.
+                    Found::Unfinished
                 } else {
                     return Err(Error::new(
                         ErrorKind::FolderNotEmpty,

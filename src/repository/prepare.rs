@@ -226,10 +226,15 @@ impl PrepareRepository {
     /// As [`open`](Self::open) and [`clone_repo`](Self::clone_repo).
     pub fn open_or_clone(self) -> Result<Repository> {
         let dot_git = self.folder.join(".git");
-        if !dot_git.exists() || super::clone::is_unfinished(&dot_git) {
-            self.clone_repo()
-        } else {
-            self.open()
+        if dot_git.exists() && !super::clone::is_unfinished(&dot_git) {
+            return self.open();
+        }
+        match self.clone().clone_repo() {
+            // Another process began after we looked, and has finished since.
+            Err(error) if error.kind() == ErrorKind::FolderNotEmpty && dot_git.exists() => {
+                self.open()
+            }
+            cloned => cloned,
         }
     }
 

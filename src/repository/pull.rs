@@ -107,14 +107,9 @@ impl Repository {
         let branch = head.branch("pull")?.clone();
         let _lock = self.local.lock_branch(Some(&branch))?;
         refuse_unfinished(&git, "pull")?;
-        let remote = self.local.remote.git(&self.local.cancel)?;
-        let fetched = git.fetch(
-            &remote,
-            self.local.remote_name(),
-            Tags::Following,
-            &self.local.progress,
-            &self.local.cancel,
-        )?;
+        let fetched = self
+            .local
+            .fetch(&git, Tags::Following, &self.local.cancel)?;
         let head = git.head()?;
         let before = head.commit();
         let report = |after| PullReport {
