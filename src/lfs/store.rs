@@ -298,10 +298,19 @@ fn finish(temp: NamedTempFile, target: &Path) -> Result<()> {
     temp.as_file()
         .sync_all()
         .map_err(|error| Error::io("write", target, error))?;
-    fs::create_parent(target)?;
+    let folder = target.parent().unwrap_or(target);
+    let is_new = !folder.exists();
+    fs::create_dir_all(folder)?;
     temp.persist(target)
         .map_err(|error| Error::io("store", target, error.error))?;
-    target.parent().map_or(Ok(()), fs::sync_dir)
+    fs::sync_dir(folder)?;
+    if is_new {
+        // `objects/aa/bb`: the names of the folders have to last as well.
+        for above in folder.ancestors().skip(1).take(2) {
+            fs::sync_dir(above)?;
+        }
+    }
+    Ok(())
 }
 
 /// Best effort. A folder that somebody just made to store another object there is empty, too, but

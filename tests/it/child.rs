@@ -136,6 +136,7 @@ fn run() {
             let nth = argument(6).parse().unwrap();
             crate::crash::child(&folder, &mode, number(3), number(4), &fatal, nth);
         }
+        "save-once" => crate::durability::child(&argument(1)),
         "rank" => {
             let number = |at| argument(at).parse().unwrap();
             crate::together::rank(&argument(1), number(2), number(3));

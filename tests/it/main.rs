@@ -15,6 +15,7 @@ mod child;
 mod corners;
 mod crash;
 mod deferred;
+mod durability;
 mod engines;
 mod faults;
 mod giftless;

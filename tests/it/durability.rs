@@ -1,0 +1,114 @@
+//! What is on the disk before what, by the system calls of a save.
+
+use std::path::Path;
+use std::process::Command;
+
+use hf_repository::Repository;
+
+use crate::steps::line;
+use crate::support::{World, shout, weights, write};
+
+/// Saves once, and says when `save` has returned.
+pub(crate) fn child(folder: &str) {
+    let repo = Repository::open(folder).unwrap();
+    write(Path::new(folder), "model.bin", weights(1, 50_000));
+    let _ = repo.save("one").unwrap();
+    line("save has returned");
+    repo.close().unwrap();
+}
+
+fn strace() -> bool {
+    let found = Command::new("strace")
+        .arg("-V")
+        .output()
+        .is_ok_and(|output| output.status.success());
+    let ci = std::env::var_os("HF_REPOSITORY_CI").is_some();
+    assert!(found || !ci, "strace must be installed in CI");
+    if !found {
+        shout("strace is not installed");
+    }
+    found
+}
+
+#[test]
+fn a_promise_is_lasting_before_save_returns() {
+    if !strace() {
+        return;
+    }
+    let w = World::new();
+    w.model("alice/m");
+    w.clone("alice/m", "ours").close().unwrap();
+    let folder = w.path("ours").to_string_lossy().into_owned();
+    let plain = w.child("save-once", &[&folder]);
+    let log = w.path("strace");
+    let mut traced = Command::new("strace");
+    traced
+        .args(["-f", "-y", "-s", "200", "-o"])
+        .arg(&log)
+        .args([
+            "-e",
+            "trace=fsync,fdatasync,rename,renameat,renameat2,link,linkat,write",
+        ])
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .env_clear();
+    for (name, value) in plain.get_envs() {
+        if let Some(value) = value {
+            traced.env(name, value);
+        }
+    }
+    crate::child::succeed(&traced.output().unwrap());
+    let log = std::fs::read_to_string(&log).unwrap();
+    // A call that another thread cuts in two is whole where it ends; its arguments are where it begins.
+    let calls: Vec<&str> = log
+        .lines()
+        .filter(|call| !call.contains(" resumed>"))
+        .collect();
+    let naming =
+        |call: &str| (call.contains("rename") || call.contains("link")) && call.ends_with("= 0");
+    let syncing = |call: &str| call.contains("sync(");
+    let mut at = 0;
+    let mut next = |what: &str, kind: &dyn Fn(&str) -> bool, file: &str| {
+        let found = calls[at..]
+            .iter()
+            .position(|call| kind(call) && call.contains(file));
+        at += 1 + found.unwrap_or_else(|| {
+            panic!(
+                "{what} does not come after call {at}:\n{}",
+                calls.join("\n")
+            )
+        });
+    };
+    next("the object's content", &syncing, "/lfs/tmp/");
+    next("the object's name", &naming, "/lfs/objects/");
+    next("the object's folder", &syncing, "/lfs/objects/");
+    next("the pointer", &syncing, "/.git/objects/tmp_object");
+    next("the index", &syncing, "/hf-repository/index-draft>");
+    next("the index in place", &naming, "/.git/index\"");
+    next("the index's folder", &syncing, "/.git>");
+    next("the tree", &syncing, "/.git/objects/tmp_object");
+    next("the tree's name", &naming, "/.git/objects/");
+    next("the commit", &syncing, "/.git/objects/tmp_object");
+    next("the commit's name", &naming, "/.git/objects/");
+    next("the private ref", &syncing, "/refs/hf-repository/promised/");
+    next(
+        "the private ref's name",
+        &naming,
+        "/refs/hf-repository/promised/",
+    );
+    next("the journal entry", &syncing, "/hf-repository/journal/");
+    next(
+        "the journal entry's name",
+        &naming,
+        "/hf-repository/journal/",
+    );
+    next("the journal's folder", &syncing, "/hf-repository/journal>");
+    next("the branch", &syncing, "/refs/heads/main.lock");
+    next("the branch in place", &naming, "/refs/heads/main\"");
+    next("the branch's folder", &syncing, "/refs/heads>");
+    next(
+        "the return of save",
+        &|call| call.contains("write(1"),
+        "save has returned",
+    );
+}
