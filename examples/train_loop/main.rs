@@ -3,7 +3,7 @@
 //!     cargo run --release --example train_loop
 //!
 //! Without `--remote` a mini Hub is started on loopback, in a temporary folder. Progress goes to
-//! stderr; the last line on stdout says how it went.
+//! stderr; stdout says what saving cost, and in its last line how it went.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -11,6 +11,7 @@
 )]
 
 mod checkpoint;
+mod figures;
 mod model;
 mod options;
 
@@ -22,18 +23,21 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use hf_repository::{
-    CommitId, CommitOutcome, Endpoint, PrepareRepository, Repository, Token, Visibility,
+    Delivery, Endpoint, PrepareRepository, PushHandle, Repository, SaveOptions, Saved, Token,
+    Visibility,
 };
 use mini_hub::{MiniHub, Role};
 
+use figures::Figures;
 use model::Model;
-use options::Options;
+use options::{Options, Timing};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// What is learnt: this example's own source.
 const CORPUS: &str = concat!(
     include_str!("main.rs"),
+    include_str!("figures.rs"),
     include_str!("model.rs"),
     include_str!("checkpoint.rs"),
     include_str!("options.rs"),
@@ -65,14 +69,30 @@ fn run() -> Result<String> {
 
     let repo = remote
         .prepare(&folder)
+        .push_policy(options.policy)
         .create_if_missing(Visibility::Private)
         .open_or_clone()?;
     repo.check_write_access()?;
     eprintln!("cloned {} to {}", repo.remote_url(), folder.display());
-    let saved = train(&repo, &options)?;
+    let mut figures = Figures::default();
+    let pushes = train(&repo, &options, &mut figures)?;
+    let began = Instant::now();
+    repo.close()?;
+    eprintln!(
+        "the last pushes took {:.2} s more",
+        began.elapsed().as_secs_f64()
+    );
 
+    let (mut saved, mut superseded) = (Vec::new(), 0);
+    for push in &pushes {
+        let commit = push.handle.commit().ok_or("a save committed nothing")?;
+        match push.handle.wait()? {
+            Delivery::Superseded { .. } => superseded += 1,
+            _ => saved.push((commit, push.content)),
+        }
+    }
     let fresh = remote.prepare(&scratch.path().join("fresh")).clone_repo()?;
-    let differing = differences(repo.workdir(), fresh.workdir())?;
+    let differing = differences(&folder, fresh.workdir())?;
     if !differing.is_empty() {
         return Err(format!("the fresh clone differs: {}", differing.join(", ")).into());
     }
@@ -84,44 +104,90 @@ fn run() -> Result<String> {
     if found < saved.len() {
         return Err(format!("{} checkpoints saved, only {found} on the Hub", saved.len()).into());
     }
+    for line in figures.lines(options.checkpoint_mib) {
+        println!("{line}");
+    }
+    println!("superseded: {superseded} of {} pushes", pushes.len());
     Ok(format!(
         "ok: {} checkpoints saved, {found} on the Hub, fresh clone identical",
         saved.len()
     ))
 }
 
-/// Trains, and pushes a checkpoint every so often; tells which commit holds which content.
-fn train(repo: &Repository, options: &Options) -> Result<Vec<(CommitId, u64)>> {
+/// A checkpoint on its way to the Hub.
+struct Push {
+    handle: PushHandle,
+    content: u64,
+}
+
+impl Push {
+    fn is_under_way(&self) -> bool {
+        !self.handle.state().is_final()
+    }
+}
+
+/// Trains, and saves a checkpoint every so often.
+fn train(repo: &Repository, options: &Options, figures: &mut Figures) -> Result<Vec<Push>> {
     fs::write(
         repo.workdir().join("README.md"),
         "# A language model of its own trainer\n",
     )?;
     let mut model = Model::new(options.checkpoint_mib << 20);
-    let mut saved = Vec::new();
+    let mut pushes: Vec<Push> = Vec::new();
     for step in 1..=options.steps {
+        let pushing = pushes.iter().any(Push::is_under_way);
+        let began = Instant::now();
         let loss = model.train_step(CORPUS.as_bytes());
+        let time = began.elapsed();
+        figures.step(time, [pushing, pushes.iter().any(Push::is_under_way)]);
         if step == 1 {
             eprintln!("step     1  loss {loss:.3}");
         }
         if step % options.every != 0 && step != options.steps {
             continue;
         }
-        let began = Instant::now();
+        if let Some(last) = pushes.last() {
+            // A deferred save may still be reading the file that is written next.
+            last.handle.wait_staged()?;
+        }
         let content = checkpoint::write(repo.workdir(), &model, step, loss)?;
-        repo.stage()?;
-        let CommitOutcome::Committed(commit) = repo.commit(format!("step {step}"))? else {
-            return Err(format!("step {step} changed nothing").into());
+        let handle = save(repo, options, step, figures)?;
+        let what = match handle.commit() {
+            Some(commit) => format!("saved as {}", &commit.to_string()[..10]),
+            None => "is being saved".to_owned(),
         };
-        let pushed = repo.push()?;
-        eprintln!(
-            "step {step:>5}  loss {loss:.3}  pushed {} ({} MiB) in {:.2} s",
-            &commit.to_string()[..10],
-            pushed.lfs_bytes >> 20,
-            began.elapsed().as_secs_f64(),
-        );
-        saved.push((commit, content));
+        eprintln!("step {step:>5}  loss {loss:.3}  {what}");
+        pushes.push(Push { handle, content });
     }
-    Ok(saved)
+    Ok(pushes)
+}
+
+/// Saves what was written; a push that failed meanwhile ends the run.
+fn save(
+    repo: &Repository,
+    options: &Options,
+    step: usize,
+    figures: &mut Figures,
+) -> Result<PushHandle> {
+    let mut how = SaveOptions::new(format!("step {step}"));
+    if options.timing == Timing::Deferred {
+        how = how.deferred();
+    }
+    let began = Instant::now();
+    let report = repo.save(how)?;
+    figures.save(began.elapsed());
+    if let Some(failure) = report.failures.into_iter().next() {
+        let commit = failure.commit.map(|commit| commit.to_string());
+        eprintln!(
+            "not pushed: {}",
+            commit.as_deref().unwrap_or("a deferred save")
+        );
+        return Err(failure.error.into());
+    }
+    match report.saved {
+        Saved::Queued { handle, .. } | Saved::Staging { handle } => Ok(handle),
+        _ => Err(format!("step {step} changed nothing").into()),
+    }
 }
 
 /// The server to push to: one that is given, or one of our own.

@@ -3,17 +3,26 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use hf_repository::PushPolicy;
+
 pub(crate) const HELP: &str = "\
-Trains a small language model, pushes its checkpoints, and checks a fresh clone.
+Trains a small language model, pushes its checkpoints in the background, and checks a fresh clone.
 
 usage: train_loop [--remote URL] [--token T] [--dir D] [--steps N] [--every K] [--checkpoint-mib M]
+                  [--policy every|latest] [--deferred]
 
   --remote URL        the repository to push to; without it a mini Hub is started on loopback
   --token T           the token for it; without it HF_TOKEN or the token file
   --dir D             where to clone to; a temporary folder if left out
   --steps N           training steps (300)
   --every K           steps between two checkpoints (100)
-  --checkpoint-mib M  size of a checkpoint in MiB (32)";
+  --checkpoint-mib M  size of a checkpoint in MiB (32)
+  --policy P          every: each checkpoint reaches the Hub (the default);
+                      latest: one whose push has not begun gives way to the next
+  --deferred          save returns before the checkpoint is read; before the next one is written
+                      the program waits until it was
+
+It prints how long saving took, and how long a training step with and without a push under way.";
 
 pub(crate) struct Options {
     pub(crate) remote: Option<String>,
@@ -22,6 +31,17 @@ pub(crate) struct Options {
     pub(crate) steps: usize,
     pub(crate) every: usize,
     pub(crate) checkpoint_mib: usize,
+    pub(crate) policy: PushPolicy,
+    pub(crate) timing: Timing,
+}
+
+/// When a save reads the checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timing {
+    /// Before it returns.
+    Now,
+    /// After it has returned.
+    Deferred,
 }
 
 impl Options {
@@ -36,10 +56,16 @@ impl Options {
             steps: 300,
             every: 100,
             checkpoint_mib: 32,
+            policy: PushPolicy::EveryCommit,
+            timing: Timing::Now,
         };
         while let Some(flag) = arguments.next() {
             if flag == "--help" || flag == "-h" {
                 return Ok(None);
+            }
+            if flag == "--deferred" {
+                options.timing = Timing::Deferred;
+                continue;
             }
             let mut value = || {
                 arguments
@@ -53,10 +79,19 @@ impl Options {
                 "--steps" => options.steps = number(&flag, &value()?)?,
                 "--every" => options.every = number(&flag, &value()?)?,
                 "--checkpoint-mib" => options.checkpoint_mib = number(&flag, &value()?)?,
+                "--policy" => options.policy = policy(&value()?)?,
                 _ => return Err(format!("{flag} is not known; try --help")),
             }
         }
         Ok(Some(options))
+    }
+}
+
+fn policy(text: &str) -> Result<PushPolicy, String> {
+    match text {
+        "every" => Ok(PushPolicy::EveryCommit),
+        "latest" => Ok(PushPolicy::Latest),
+        _ => Err(format!("--policy is every or latest, not {text:?}")),
     }
 }
 
