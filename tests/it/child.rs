@@ -144,6 +144,11 @@ fn run() {
         "git-lfs" => crate::engines::jobs(&argument(1), Path::new(&argument(2))),
         "git-lfs-pull" => crate::engines::pull(Path::new(&argument(1))),
         "measured" => crate::heavy::measured(&argument(1), Path::new(&argument(2))),
+        "train" => crate::preemption::train(
+            &argument(1),
+            argument(2).parse().unwrap(),
+            std::time::Duration::from_secs(argument(3).parse().unwrap()),
+        ),
         other => panic!("no job {other}"),
     }
 }

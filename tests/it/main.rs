@@ -24,6 +24,7 @@ mod interleavings;
 mod layers;
 mod merging;
 mod moved_remote;
+mod preemption;
 mod progress;
 mod pruning;
 mod readers;
