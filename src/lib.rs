@@ -9,11 +9,14 @@
 //! let repo = Repository::prepare("user/my-model", "out")
 //!     .create_if_missing(Visibility::Private)
 //!     .open_or_clone()?;
-//! std::fs::write("out/model.safetensors", [0; 1024]).expect("writable");
-//! repo.stage()?; // large and binary files become LFS files
-//! if repo.commit("first weights")?.commit().is_some() {
-//!     repo.push()?; // LFS objects first, then the branch
+//! for epoch in 0..3 {
+//!     std::fs::write("out/model.safetensors", [epoch; 1024]).expect("writable");
+//!     let report = repo.save(format!("epoch {epoch}"))?; // committed here; pushed meanwhile
+//!     for failure in &report.failures {
+//!         eprintln!("not pushed yet: {}", failure.error);
+//!     }
 //! }
+//! repo.close()?; // waits; an error names every commit that is not on the Hub
 //! # Ok::<(), hf_repository::Error>(())
 //! ```
 //!
@@ -24,6 +27,10 @@
 //! * [`stage`] turns the work tree into index entries, [`commit`] turns those into a commit. Neither
 //!   needs the network. [`push`], [`pull`] and [`checkout`] do, and none of them leaves a file
 //!   half written: all content is at hand before the first file changes.
+//! * [`save`] does all three: it stages and commits, writes down the promise that the commit will be
+//!   pushed, and returns. A worker thread keeps the promise, a [`PushHandle`] tells how far it is.
+//!   What is written down is pushed even after `kill -9`: by the next run's first save, or its
+//!   [`resume_pushes`]. [`close`] waits for the rest, [`close_within`] as long as there is time.
 //! * Calls that change the clone wait for one another, across threads and processes. A killed
 //!   process leaves nothing that the next call does not clean up.
 //! * Every failure is an [`Error`] with a [`kind`](Error::kind) for code, one line for people and,
@@ -43,6 +50,10 @@
 //! [`push`]: Repository::push
 //! [`pull`]: Repository::pull
 //! [`checkout`]: Repository::checkout
+//! [`save`]: Repository::save
+//! [`resume_pushes`]: Repository::resume_pushes
+//! [`close`]: Repository::close
+//! [`close_within`]: Repository::close_within
 
 mod cancel;
 mod credential;
