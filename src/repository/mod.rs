@@ -64,8 +64,9 @@ impl Repository {
     /// Opens the clone whose work tree's root is `folder`, without any network.
     ///
     /// # Errors
-    /// [`ErrorKind::NotARepository`] if there is none, [`ErrorKind::Unsupported`] for bare
-    /// repositories and formats this library does not know.
+    /// [`ErrorKind::NotARepository`](crate::ErrorKind::NotARepository) if there is none,
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for bare repositories and formats
+    /// this library does not know.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
         PrepareRepository::existing(folder.into()).open()
     }
