@@ -115,7 +115,11 @@ impl Drop for OnCancel {
             .wakers
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        guard.1.retain(|(id, _)| *id != self.id);
+        let at = guard.1.iter().position(|(id, _)| *id == self.id);
+        let gone = at.map(|at| guard.1.swap_remove(at));
+        // What a waker owns may hold guards of this very token: it goes after the lock.
+        drop(guard);
+        drop(gone);
     }
 }
 
@@ -123,6 +127,18 @@ impl Drop for OnCancel {
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn a_waker_may_own_a_guard_of_its_own_token() {
+        let token = CancelToken::new();
+        let inner = Arc::new(Mutex::new(Some(token.on_cancel(|| {}))));
+        let outer = token.on_cancel(move || drop(inner.lock().map(|guard| guard.is_some())));
+        drop(outer);
+        let (child, guard) = token.child();
+        token.cancel();
+        assert!(child.is_cancelled());
+        drop(guard);
+    }
 
     #[test]
     fn wakers_run_once_registered_and_stop_when_dropped() {

@@ -74,6 +74,13 @@ pub(crate) fn is_alive(folder: &Path, id: &str) -> bool {
     }
 }
 
+/// Removes the marks of all the dead.
+pub(crate) fn sweep(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        is_alive(folder, &entry.file_name().to_string_lossy());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,5 +108,9 @@ mod tests {
         for strange in ["", "../owner-x", "owner-/x", "lock"] {
             assert!(!is_alive(folder.path(), strange), "{strange:?}");
         }
+        File::create(&left).expect("created");
+        let living = Alive::mark(folder.path()).expect("marked");
+        sweep(folder.path());
+        assert!(!left.exists() && is_alive(folder.path(), living.id()));
     }
 }

@@ -1,4 +1,4 @@
-//! Refs of this library's own, below `refs/hf-repository/`; no clone and no fetch takes them along.
+//! Refs of this library's own, below `refs/hf-repository/`; clones and fetches do not ask for them, unless they mirror everything.
 //!
 //! | ref | means |
 //! |---|---|

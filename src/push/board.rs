@@ -43,6 +43,8 @@ pub(crate) struct State {
     news: Vec<PushFailure>,
     /// Arrivals not told yet.
     arrived: Vec<(CommitId, Integration, BranchName)>,
+    /// Callers that wait to push by themselves; they come before the next job.
+    urgent: usize,
     /// Why the remote would refuse whatever comes next: the credentials were.
     refused: Option<Error>,
 }
@@ -79,6 +81,17 @@ impl State {
             .retain(|job| !jobs.iter().any(|other| Arc::ptr_eq(other, job)));
         let replaced = |job: &&Arc<Job>| job.cell.signal(Signal::Replaced).is_some();
         jobs.iter().filter(replaced).cloned().collect()
+    }
+}
+
+/// See [`Board::urgent`].
+#[must_use]
+pub(crate) struct Urgent<'a>(&'a Board);
+
+impl Drop for Urgent<'_> {
+    fn drop(&mut self) {
+        self.0.lock().urgent -= 1;
+        self.0.changed.notify_all();
     }
 }
 
@@ -146,6 +159,17 @@ impl Board {
             .staging
             .retain(|other| !Arc::ptr_eq(other, cell));
         self.changed.notify_all();
+    }
+
+    /// Lets a caller push before the next job begins, as long as the guard lives.
+    pub(crate) fn urgent(&self) -> Urgent<'_> {
+        self.lock().urgent += 1;
+        Urgent(self)
+    }
+
+    /// Waits until no caller pushes, or wants to; the worker's turn comes then.
+    pub(crate) fn wait_turn(&self, stop: &CancelToken) {
+        self.wait_until(None, |state| state.urgent == 0 || stop.is_cancelled());
     }
 
     /// Takes a job on; false if it was cancelled or replaced before its turn.

@@ -10,14 +10,16 @@ use super::board::{Board, Job};
 use super::deferred::{self, Deferred};
 use super::handle::PushHandle;
 use super::journal::{EntryId, Journal, PushPromise};
+use super::report::PushReport;
 use super::settings::{OnDrop, Settings};
 use super::shared::Shared;
 use super::worker;
 use crate::cancel::{CancelToken, OnCancel};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::alive::Alive;
+use crate::git::Git;
 use crate::id::CommitId;
-use crate::local::Local;
+use crate::local::{LOCK_WAIT, Local};
 
 /// Where the marks of the living are kept, below the library's private folder.
 pub(super) const OWNERS: &str = "owners";
@@ -52,8 +54,12 @@ impl Pushes {
     pub(crate) fn new(local: Arc<Local>, settings: Settings) -> Self {
         let board = Arc::new(Board::default());
         let (stop, stopped) = local.cancel.child();
-        let woken = Arc::clone(&board);
-        let waking = stop.on_cancel(move || woken.wake());
+        let woken = Arc::downgrade(&board);
+        let waking = stop.on_cancel(move || {
+            if let Some(board) = woken.upgrade() {
+                Board::wake(&board);
+            }
+        });
         Self {
             local,
             board,
@@ -70,6 +76,11 @@ impl Pushes {
 
     /// The crew; on first use it is called together, and takes over what others left undone.
     pub(crate) fn crew(&self) -> Result<Crew> {
+        self.crew_within(LOCK_WAIT)
+    }
+
+    /// The same; what the dead left is left to the next time if the clone is busy for so long.
+    pub(super) fn crew_within(&self, wait: Duration) -> Result<Crew> {
         let mut running = self.running();
         if let Some(running) = &*running {
             return Ok(running.crew.clone());
@@ -94,7 +105,10 @@ impl Pushes {
             stager: None,
         });
         drop(running);
-        self.adopt(&crew)?;
+        match self.adopt(&crew, wait) {
+            Err(error) if error.kind() == ErrorKind::Locked && wait < LOCK_WAIT => {}
+            adopted => drop(adopted?),
+        }
         Ok(crew)
     }
 
@@ -130,6 +144,17 @@ impl Pushes {
             }
         };
         stager.send(deferred).map_err(|_| closed())
+    }
+
+    /// A push in the calling thread arrived: what failed before may have come along.
+    pub(crate) fn arrived(&self, git: &Git, report: &PushReport) {
+        let shared = self
+            .running()
+            .as_ref()
+            .map(|it| Arc::clone(&it.crew.shared));
+        if let Some(shared) = shared {
+            shared.release_with(git, report);
+        }
     }
 
     /// Whether somebody is at work here.

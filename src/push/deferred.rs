@@ -17,7 +17,7 @@ use super::state::Signal;
 use super::step::step;
 use crate::error::{Error, ErrorKind, Offence, Result};
 use crate::fs::{self, FileKind, Stat};
-use crate::git::{Entry, Git};
+use crate::git::{Entry, Git, Mode};
 use crate::path::RepoPath;
 use crate::worktree::{
     AutoTrack, Context, OnChanging, Selection, Stage, StageOptions, StageReport,
@@ -138,10 +138,10 @@ fn look(git: &Git, options: &StageOptions) -> Result<(Vec<SeenFile>, Vec<RepoPat
             }
         }
     }
-    let is_file = |entry: &&Entry| entry.mode.is_file();
+    let is_ours = |entry: &&Entry| entry.mode != Mode::Gitlink;
     let gone = tracked
         .values()
-        .filter(is_file)
+        .filter(is_ours)
         .filter(|entry| {
             let file = entry.path.under(git.workdir());
             fs::lstat(&file).is_ok_and(|stat| stat.is_none())

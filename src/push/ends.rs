@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use super::board::Job;
 use super::crew::Pushes;
-use super::report::{FlushReport, Integration};
+use super::report::{FlushReport, Integration, PushFailure};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::retry::wait;
 use crate::id::CommitId;
+use crate::local::LOCK_WAIT;
 
 /// Between two rounds of a flush, while the server or the network fails.
 const ROUND_PAUSE: Duration = Duration::from_secs(1);
@@ -17,8 +18,24 @@ impl Pushes {
     ///
     /// With a deadline, what failed for reasons that pass is tried until then; without, once.
     pub(crate) fn flush(&self, deadline: Option<Instant>) -> Result<FlushReport> {
-        let crew = self.crew()?;
-        self.adopt(&crew)?;
+        let patience = deadline.map_or(LOCK_WAIT, |deadline| {
+            deadline
+                .saturating_duration_since(Instant::now())
+                .min(LOCK_WAIT)
+        });
+        let crew = self.crew_within(patience)?;
+        match self.adopt(&crew, patience) {
+            // Somebody else is at work in the clone; what they leave is for the next time.
+            Err(error) if error.kind() == ErrorKind::Locked && deadline.is_some() => {
+                let (commit, branch) = (None, None);
+                self.board.tell(PushFailure {
+                    commit,
+                    branch,
+                    error,
+                });
+            }
+            adopted => drop(adopted?),
+        }
         self.board.forget_refusal();
         loop {
             for (job, _) in self.board.take_failed() {

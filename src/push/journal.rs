@@ -147,7 +147,10 @@ impl Journal {
 
     /// Makes a promise; it is on the disk when this returns.
     pub(crate) fn append(&self, owner: &str, promise: &Promise) -> Result<EntryId> {
-        fs::create_dir_all(&self.folder)?;
+        if !self.folder.exists() {
+            fs::create_dir_all(&self.folder)?;
+            self.folder.parent().map_or(Ok(()), fs::sync_dir)?;
+        }
         let text = encode(owner, promise)?;
         for _ in 0..NUMBER_TRIES {
             let last = self.names()?.into_iter().max();

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::cell::Cell;
 use super::crew::{Crew, OWNERS, Pushes};
@@ -9,22 +10,25 @@ use super::deferred::{Deferred, Look};
 use super::journal::{Entry, Move, Promise, PushPromise};
 use super::report::{Keeper, PendingPush, PushFailure};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fs::alive::is_alive;
+use crate::fs::alive::{is_alive, sweep};
 use crate::fs::lock::{locks_below, remove_stale};
 use crate::git::{Git, PRIVATE_REFS, PrivateRef};
 use crate::id::CommitId;
 
 impl Pushes {
     /// Takes over the promises of the dead, and clears away what else they left; how many promises.
-    pub(crate) fn adopt(&self, crew: &Crew) -> Result<usize> {
+    ///
+    /// Waits at most so long for the clone's lock.
+    pub(crate) fn adopt(&self, crew: &Crew, wait: Duration) -> Result<usize> {
         let shared = &crew.shared;
         let local = &self.local;
         shared.journal.tidy();
+        sweep(&local.private().join(OWNERS));
         let git = local.git()?;
         if self.orphans(crew)?.is_empty() && !self.has_leftovers(&git)? {
             return Ok(0);
         }
-        let _lock = local.lock(&["HEAD.lock"])?;
+        let _lock = local.lock_within(wait, &["HEAD.lock"])?;
         self.clear_leftovers(&git)?;
         // Once more, now that nobody else can be at it.
         let orphans = self.orphans(crew)?;

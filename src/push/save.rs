@@ -95,9 +95,9 @@ impl SaveOptions {
     /// Returns at once and reads the files in the background.
     ///
     /// Until [`wait_staged`](PushHandle::wait_staged) returns they must not be written. One that was is
-    /// [`ErrorKind::FileChanged`] on the handle, and nothing is committed. What cannot be noticed:
-    /// a file that is written in place (or through a memory map) within one tick of the file system's
-    /// clock of its last write, or whose times are set back.
+    /// [`ErrorKind::FileChanged`] on the handle, and nothing is committed. What cannot be noticed is a
+    /// write that leaves size and times as they were: through a memory map whose pages the system
+    /// has not stamped again, or within one tick of the file system's clock after the last one.
     #[must_use]
     pub fn deferred(mut self) -> Self {
         self.timing = Timing::Deferred;

@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::git::Git;
 use crate::http::retry::wait;
 use crate::id::LfsOid;
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, PushState};
 use crate::worktree::{Context, Prune, objects_brought, replaced_objects};
 
 /// Pauses before a push is tried again after the server or the network failed. Each try has its own,
@@ -39,10 +39,12 @@ const ROUNDS: usize = 8;
 pub(super) fn run(shared: &Shared, jobs: &Receiver<Arc<Job>>) {
     let mut outage = false;
     for job in jobs {
+        shared.board.wait_turn(&shared.stop);
         if !shared.board.begin(&job) {
             shared.release(&job.promise, job.entry);
             continue;
         }
+        shared.report(&job, PushState::Preflight);
         let end = match shared.board.refused() {
             Some(error) => Err(error),
             None => catch_unwind(AssertUnwindSafe(|| shared.deliver(&job, outage)))
@@ -56,6 +58,7 @@ pub(super) fn run(shared: &Shared, jobs: &Receiver<Arc<Job>>) {
             }
         }
         shared.board.end(&job, end);
+        shared.report(&job, job.cell.state());
     }
 }
 
@@ -75,7 +78,7 @@ impl Shared {
                 Ok(sent) => break sent,
                 Err(error) if error.kind() == ErrorKind::NonFastForward && rounds < ROUNDS => {
                     rounds += 1;
-                    job.cell.signal(Signal::Again);
+                    self.again(job);
                     plan = integrate::plan(
                         &self.local,
                         &git,
@@ -89,7 +92,7 @@ impl Shared {
                     let Some(pause) = pauses.next() else {
                         return Err(error);
                     };
-                    job.cell.signal(Signal::Again);
+                    self.again(job);
                     tracing::info!(%error, ?pause, "the push is tried again");
                     wait(
                         error.retry_after().unwrap_or(*pause).min(LONGEST_WISH),
@@ -115,11 +118,7 @@ impl Shared {
                     Signal::Uploaded => "uploaded",
                     _ => "verified",
                 });
-                self.local.progress.report(|| Event::Push {
-                    commit: job.promise.commit,
-                    branch: job.promise.branch.clone(),
-                    phase,
-                });
+                self.report(job, phase);
             }
         };
         Sending {
@@ -132,6 +131,22 @@ impl Shared {
             done: &told,
         }
         .run()
+    }
+
+    /// Tells whoever watches the repository how far a job is.
+    fn report(&self, job: &Job, phase: PushState) {
+        self.local.progress.report(|| Event::Push {
+            commit: job.promise.commit,
+            branch: job.promise.branch.clone(),
+            phase,
+        });
+    }
+
+    /// A job begins anew.
+    fn again(&self, job: &Job) {
+        if let Some(phase) = job.cell.signal(Signal::Again) {
+            self.report(job, phase);
+        }
     }
 
     /// The repository's progress, with the job's own figures kept beside.
@@ -163,7 +178,7 @@ impl Shared {
         }
         self.release(&job.promise, job.entry);
         if plan.integration == Integration::None {
-            self.release_with(git, job, &sent.report);
+            self.release_with(git, &sent.report);
         }
         let wanted = self.settings.auto_prune == AutoPrune::AfterConfirmed;
         if wanted && job.promise.maker == Maker::Save {
@@ -175,10 +190,8 @@ impl Shared {
     }
 
     /// Earlier pushes to the same branch failed; their commits may have come along.
-    fn release_with(&self, git: &Git, job: &Job, report: &PushReport) {
-        let same = |other: &Job| {
-            other.promise.branch == job.promise.branch && other.promise.remote == job.promise.remote
-        };
+    pub(super) fn release_with(&self, git: &Git, report: &PushReport) {
+        let same = |other: &Job| other.promise.branch == report.branch;
         let (came, stay): (Vec<_>, Vec<_>) =
             self.board
                 .take_failed()

@@ -2,7 +2,8 @@ use std::time::{Duration, Instant};
 
 use super::Repository;
 use crate::error::Result;
-use crate::push::{FlushReport, PendingPush, PushHandle, SaveOptions, SaveReport, Timing};
+use crate::local::LOCK_WAIT;
+use crate::push::{FlushReport, Keeper, PendingPush, PushHandle, SaveOptions, SaveReport, Timing};
 
 /// Saving and pushing in the background.
 impl Repository {
@@ -12,6 +13,9 @@ impl Repository {
     /// it, and if the process ends before that, the next one that calls `save`, [`flush`](Self::flush) or
     /// [`resume_pushes`](Self::resume_pushes) does. The files may be overwritten at once. Under
     /// [`SaveOptions::deferred`] it returns before they are read, and the handle says when they were.
+    ///
+    /// The first save of a repository object takes over what dead ones promised; `flush` and
+    /// `resume_pushes` do so each time.
     ///
     /// A push that fails does not fail the next save: it is told in [`SaveReport::failures`], on its
     /// handle, and by [`close`](Self::close). Files that change while they are read are skipped and
@@ -74,7 +78,8 @@ impl Repository {
         self.pushes.pending()
     }
 
-    /// Starts to push what earlier runs promised and did not push; how many promises there are.
+    /// Starts to push what earlier runs promised and did not push; how many promises this repository
+    /// is keeping now.
     ///
     /// Those whose process lives are left to it. [`save`](Self::save) and [`flush`](Self::flush) do
     /// the same by themselves.
@@ -83,8 +88,14 @@ impl Repository {
     /// If the journal cannot be read.
     pub fn resume_pushes(&self) -> Result<usize> {
         let crew = self.pushes.crew()?;
-        self.pushes.adopt(&crew)?;
-        Ok(self.pushes.pending()?.len())
+        self.pushes.adopt(&crew, LOCK_WAIT)?;
+        let ours = |push: &PendingPush| push.keeper == Keeper::This;
+        Ok(self
+            .pushes
+            .pending()?
+            .iter()
+            .filter(|push| ours(push))
+            .count())
     }
 
     /// Waits until the background pushes that are under way have ended.

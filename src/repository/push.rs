@@ -27,6 +27,7 @@ impl Repository {
         let head = git.head()?;
         let branch = head.branch("push")?.clone();
         let commit = head.commit().ok_or_else(|| unborn(&branch))?;
+        let _urgent = self.pushes.board.urgent();
         let _pusher = local.lock_pushing(&local.cancel)?;
         let sent = Sending {
             local,
@@ -38,6 +39,7 @@ impl Repository {
             done: &|_| {},
         }
         .run()?;
+        self.pushes.arrived(&git, &sent.report);
         Ok(sent.report)
     }
 

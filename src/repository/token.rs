@@ -30,5 +30,6 @@ impl Repository {
     /// ```
     pub fn set_token(&self, token: Token) {
         self.local.remote.set_token(token);
+        self.pushes.board.forget_refusal();
     }
 }

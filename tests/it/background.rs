@@ -503,3 +503,115 @@ fn nothing_is_pruned_before_the_server_has_it() {
     repo.flush(LONG).unwrap();
     assert!(stored(&repo) >= 3);
 }
+
+#[test]
+fn a_push_in_the_calling_thread_comes_before_the_next_job() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    let delay = Action::Delay(Duration::from_millis(150));
+    w.hub
+        .faults()
+        .add(Fault::on(Route::ReceivePack).always().act(delay));
+    let handles: Vec<PushHandle> = (1..=8).map(|seed| checkpoint(&repo, seed).1).collect();
+    let report = repo.push().unwrap();
+    assert_eq!(report.outcome, hf_repository::PushedRef::Moved);
+    let waiting = handles
+        .iter()
+        .filter(|handle| !handle.state().is_final())
+        .count();
+    assert!(waiting >= 5, "only {waiting} of 8 were passed");
+    for handle in handles {
+        assert!(matches!(handle.wait().unwrap(), Delivery::Pushed(_)));
+    }
+    assert_eq!(puts(&w), 8);
+}
+
+#[test]
+fn what_failed_is_delivered_by_any_later_push() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    w.hub
+        .faults()
+        .add(Fault::on(Route::LfsBatch).act(Action::status(422)));
+    let (_, handle) = checkpoint(&repo, 1);
+    handle.wait().unwrap_err();
+    assert_eq!(repo.pending_pushes().unwrap().len(), 1);
+    repo.push().unwrap();
+    assert!(repo.pending_pushes().unwrap().is_empty());
+    assert!(repo.is_clean().unwrap());
+}
+
+#[test]
+fn closing_in_time_waits_for_nobody_elses_lock() {
+    let w = World::new();
+    w.model("alice/m");
+    let open = || {
+        w.prepare("alice/m", "ours")
+            .on_drop(OnDrop::Cancel)
+            .open_or_clone()
+            .unwrap()
+    };
+    let repo = open();
+    w.hub
+        .faults()
+        .add(Fault::on(Route::InfoRefsReceive).act(Action::Stall));
+    checkpoint(&repo, 1);
+    drop(repo);
+    w.hub.faults().clear();
+    let repo = open();
+    let lock = fs::File::options()
+        .write(true)
+        .open(repo.workdir().join(".git/hf-repository/lock"))
+        .unwrap();
+    lock.lock().unwrap();
+    let began = Instant::now();
+    let error = repo.close_within(Duration::from_millis(500)).unwrap_err();
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(error.kind(), ErrorKind::Locked, "{error:?}");
+    drop(lock);
+    open().close().unwrap();
+    assert!(open().is_clean().unwrap());
+}
+
+#[test]
+fn the_phases_of_a_push_are_told() {
+    use hf_repository::{Event, Progress};
+    let w = World::new();
+    w.model("alice/m");
+    let (progress, events) = Progress::channel();
+    let repo = w
+        .prepare("alice/m", "ours")
+        .progress(progress)
+        .clone_repo()
+        .unwrap();
+    let (commit, handle) = checkpoint(&repo, 1);
+    handle.wait().unwrap();
+    repo.close().unwrap();
+    let told = events.filter_map(|event| match event {
+        Event::Push {
+            commit: told,
+            branch,
+            phase,
+        } => {
+            assert_eq!((told, branch.as_str()), (commit, "main"));
+            Some(phase)
+        }
+        _ => None,
+    });
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            PushState::Preflight,
+            PushState::Uploading,
+            PushState::Verifying,
+            PushState::Pushing,
+            PushState::Pushed
+        ]
+    );
+}
