@@ -1,7 +1,7 @@
 //! Which pushes are under way, and what became of those that were: shared by callers and workers.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::cell::Cell;
 use super::journal::{EntryId, Maker, PushPromise};
@@ -43,6 +43,8 @@ pub(crate) struct State {
     news: Vec<PushFailure>,
     /// Arrivals not told yet.
     arrived: Vec<(CommitId, Integration, BranchName)>,
+    /// Saves that wait for room in the queue.
+    crowd: usize,
     /// Callers that wait to push by themselves; they come before the next job.
     urgent: usize,
     /// Why the remote would refuse whatever comes next: the credentials were.
@@ -82,6 +84,14 @@ impl State {
         let replaced = |job: &&Arc<Job>| job.cell.signal(Signal::Replaced).is_some();
         jobs.iter().filter(replaced).cloned().collect()
     }
+}
+
+/// How a [rest](Board::rest) ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    Over,
+    Crowded,
+    Cancelled,
 }
 
 /// See [`Board::urgent`].
@@ -136,11 +146,39 @@ impl Board {
 
     /// Waits until at most [`QUEUE`] jobs are ahead of the one with that cell, or `stop` is pulled.
     pub(crate) fn wait_for_room(&self, cell: &Arc<Cell>, stop: &CancelToken) {
-        self.wait_until(None, |state| {
+        let has_room = |state: &State| {
             let mut jobs = state.jobs.iter();
             let ahead = jobs.position(|job| Arc::ptr_eq(&job.cell, cell));
             ahead.is_none_or(|ahead| ahead <= QUEUE) || stop.is_cancelled()
+        };
+        let mut state = self.lock();
+        if has_room(&state) {
+            return;
+        }
+        state.crowd += 1;
+        drop(state);
+        self.changed.notify_all();
+        self.wait_until(None, has_room);
+        self.lock().crowd -= 1;
+    }
+
+    /// Waits before something is tried again, but not while a save waits for room.
+    pub(crate) fn rest(self: &Arc<Self>, pause: Duration, cancel: &CancelToken) -> Rest {
+        let board = Arc::downgrade(self);
+        let _woken = cancel.on_cancel(move || {
+            if let Some(board) = board.upgrade() {
+                board.wake();
+            }
         });
+        let deadline = Instant::now().checked_add(pause);
+        self.wait_until(deadline, |state| state.crowd > 0 || cancel.is_cancelled());
+        if cancel.is_cancelled() {
+            Rest::Cancelled
+        } else if self.lock().crowd > 0 {
+            Rest::Crowded
+        } else {
+            Rest::Over
+        }
     }
 
     /// Wakes everybody who waits, to look again.

@@ -1,7 +1,6 @@
 //! Deferred saves: what was seen when they were asked for is staged later, by a thread of its own.
 
 use std::collections::{BTreeSet, HashMap};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use crossbeam_channel::Receiver;
 
 use super::cell::Cell;
 use super::crew::{Crew, Pushes};
+use super::guard::guarded;
 use super::handle::PushHandle;
 use super::journal::{EntryId, Intent, Promise, SeenFile};
 use super::report::{Delivery, PushFailure};
@@ -191,14 +191,7 @@ impl SeenFile {
 pub(super) fn run(crew: &Crew, saves: &Receiver<Deferred>) {
     for deferred in saves {
         let board = &crew.shared.board;
-        let staged = catch_unwind(AssertUnwindSafe(|| crew.stage(&deferred)));
-        let staged = staged.unwrap_or_else(|_| {
-            Err(Error::new(
-                ErrorKind::Internal,
-                "the staging thread failed unexpectedly",
-            ))
-        });
-        if let Err(error) = staged {
+        if let Err(error) = guarded(|| crew.stage(&deferred)) {
             tracing::warn!(%error, "a deferred save failed");
             let stopped = crew.shared.stop.is_cancelled();
             let signal = if error.kind() == ErrorKind::Cancelled {

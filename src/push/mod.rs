@@ -9,7 +9,7 @@
 //! | `board` | which pushes are under way |
 //! | `shared`, `crew` | who keeps the promises, and the threads they do it with |
 //! | `save`, `deferred` | from the work tree to a promised commit, at once or later |
-//! | `worker` | keeping a promise |
+//! | `worker`, `guard` | keeping a promise, come what may |
 //! | `integrate`, `follow` | when the remote has moved: its side, and the local branch's |
 //! | `resume`, `ends` | after a crash, and at the end |
 
@@ -19,6 +19,7 @@ mod crew;
 mod deferred;
 mod ends;
 mod follow;
+mod guard;
 mod handle;
 mod integrate;
 mod journal;

@@ -3,13 +3,13 @@
 //! It never touches HEAD, local branches, the index or the work tree: training goes on writing there.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
-use super::board::Job;
+use super::board::{Job, Rest};
+use super::guard::guarded;
 use super::integrate::{self, Plan};
 use super::journal::Maker;
 use super::report::{Delivery, Integration, PushReport, PushedRef};
@@ -20,7 +20,6 @@ use super::state::Signal;
 use super::step::step;
 use crate::error::{Error, ErrorKind, Result};
 use crate::git::Git;
-use crate::http::retry::wait;
 use crate::id::LfsOid;
 use crate::progress::{Event, Progress, PushState};
 use crate::worktree::{Context, Prune, objects_brought, replaced_objects};
@@ -47,8 +46,7 @@ pub(super) fn run(shared: &Shared, jobs: &Receiver<Arc<Job>>) {
         shared.report(&job, PushState::Preflight);
         let end = match shared.board.refused() {
             Some(error) => Err(error),
-            None => catch_unwind(AssertUnwindSafe(|| shared.deliver(&job, outage)))
-                .unwrap_or_else(|_| Err(panicked())),
+            None => guarded(|| shared.deliver(&job, outage)),
         };
         outage = end.as_ref().is_err_and(Error::is_retryable);
         if let Err(error) = &end {
@@ -94,10 +92,13 @@ impl Shared {
                     };
                     self.again(job);
                     tracing::info!(%error, ?pause, "the push is tried again");
-                    wait(
-                        error.retry_after().unwrap_or(*pause).min(LONGEST_WISH),
-                        cancel,
-                    )?;
+                    let pause = error.retry_after().unwrap_or(*pause).min(LONGEST_WISH);
+                    match self.board.rest(pause, cancel) {
+                        Rest::Over => {}
+                        // Training must not wait for a server that fails: the journal can.
+                        Rest::Crowded => return Err(error),
+                        Rest::Cancelled => return Err(Error::cancelled()),
+                    }
                 }
                 Err(error) => return Err(error),
             }
@@ -242,11 +243,3 @@ impl Shared {
 
 /// A server that asks for more is not waited for; the journal keeps the promise.
 const LONGEST_WISH: Duration = Duration::from_secs(60);
-
-fn panicked() -> Error {
-    Error::new(
-        ErrorKind::Internal,
-        "the pushing thread failed unexpectedly",
-    )
-    .with_hint("the commit is safe; it is tried again with the next push")
-}

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use hf_repository::{Endpoint, PrepareRepository, RepoPath, Repository};
 use mini_hub::{MiniHub, RepoKind, RepoOptions, Role};
@@ -189,6 +190,16 @@ macro_rules! heavy {
     };
 }
 pub(crate) use heavy;
+
+/// Waits, a minute at most, until something is so.
+#[track_caller]
+pub(crate) fn until(what: &str, so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !so() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
 
 pub(crate) fn path(text: &str) -> RepoPath {
     RepoPath::new(text).unwrap()
