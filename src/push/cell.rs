@@ -96,7 +96,14 @@ impl Cell {
 
     /// What to do if the promise is withdrawn.
     pub(crate) fn on_withdrawal(&self, withdraw: impl FnOnce() + Send + 'static) {
-        self.lock().withdrawal = Withdrawal::Possible(Box::new(withdraw));
+        let mut inner = self.lock();
+        if matches!(inner.withdrawal, Withdrawal::Done) {
+            // It was called off before there was this to undo.
+            drop(inner);
+            withdraw();
+        } else {
+            inner.withdrawal = Withdrawal::Possible(Box::new(withdraw));
+        }
     }
 
     /// Whether the caller called it off, and the promise with it.
@@ -288,6 +295,9 @@ mod tests {
             2,
             "each promise is voided once"
         );
+        withdrawing(&running);
+        assert_eq!(receiver.try_iter().count(), 1, "what is too late is voided");
+        assert!(running.is_withdrawn());
     }
 
     #[test]

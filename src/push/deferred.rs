@@ -230,7 +230,7 @@ impl Crew {
         let cancel = cell.cancel_token();
         cancel.check()?;
         let git = local.git()?;
-        let _lock = local.lock_branch_until(Some(&intent.branch), cancel)?;
+        let lock = local.lock_branch_until(Some(&intent.branch), cancel)?;
         step("locked");
         let head = git.head()?;
         if head.branch("save")? != &intent.branch {
@@ -281,8 +281,13 @@ impl Crew {
             entry: *entry,
             cell,
         };
-        match self.commit(&git, &head, &intent.message, Some(written))? {
-            Some(job) => drop(self.send(&job)),
+        let committed = self.commit(&git, &head, &intent.message, Some(written))?;
+        drop(lock);
+        match committed {
+            Some(committed) => {
+                self.send(&committed.job);
+                committed.tell();
+            }
             None => {
                 shared.journal.close(*entry)?;
                 cell.finish(Signal::NothingStaged, Ok(Delivery::Unchanged));

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use super::board::{Job, State};
+use super::cell::Cell;
 use super::crew::{Crew, Pushes};
 use super::follow::follow;
 use super::handle::PushHandle;
-use super::journal::{Maker, Move, Promise, PushPromise};
+use super::journal::{EntryId, Maker, Move, Promise, PushPromise};
 use super::report::{Delivery, PushFailure};
 use super::settings::PushPolicy;
 use super::step::step;
 use crate::error::{Error, ErrorKind, Result};
-use crate::git::{Git, Head};
+use crate::git::{Git, Head, PrivateRef};
 use crate::id::CommitId;
-use crate::local::refuse_unfinished;
+use crate::local::{Local, refuse_unfinished};
 use crate::name::BranchName;
 use crate::worktree::{self, AutoTrack, OnChanging, Stage, StageOptions, StageReport};
 
@@ -180,11 +181,15 @@ impl Pushes {
         }
         .run()?;
         step("staged");
-        let handle = match crew.commit(&git, &head, &message, None)? {
-            Some(job) => Some(crew.send(&job)),
+        let committed = crew.commit(&git, &head, &message, None)?;
+        let handle = match &committed {
+            Some(committed) => Some(crew.send(&committed.job)),
             None => self.push_unpushed(&crew, &git, &head)?,
         };
         drop(lock);
+        if let Some(committed) = committed {
+            committed.tell();
+        }
         if let Some(handle) = &handle {
             self.wait_for_room(handle);
         }
@@ -249,22 +254,39 @@ impl Pushes {
 }
 
 /// What comes before staging: the branch follows the remote if it can. The caller holds the lock.
-pub(super) fn prepare(local: &crate::local::Local, git: &Git) -> Result<Head> {
+pub(super) fn prepare(local: &Local, git: &Git) -> Result<Head> {
     refuse_unfinished(git, "save")?;
     let head = follow(local, git, git.head()?)?;
     worktree::refuse_interrupted(git, "save")?;
     Ok(head)
 }
 
+/// A commit that is promised; those whose place it took are still to be told.
+pub(super) struct Committed {
+    /// On the board, but not sent yet.
+    pub(super) job: Arc<Job>,
+    superseded: Vec<Arc<Job>>,
+}
+
+impl Committed {
+    /// Tells the handles of those it replaced; that calls callbacks, so no lock may be held.
+    pub(super) fn tell(self) {
+        let by = self.job.promise.commit;
+        for job in self.superseded {
+            job.cell.tell(Ok(Delivery::Superseded { by }));
+        }
+    }
+}
+
 /// Where a deferred save's promise is written already.
 pub(super) struct Written<'a> {
-    pub(super) entry: super::journal::EntryId,
-    pub(super) cell: &'a Arc<super::cell::Cell>,
+    pub(super) entry: EntryId,
+    pub(super) cell: &'a Arc<Cell>,
 }
 
 impl Crew {
-    /// Commits what is staged and promises it; the job is on the board, but not sent yet. `None` if
-    /// nothing differs from HEAD. The caller holds the lock.
+    /// Commits what is staged and promises it; `None` if nothing differs from HEAD. The caller holds
+    /// the lock.
     ///
     /// The order is what a crash relies on: commit object, private ref, journal, branch.
     pub(super) fn commit(
@@ -273,7 +295,7 @@ impl Crew {
         head: &Head,
         message: &str,
         written: Option<Written<'_>>,
-    ) -> Result<Option<Arc<Job>>> {
+    ) -> Result<Option<Committed>> {
         let Some(tree) = worktree::staged_tree(git, head)? else {
             return Ok(None);
         };
@@ -303,7 +325,7 @@ impl Crew {
         let (entry, cell) = match written {
             None => (shared.promise(git, &promise)?, None),
             Some(written) => {
-                git.set_private(&crate::git::PrivateRef::Promised(commit), commit)?;
+                git.set_private(&PrivateRef::Promised(commit), commit)?;
                 let push = Promise::Push(promise.clone());
                 shared
                     .journal
@@ -318,7 +340,7 @@ impl Crew {
             return Err(error);
         }
         step("moved");
-        let told = board.replace(&replaced);
+        let superseded = board.replace(&replaced);
         let gone = |job: &Arc<Job>| {
             let mut gone = job.replaced.clone();
             gone.push(job.promise.commit);
@@ -334,11 +356,8 @@ impl Crew {
         for job in &replaced {
             shared.release(&job.promise, job.entry);
         }
-        for job in told {
-            job.cell.tell(Ok(Delivery::Superseded { by: commit }));
-        }
         tracing::info!(%commit, replaced = replaced.len(), "saved");
-        Ok(Some(job))
+        Ok(Some(Committed { job, superseded }))
     }
 }
 
