@@ -8,6 +8,7 @@
 //! | `journal` | what was promised, kept across crashes |
 //! | `board` | which pushes are under way |
 //! | `shared`, `crew` | who keeps the promises, and the threads they do it with |
+//! | `options`, `settings`, `report` | what callers say, and are told |
 //! | `save`, `deferred` | from the work tree to a promised commit, at once or later |
 //! | `worker`, `guard` | keeping a promise, come what may |
 //! | `integrate`, `follow` | when the remote has moved: its side, and the local branch's |
@@ -23,6 +24,7 @@ mod guard;
 mod handle;
 mod integrate;
 mod journal;
+mod options;
 mod report;
 mod resume;
 mod save;
@@ -36,12 +38,12 @@ mod worker;
 pub(crate) use crew::Pushes;
 pub(crate) use follow::{forget, target};
 pub use handle::PushHandle;
+pub use options::SaveOptions;
+pub(crate) use options::Timing;
 pub use report::{
     Delivery, FlushReport, Integration, Keeper, PendingPush, PushFailure, PushProgress, PushReport,
-    PushedRef,
+    PushedRef, SaveReport, Saved,
 };
-pub(crate) use save::Timing;
-pub use save::{SaveOptions, SaveReport, Saved};
 pub(crate) use send::Sending;
 pub(crate) use settings::Settings;
 pub use settings::{AutoPrune, OnConflict, OnDrop, PushPolicy};

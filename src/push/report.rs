@@ -1,10 +1,12 @@
 //! What a push did.
 
+use super::handle::PushHandle;
 use crate::error::Error;
 use crate::id::CommitId;
 use crate::name::BranchName;
 use crate::path::RepoPath;
 use crate::progress::PushState;
+use crate::worktree::StageReport;
 
 /// What became of the branch on the remote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,4 +156,38 @@ pub struct FlushReport {
     pub pushed: Vec<CommitId>,
     /// Those of them that went to a branch of their own, because the remote had moved, with it.
     pub diverted: Vec<(CommitId, BranchName)>,
+}
+
+/// What [`save`](crate::Repository::save) did.
+#[derive(Clone, Debug)]
+#[must_use]
+#[non_exhaustive]
+pub struct SaveReport {
+    /// What became of the content.
+    pub saved: Saved,
+    /// What was staged, and what was skipped and stays dirty; empty for a deferred save.
+    pub staged: StageReport,
+    /// Background pushes that failed since the last report; their commits are safe here.
+    pub failures: Vec<PushFailure>,
+}
+
+/// What became of the content.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Saved {
+    /// Nothing changed, and the remote has all there is.
+    Unchanged,
+    /// It is committed and promised. If nothing had changed, the commit is the branch's last,
+    /// which the remote did not have yet.
+    Queued {
+        /// The commit.
+        commit: CommitId,
+        /// Its push.
+        handle: PushHandle,
+    },
+    /// The files are being read; they must not be written until the handle says so.
+    Staging {
+        /// What becomes of it.
+        handle: PushHandle,
+    },
 }
