@@ -98,13 +98,24 @@ impl Pushes {
     }
 
     /// Protected commits that no entry names. With the lock in hand nobody is about to name them.
+    ///
+    /// Refs are common to all work trees of a repository, journals and locks are not: where there are
+    /// others, what nobody names may be about to be named there.
     fn unpromised(&self, git: &Git) -> Result<Vec<CommitId>> {
         let mut protected = git.promised()?;
         if !protected.is_empty() {
+            if self.has_siblings(git)? {
+                return Ok(Vec::new());
+            }
             let entries = self.journal().load_quietly()?;
             protected.retain(|commit| !entries.iter().any(|entry| entry.is_push_of(*commit)));
         }
         Ok(protected)
+    }
+
+    /// Whether the repository has other work trees.
+    fn has_siblings(&self, git: &Git) -> Result<bool> {
+        Ok(git.work_tree_folders()?.len() > 1)
     }
 
     /// The caller holds the lock.
@@ -124,7 +135,9 @@ impl Pushes {
             }
         }
         // What a push made is needed as long as one is at work, here or in another process.
-        if let Some(_pusher) = self.local.try_lock_pushing()? {
+        if !self.has_siblings(git)?
+            && let Some(_pusher) = self.local.try_lock_pushing()?
+        {
             for commit in git.pushing()? {
                 git.drop_private(&PrivateRef::Pushing(commit))?;
             }

@@ -194,3 +194,56 @@ fn the_old_bytes_are_pushed_whatever_happens_to_the_file() {
         );
     }
 }
+
+#[test]
+fn two_work_trees_keep_their_promises_apart() {
+    let w = World::new();
+    w.model("alice/m");
+    let open = |folder: &str| {
+        Repository::prepare("alice/m", w.path(folder))
+            .endpoint(w.endpoint())
+            .token(w.token.parse().unwrap())
+            .on_drop(hf_repository::OnDrop::Cancel)
+            .open_or_clone()
+            .unwrap()
+    };
+    drop(open("main"));
+    let side = w.path("side").to_string_lossy().into_owned();
+    w.git(
+        w.path("main"),
+        &["worktree", "add", "-q", "-b", "side", &side],
+    );
+    let mut promised = Vec::new();
+    for folder in ["main", "side"] {
+        w.hub.faults().add(
+            Fault::on(Route::InfoRefsReceive)
+                .always()
+                .act(Action::Stall),
+        );
+        let repo = open(folder);
+        promised.push((folder, checkpoint(&repo, promised.len() as u64 + 1).0));
+        drop(repo);
+        w.hub.faults().clear();
+        // The other's promise is not touched by opening, looking and flushing here.
+        let pending = open(folder).pending_pushes().unwrap();
+        assert_eq!(pending.len(), 1);
+    }
+    open("main").close().unwrap();
+    let refs = w.git(
+        w.path("main"),
+        &["for-each-ref", "refs/hf-repository/promised"],
+    );
+    assert!(refs.contains(&promised[1].1.to_string()), "{refs}");
+    open("side").close().unwrap();
+    for (branch, commit) in promised {
+        assert_eq!(w.remote_tip("alice/m", branch), Some(commit.to_string()));
+    }
+    assert_eq!(
+        w.git(w.path("main"), &["for-each-ref", "refs/hf-repository"]),
+        ""
+    );
+    // git wrote the side's files in its index's own second, so they are suspects until looked at.
+    w.git(w.path("side"), &["update-index", "-q", "--refresh"]);
+    w.assert_sound(&w.path("main"));
+    w.assert_sound(&w.path("side"));
+}
