@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fs::lock::{AdvisoryLock, Purpose};
+use crate::fs::lock::{AdvisoryLock, GitFolders, Purpose};
 use crate::git::{Fetched, Git, Identity, Tags, private_folder};
 use crate::id::CommitId;
 use crate::lfs::store::Store;
@@ -24,7 +24,10 @@ const NETWORK_WAIT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// One clone. It holds no open handle on git, so that any thread may use it.
 pub(crate) struct Local {
     pub(crate) workdir: PathBuf,
+    /// git's folder of this work tree.
     pub(crate) git_dir: PathBuf,
+    /// git's folder that all work trees share.
+    pub(crate) common_dir: PathBuf,
     pub(crate) store: Store,
     pub(crate) engine: Box<dyn Engine>,
     pub(crate) remote: Connection,
@@ -55,6 +58,13 @@ impl Local {
         private_folder(&self.git_dir)
     }
 
+    fn folders(&self) -> GitFolders<'_> {
+        GitFolders {
+            own: &self.git_dir,
+            common: &self.common_dir,
+        }
+    }
+
     pub(crate) fn remote_name(&self) -> &RemoteName {
         self.remote.name()
     }
@@ -75,7 +85,14 @@ impl Local {
         cancel: &CancelToken,
     ) -> Result<AdvisoryLock> {
         let purpose = Purpose::Change;
-        AdvisoryLock::acquire(&self.private(), &self.git_dir, purpose, takes, wait, cancel)
+        AdvisoryLock::acquire(
+            &self.private(),
+            self.folders(),
+            purpose,
+            takes,
+            wait,
+            cancel,
+        )
     }
 
     /// Waits until nobody else pushes from this clone, for as long as it takes.
@@ -83,9 +100,9 @@ impl Local {
         let tracking = format!("refs/remotes/{}/", self.remote_name());
         AdvisoryLock::acquire(
             &self.private(),
-            &self.git_dir,
+            self.folders(),
             Purpose::Push,
-            &[&tracking],
+            &[&tracking, "packed-refs.lock"],
             NETWORK_WAIT,
             cancel,
         )
@@ -95,7 +112,7 @@ impl Local {
     pub(crate) fn try_lock_pushing(&self) -> Result<Option<AdvisoryLock>> {
         let private = self.private();
         let (purpose, wait) = (Purpose::Push, Duration::ZERO);
-        match AdvisoryLock::acquire(&private, &self.git_dir, purpose, &[], wait, &self.cancel) {
+        match AdvisoryLock::acquire(&private, self.folders(), purpose, &[], wait, &self.cancel) {
             Err(error) if error.kind() == ErrorKind::Locked => Ok(None),
             lock => lock.map(Some),
         }
@@ -113,7 +130,7 @@ impl Local {
         cancel: &CancelToken,
     ) -> Result<AdvisoryLock> {
         let branch = branch.map(|branch| format!("refs/heads/{branch}.lock"));
-        let mut takes = vec!["index.lock", "HEAD.lock"];
+        let mut takes = vec!["index.lock", "HEAD.lock", "packed-refs.lock"];
         takes.extend(branch.as_deref());
         self.lock_for(LOCK_WAIT, &takes, cancel)
     }
@@ -124,8 +141,8 @@ impl Local {
         let name = self.remote_name();
         let tracking = format!("refs/remotes/{name}/");
         let _fetcher = AdvisoryLock::acquire(
-            &self.private(),
-            git.common_dir(),
+            &private_folder(&self.common_dir),
+            self.folders(),
             Purpose::Fetch,
             &["shallow.lock", &tracking],
             NETWORK_WAIT,
@@ -179,6 +196,13 @@ impl Local {
             wanted: &|_| content.wants(),
         }
         .run()
+    }
+
+    /// Whether the remote, as it was last heard of, lacks a commit.
+    pub(crate) fn is_unpushed(&self, git: &Git, commit: CommitId) -> Result<bool> {
+        let tracked = git.tracked_branches(self.remote_name())?;
+        let there: Vec<CommitId> = tracked.into_iter().map(|(_, tip)| tip).collect();
+        Ok(!git.commits_between(commit, &there)?.is_empty())
     }
 
     /// Who commits are by.

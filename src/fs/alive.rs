@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::NamedTempFile;
 
@@ -15,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Debug)]
 pub(crate) struct Alive {
     id: String,
-    _file: NamedTempFile,
+    file: Mutex<Option<NamedTempFile>>,
 }
 
 /// What the marks are called.
@@ -41,11 +42,22 @@ impl Alive {
             if is_at(file.as_file(), file.path()) {
                 let name = file.path().file_name().unwrap_or_default();
                 let id = name.to_string_lossy().into_owned();
-                return Ok(Self { id, _file: file });
+                let file = Mutex::new(Some(file));
+                return Ok(Self { id, file });
             }
         }
         let text = format!("cannot leave a mark in {}", folder.display());
         Err(Error::new(ErrorKind::Io, text))
+    }
+
+    /// Takes the mark away, as if its maker had ended.
+    pub(crate) fn release(&self) {
+        let file = self
+            .file
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(file);
     }
 
     /// The mark's name, for [`is_alive`].

@@ -71,11 +71,29 @@ struct Record {
     takes: Vec<String>,
 }
 
+/// Where git's lock files are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GitFolders<'a> {
+    /// The work tree's own folder: `index.lock`, `HEAD.lock`.
+    pub(crate) own: &'a Path,
+    /// The one that all work trees share: everything else.
+    pub(crate) common: &'a Path,
+}
+
+impl GitFolders<'_> {
+    fn remove_stale(&self, names: &[String]) {
+        let is_own = |name: &&String| ["index.lock", "HEAD.lock"].contains(&name.as_str());
+        let (own, common): (Vec<&String>, Vec<&String>) = names.iter().partition(is_own);
+        remove_stale(self.own, &own);
+        remove_stale(self.common, &common);
+    }
+}
+
 impl AdvisoryLock {
     /// Waits up to `wait` for the lock; then cleans up after a holder that was killed.
     pub(crate) fn acquire(
         private: &Path,
-        git_dir: &Path,
+        folders: GitFolders<'_>,
         purpose: Purpose,
         takes: &[&str],
         wait: Duration,
@@ -100,7 +118,7 @@ impl AdvisoryLock {
         if let Some(previous) = read(&mut file)
             && previous.is_dead()
         {
-            remove_stale(git_dir, &previous.takes);
+            folders.remove_stale(&previous.takes);
         }
         let lock = Self { file };
         lock.write(&Record::of_this_process(takes), &path)?;
@@ -317,9 +335,13 @@ mod tests {
 
     fn acquire(folder: &Path, wait: Duration) -> Result<AdvisoryLock> {
         let private = folder.join("hf-repository");
+        let folders = GitFolders {
+            own: folder,
+            common: folder,
+        };
         AdvisoryLock::acquire(
             &private,
-            folder,
+            folders,
             Purpose::Change,
             &["index.lock"],
             wait,

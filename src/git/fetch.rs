@@ -66,6 +66,7 @@ impl Git {
         })?;
         cancel.check()?;
         let mut branches = Vec::new();
+        self.make_way(name, &advertised.refs)?;
         for Advertised { name: full, id } in &advertised.refs {
             if let Some(branch) = full.strip_prefix("refs/heads/") {
                 // Names that only some other git allows are left alone; they must not end the fetch.
@@ -82,6 +83,29 @@ impl Git {
             default_branch: advertised.default_branch,
             branches,
         })
+    }
+
+    /// Drops tracking refs of branches that are gone and whose names are in the way of others': where
+    /// there is `a/b` there cannot be `a`.
+    fn make_way(&self, remote: &RemoteName, refs: &[Advertised]) -> Result<()> {
+        let there: HashSet<&str> = refs
+            .iter()
+            .filter_map(|found| found.name.strip_prefix("refs/heads/"))
+            .collect();
+        for (branch, _) in self.tracked_branches(remote)? {
+            let old = branch.as_str();
+            let in_the_way = |new: &&str| {
+                let below = |one: &str, two: &str| {
+                    one.strip_prefix(two)
+                        .is_some_and(|rest| rest.starts_with('/'))
+                };
+                below(new, old) || below(old, new)
+            };
+            if !there.contains(old) && there.iter().any(in_the_way) {
+                self.drop_ref(&branch.tracking_ref(remote))?;
+            }
+        }
+        Ok(())
     }
 
     /// Sets a tracking ref, if it is elsewhere.

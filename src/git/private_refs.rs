@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `promised/<commit>` | the commit is to be pushed; keeps it from `git gc` |
 //! | `pushing/<commit>` | the same for what a push itself made: a merge, or replayed commits |
-//! | `integrated/<branch>` | where the remote's branch was put; the local branch is to follow |
+//! | `integrated/<branch>`, a `/` as `%2F` | where the remote's branch was put; the local branch is to follow |
 //! | `rewritten/<commit>` | what a rebase made of the commit |
 
 use git2::ErrorCode;
@@ -34,10 +34,19 @@ impl PrivateRef<'_> {
         match self {
             Self::Promised(commit) => format!("{ROOT}/promised/{commit}"),
             Self::Pushing(commit) => format!("{ROOT}/pushing/{commit}"),
-            Self::Integrated(branch) => format!("{ROOT}/integrated/{branch}"),
+            Self::Integrated(branch) => format!("{ROOT}/integrated/{}", flat(branch)),
             Self::Rewritten(commit) => format!("{ROOT}/rewritten/{commit}"),
         }
     }
+}
+
+/// A branch's name without slashes: `a` and `a/b` never exist at once, but one may come after the other.
+fn flat(branch: &BranchName) -> String {
+    branch.as_str().replace('%', "%25").replace('/', "%2F")
+}
+
+fn unflat(name: &str) -> Option<BranchName> {
+    name.replace("%2F", "/").replace("%25", "%").parse().ok()
 }
 
 impl Git {
@@ -53,11 +62,15 @@ impl Git {
 
     /// Deletes one; none is fine.
     pub(crate) fn drop_private(&self, private: &PrivateRef<'_>) -> Result<()> {
-        let name = private.name();
+        self.drop_ref(&private.name())
+    }
+
+    /// Deletes a ref; none is fine.
+    pub(crate) fn drop_ref(&self, name: &str) -> Result<()> {
         patiently(&format!("delete {name}"), || {
             match self
                 .repo
-                .find_reference(&name)
+                .find_reference(name)
                 .and_then(|mut found| found.delete())
             {
                 Err(error) if error.code() == ErrorCode::NotFound => Ok(()),
@@ -74,6 +87,18 @@ impl Git {
     /// The commits that are protected because a push made them and is at work.
     pub(crate) fn pushing(&self) -> Result<Vec<CommitId>> {
         self.protected("pushing")
+    }
+
+    /// Branches that are to follow what a push made of them.
+    pub(crate) fn integrated(&self) -> Result<Vec<BranchName>> {
+        let prefix = format!("{ROOT}/integrated/");
+        let list = || -> Result<Vec<BranchName>, git2::Error> {
+            let found = self.repo.references_glob(&format!("{prefix}*"))?;
+            let branch =
+                |found: git2::Reference<'_>| unflat(found.name().ok()?.strip_prefix(&prefix)?);
+            Ok(found.flatten().filter_map(branch).collect())
+        };
+        list().map_err(wrap("list the private refs"))
     }
 
     /// The commits that a push replayed and the local branch may still hold.

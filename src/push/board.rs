@@ -11,6 +11,7 @@ use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::CommitId;
 use crate::name::BranchName;
+use crate::progress::PushState;
 
 /// Commits that may wait for the worker before `save` waits for one of them.
 pub(crate) const QUEUE: usize = 16;
@@ -45,21 +46,22 @@ pub(crate) struct State {
     arrived: Vec<(CommitId, Integration, BranchName)>,
     /// Saves that wait for room in the queue.
     crowd: usize,
-    /// Callers that wait to push by themselves; they come before the next job.
-    urgent: usize,
+    /// Commits that callers push, or wait to push, by themselves; they come before the next job.
+    urgent: Vec<CommitId>,
     /// Why the remote would refuse whatever comes next: the credentials were.
     refused: Option<Error>,
 }
 
 impl State {
-    /// The job of a commit of `save` that waits for its turn, if there is one.
+    /// The job of a commit of `save` that waits for its turn, and that nobody else pushes.
     pub(crate) fn waiting(&self, commit: CommitId, branch: &BranchName) -> Option<&Arc<Job>> {
-        self.jobs.iter().find(|job| {
-            job.promise.commit == commit
-                && job.promise.branch == *branch
-                && job.promise.maker == Maker::Save
-                && job.cell.state() == crate::progress::PushState::Queued
-        })
+        let mut jobs = self.jobs.iter().filter(|job| job.promise.commit == commit);
+        let job = jobs.next()?;
+        let alone = jobs.next().is_none() && !self.urgent.contains(&commit);
+        let replaceable = job.promise.branch == *branch
+            && job.promise.maker == Maker::Save
+            && job.cell.state() == PushState::Queued;
+        (alone && replaceable).then_some(job)
     }
 
     /// The job of a commit, in whatever state.
@@ -96,12 +98,20 @@ pub(crate) enum Rest {
 
 /// See [`Board::urgent`].
 #[must_use]
-pub(crate) struct Urgent<'a>(&'a Board);
+pub(crate) struct Urgent<'a> {
+    board: &'a Board,
+    commit: CommitId,
+}
 
 impl Drop for Urgent<'_> {
     fn drop(&mut self) {
-        self.0.lock().urgent -= 1;
-        self.0.changed.notify_all();
+        let mut state = self.board.lock();
+        let at = state.urgent.iter().position(|other| *other == self.commit);
+        if let Some(at) = at {
+            state.urgent.swap_remove(at);
+        }
+        drop(state);
+        self.board.changed.notify_all();
     }
 }
 
@@ -199,15 +209,18 @@ impl Board {
         self.changed.notify_all();
     }
 
-    /// Lets a caller push before the next job begins, as long as the guard lives.
-    pub(crate) fn urgent(&self) -> Urgent<'_> {
-        self.lock().urgent += 1;
-        Urgent(self)
+    /// Lets a caller push a commit before the next job begins, as long as the guard lives.
+    pub(crate) fn urgent(&self, commit: CommitId) -> Urgent<'_> {
+        self.lock().urgent.push(commit);
+        Urgent {
+            board: self,
+            commit,
+        }
     }
 
     /// Waits until no caller pushes, or wants to; the worker's turn comes then.
     pub(crate) fn wait_turn(&self, stop: &CancelToken) {
-        self.wait_until(None, |state| state.urgent == 0 || stop.is_cancelled());
+        self.wait_until(None, |state| state.urgent.is_empty() || stop.is_cancelled());
     }
 
     /// Takes a job on; false if it was cancelled or replaced before its turn.
@@ -289,7 +302,9 @@ impl Board {
 
     /// Failed jobs, to be tried again or found to have arrived with another.
     pub(crate) fn take_failed(&self) -> Vec<(Arc<Job>, Error)> {
-        std::mem::take(&mut self.lock().failed)
+        let mut failed = std::mem::take(&mut self.lock().failed);
+        failed.retain(|(job, _)| !job.cell.is_withdrawn());
+        failed
     }
 
     /// Puts failed jobs back.
@@ -307,6 +322,7 @@ impl Board {
     pub(crate) fn unfinished(&self) -> Vec<Arc<Job>> {
         let state = self.lock();
         let failed = state.failed.iter().map(|(job, _)| job);
+        let failed = failed.filter(|job| !job.cell.is_withdrawn());
         state.jobs.iter().chain(failed).cloned().collect()
     }
 

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use super::report::{Delivery, PushProgress};
@@ -25,6 +26,10 @@ struct Inner {
     /// Unknown while a deferred save is being staged.
     commit: Option<CommitId>,
     withdrawal: Withdrawal,
+    /// Whether the stager has taken a deferred save on.
+    staging: bool,
+    /// The push that tries again what this one failed to do.
+    successor: Option<Arc<Cell>>,
     figures: PushProgress,
     end: Option<Result<Delivery>>,
     callbacks: Vec<Callback>,
@@ -55,6 +60,8 @@ impl Cell {
                 state,
                 commit,
                 withdrawal: Withdrawal::Impossible,
+                staging: false,
+                successor: None,
                 figures: PushProgress::default(),
                 end: None,
                 callbacks: Vec::new(),
@@ -136,34 +143,56 @@ impl Cell {
         ended
     }
 
-    /// Tells everybody how it ended; calls callbacks, so no lock may be held.
+    /// Tells everybody how it ended.
     pub(crate) fn tell(&self, end: Result<Delivery>) {
         let mut inner = self.lock();
         inner.end = Some(end.clone());
-        if !matches!(inner.withdrawal, Withdrawal::Done) {
+        // What failed stays promised, and may still be called off.
+        if end.is_ok() && !matches!(inner.withdrawal, Withdrawal::Done) {
             inner.withdrawal = Withdrawal::Impossible;
         }
         let callbacks = std::mem::take(&mut inner.callbacks);
         drop(inner);
         self.changed.notify_all();
-        callbacks.into_iter().for_each(|call| run(call, &end));
+        call(callbacks, end);
+    }
+
+    /// The stager takes a deferred save on; false if it was called off before.
+    pub(crate) fn begin_staging(&self) -> bool {
+        let mut inner = self.lock();
+        inner.staging = true;
+        inner.state == PushState::Staging
+    }
+
+    /// The push that does from now on what this one failed to do.
+    pub(crate) fn succeed(&self, successor: &Arc<Cell>) {
+        self.lock().successor = Some(Arc::clone(successor));
     }
 
     /// Calls the push off and voids its promise.
     pub(crate) fn cancel(&self) {
         let mut inner = self.lock();
-        if inner.end.is_some() {
+        if matches!(inner.end, Some(Ok(_))) {
             return;
         }
+        let waits = match inner.state {
+            PushState::Queued => true,
+            PushState::Staging => !inner.staging,
+            _ => false,
+        };
+        let successor = inner.successor.take();
         let withdrawal = std::mem::replace(&mut inner.withdrawal, Withdrawal::Done);
         drop(inner);
         if let Withdrawal::Possible(withdraw) = withdrawal {
             withdraw();
         }
-        if self.state() == PushState::Queued {
+        if waits {
             self.finish(Signal::Cancelled, Err(Error::cancelled()));
         }
         self.cancel.cancel();
+        if let Some(successor) = successor {
+            successor.cancel();
+        }
     }
 
     /// The end, if it comes before `deadline`; without one it is waited for.
@@ -207,23 +236,34 @@ impl Cell {
         }
     }
 
-    /// Calls `callback` with the end; at once if it has come.
+    /// Calls `callback` with the end; soon, if it has come.
     pub(crate) fn on_done(&self, callback: Callback) {
         let mut inner = self.lock();
         match inner.end.clone() {
             None => inner.callbacks.push(callback),
             Some(end) => {
                 drop(inner);
-                run(callback, &end);
+                call(vec![callback], end);
             }
         }
     }
 }
 
-/// A callback that panics must not take the worker with it.
-fn run(callback: Callback, end: &Result<Delivery>) {
-    if catch_unwind(AssertUnwindSafe(|| callback(end))).is_err() {
-        tracing::error!("a callback of on_done panicked");
+/// Runs callbacks on a thread of their own: they may wait for the very thread that ended the push.
+fn call(callbacks: Vec<Callback>, end: Result<Delivery>) {
+    if callbacks.is_empty() {
+        return;
+    }
+    let run = move || {
+        for callback in callbacks {
+            if catch_unwind(AssertUnwindSafe(|| callback(&end))).is_err() {
+                tracing::error!("a callback of on_done panicked");
+            }
+        }
+    };
+    let name = "hf-repository done".to_owned();
+    if let Err(error) = thread::Builder::new().name(name).spawn(run) {
+        tracing::error!(%error, "callbacks of on_done were not called");
     }
 }
 
@@ -262,8 +302,10 @@ mod tests {
         cell.on_done(Box::new(move |end| {
             sender.send(end.is_ok()).expect("heard")
         }));
-        let calls: Vec<bool> = receiver.try_iter().collect();
-        assert_eq!(calls, [true, true]);
+        let long = Duration::from_secs(60);
+        for _ in 0..2 {
+            assert_eq!(receiver.recv_timeout(long), Ok(true));
+        }
         for _ in 0..2 {
             assert!(matches!(
                 cell.wait(None),

@@ -10,7 +10,7 @@ use super::board::{Board, Job};
 use super::deferred::{self, Deferred};
 use super::handle::PushHandle;
 use super::journal::{EntryId, Journal, PushPromise};
-use super::report::PushReport;
+use super::report::{PushFailure, PushReport};
 use super::settings::{OnDrop, Settings};
 use super::shared::Shared;
 use super::worker;
@@ -40,6 +40,7 @@ pub(crate) struct Pushes {
 struct Running {
     crew: Crew,
     stager: Option<Sender<Deferred>>,
+    _leaving: OnCancel,
 }
 
 /// A way to have promises kept.
@@ -76,11 +77,11 @@ impl Pushes {
 
     /// The crew; on first use it is called together, and takes over what others left undone.
     pub(crate) fn crew(&self) -> Result<Crew> {
-        self.crew_within(LOCK_WAIT)
+        self.crew_until(None)
     }
 
-    /// The same; what the dead left is left to the next time if the clone is busy for so long.
-    pub(super) fn crew_within(&self, wait: Duration) -> Result<Crew> {
+    /// The same; if the clone is busy until then, what others left is left to the next time.
+    pub(super) fn crew_until(&self, deadline: Option<Instant>) -> Result<Crew> {
         let mut running = self.running();
         if let Some(running) = &*running {
             return Ok(running.crew.clone());
@@ -94,6 +95,13 @@ impl Pushes {
             alive: Alive::mark(&private.join(OWNERS))?,
             stop: self.stop.clone(),
         });
+        // Once everything is stopped, others may keep what was promised.
+        let stopped = Arc::downgrade(&shared);
+        let leaving = self.stop.on_cancel(move || {
+            if let Some(shared) = stopped.upgrade() {
+                shared.alive.release();
+            }
+        });
         let (jobs, receiver) = unbounded();
         let working = Arc::clone(&shared);
         start("hf-repository push", move || {
@@ -103,13 +111,27 @@ impl Pushes {
         *running = Some(Running {
             crew: crew.clone(),
             stager: None,
+            _leaving: leaving,
         });
         drop(running);
-        match self.adopt(&crew, wait) {
-            Err(error) if error.kind() == ErrorKind::Locked && wait < LOCK_WAIT => {}
-            adopted => drop(adopted?),
-        }
+        self.adopt_until(&crew, deadline)?;
         Ok(crew)
+    }
+
+    /// Takes over what others left; if the clone is busy until the deadline, that is told as a failure.
+    pub(super) fn adopt_until(&self, crew: &Crew, deadline: Option<Instant>) -> Result<()> {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        match self.adopt(crew, left.map_or(LOCK_WAIT, |left| left.min(LOCK_WAIT))) {
+            Err(error) if error.kind() == ErrorKind::Locked && deadline.is_some() => {
+                self.board.tell(PushFailure {
+                    commit: None,
+                    branch: None,
+                    error,
+                });
+                Ok(())
+            }
+            adopted => adopted.map(drop),
+        }
     }
 
     /// The journal, whether or not a crew is at work.

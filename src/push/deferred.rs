@@ -18,10 +18,10 @@ use super::state::Signal;
 use super::step::step;
 use crate::error::{Error, ErrorKind, Offence, Result};
 use crate::fs::{self, FileKind, Stat};
-use crate::git::{Entry, Git, Mode};
+use crate::git::{Entry, Git, Head, Mode};
 use crate::path::RepoPath;
 use crate::worktree::{
-    AutoTrack, Context, OnChanging, Selection, Stage, StageOptions, StageReport,
+    AutoTrack, Context, Folders, OnChanging, Selection, Stage, StageOptions, StageReport,
 };
 
 /// A save on its way to the stager.
@@ -55,9 +55,10 @@ impl Pushes {
             staged: StageReport::default(),
             failures: self.board.take_news(),
         };
-        if files.is_empty() && gone.is_empty() && self.board.staging() == 0 {
+        let nothing = files.is_empty() && gone.is_empty() && self.board.staging() == 0;
+        if nothing && !has_staged(&git, &head)? {
             let _lock = self.local.lock(&[])?;
-            let handle = self.push_unpushed(&crew, &git, &head)?;
+            let handle = crew.push_unpushed(&git, &head)?;
             let queued = handle.and_then(|handle| {
                 let commit = handle.commit()?;
                 Some(Saved::Queued { commit, handle })
@@ -70,6 +71,7 @@ impl Pushes {
             message,
             files,
             gone,
+            excluded: options.stage.excluded.clone(),
             track_from: options.stage.auto_track.threshold(),
         };
         let shared = &crew.shared;
@@ -95,10 +97,20 @@ impl Pushes {
     }
 }
 
+/// Whether the index holds what HEAD does not.
+fn has_staged(git: &Git, head: &Head) -> Result<bool> {
+    let tree = head
+        .commit()
+        .map(|commit| git.tree_of(commit))
+        .transpose()?;
+    Ok(!git.staged_changes(tree, &git.index()?)?.is_empty())
+}
+
 /// Every file that may have changed: untracked, or with another stat than the index has. No file is read.
 fn look(git: &Git, options: &StageOptions) -> Result<(Vec<SeenFile>, Vec<RepoPath>)> {
     let index = git.index()?;
     let selection = Selection::new(options)?;
+    selection.check(git, &index)?;
     let mut tracked: HashMap<RepoPath, Entry> = HashMap::new();
     for entry in index.entries() {
         let entry = entry?;
@@ -119,7 +131,6 @@ fn look(git: &Git, options: &StageOptions) -> Result<(Vec<SeenFile>, Vec<RepoPat
             let Ok(path) = RepoPath::new(path) else {
                 continue;
             };
-            let entry = tracked.remove(&path);
             if stat.kind == FileKind::Folder {
                 let nested = git.workdir().join(path.as_str()).join(".git").exists();
                 let holds_tracked = || tracked.keys().any(|file| file.is_within(path.as_str()));
@@ -128,6 +139,7 @@ fn look(git: &Git, options: &StageOptions) -> Result<(Vec<SeenFile>, Vec<RepoPat
                 }
                 continue;
             }
+            let entry = tracked.remove(&path);
             let changed = match &entry {
                 Some(entry) => {
                     !git.is_as_recorded(entry, &stat) || entry.is_racy(index.written_at())
@@ -140,17 +152,26 @@ fn look(git: &Git, options: &StageOptions) -> Result<(Vec<SeenFile>, Vec<RepoPat
         }
     }
     let is_ours = |entry: &&Entry| entry.mode != Mode::Gitlink;
-    let gone = tracked
-        .values()
-        .filter(is_ours)
-        .filter(|entry| {
-            let file = entry.path.under(git.workdir());
-            fs::lstat(&file).is_ok_and(|stat| stat.is_none())
-        })
-        .map(|entry| entry.path.clone())
-        .collect();
+    let mut folders = Folders::new(git);
+    let mut gone = Vec::new();
+    for entry in tracked.values().filter(is_ours) {
+        if is_gone(git, &mut folders, &entry.path)? {
+            gone.push(entry.path.clone());
+        }
+    }
+    gone.sort();
     files.sort_by(|one, two| one.path.cmp(&two.path));
     Ok((files, gone))
+}
+
+/// Whether a tracked file is not there any more: what lies behind a link is not in the work tree, and a
+/// folder is no file.
+fn is_gone(git: &Git, folders: &mut Folders<'_>, path: &RepoPath) -> Result<bool> {
+    if !folders.holds(path)? {
+        return Ok(true);
+    }
+    let stat = fs::lstat(&path.under(git.workdir()))?;
+    Ok(stat.is_none_or(|stat| stat.kind == FileKind::Folder))
 }
 
 /// The names in a folder and what they are; one that vanishes is empty.
@@ -192,6 +213,10 @@ impl SeenFile {
 pub(super) fn run(crew: &Crew, saves: &Receiver<Deferred>) {
     for deferred in saves {
         let board = &crew.shared.board;
+        if !deferred.cell.begin_staging() {
+            board.end_staging(&deferred.cell);
+            continue;
+        }
         if let Err(error) = guarded(|| crew.stage(&deferred)) {
             tracing::warn!(%error, "a deferred save failed");
             let stopped = crew.shared.stop.is_cancelled();
@@ -249,14 +274,21 @@ impl Crew {
             return Err(overwritten(&changed));
         }
         let head = prepare(local, &git)?;
+        // Following the remote may have brought files up to date that were noted, but not edited.
+        let mut intent = intent.clone();
+        intent.files.retain(|file| !changed.contains(&file.path));
+        intent.gone.retain(|path| !changed.contains(path));
+        let followed = changed_since(&git, &intent)?;
+        intent.files.retain(|file| !followed.contains(&file.path));
+        intent.gone.retain(|path| !followed.contains(path));
         let seen = intent.files.iter().map(|file| &file.path);
-        let mut only: BTreeSet<RepoPath> = seen.chain(&intent.gone).cloned().collect();
-        only.retain(|path| !changed.contains(path));
-        let options = StageOptions::default()
+        let only: BTreeSet<RepoPath> = seen.chain(&intent.gone).cloned().collect();
+        let mut options = StageOptions::default()
             .auto_track(AutoTrack::from_threshold(intent.track_from))
             .on_changing(OnChanging::Fail)
             .only(only);
-        Stage {
+        options.excluded.clone_from(&intent.excluded);
+        let staged = Stage {
             context: Context {
                 cancel,
                 ..local.context(&git)
@@ -265,13 +297,14 @@ impl Crew {
         }
         .run()?;
         step("staged");
-        if *look == Look::Strict {
-            // Written while others were read: the commit would hold two moments.
-            let changed = changed_since(&git, intent)?;
-            if !changed.is_empty() {
-                return Err(overwritten(&changed));
-            }
-        } else if !changed.is_empty() {
+        // Written while others were read: the commit would hold two moments. Rules for new LFS files
+        // are staging's own.
+        let mut torn = changed_since(&git, &intent)?;
+        torn.retain(|path| staged.tracked.is_empty() || path.as_str() != RULES);
+        if !torn.is_empty() {
+            return Err(overwritten(&torn));
+        }
+        if !changed.is_empty() {
             shared.board.tell(PushFailure {
                 commit: None,
                 branch: Some(intent.branch.clone()),
@@ -282,13 +315,15 @@ impl Crew {
             entry: *entry,
             cell,
         };
-        let committed = self.commit(&git, &head, &intent.message, Some(written))?;
+        let committed = self.commit(&git, &head, &intent.message, Some(&written))?;
+        let instead = committed.is_none() && self.push_instead(&git, &head, &written)?;
         drop(lock);
         match committed {
             Some(committed) => {
                 self.send(&committed.job);
                 committed.tell();
             }
+            None if instead => {}
             None => {
                 shared.journal.close(*entry)?;
                 cell.finish(Signal::NothingStaged, Ok(Delivery::Unchanged));
@@ -298,17 +333,20 @@ impl Crew {
     }
 }
 
+/// Where rules for LFS files are written by staging.
+const RULES: &str = ".gitattributes";
+
+/// Files that are not as they were noted any more.
 fn changed_since(git: &Git, intent: &Intent) -> Result<Vec<RepoPath>> {
     let mut changed = Vec::new();
     for file in &intent.files {
-        // Rules for new LFS files are written by staging itself.
-        let ours = file.path.file_name() == ".gitattributes";
-        if !ours && !file.is_same(git.workdir())? {
+        if !file.is_same(git.workdir())? {
             changed.push(file.path.clone());
         }
     }
+    let mut folders = Folders::new(git);
     for path in &intent.gone {
-        if fs::lstat(&path.under(git.workdir()))?.is_some() {
+        if !is_gone(git, &mut folders, path)? {
             changed.push(path.clone());
         }
     }

@@ -4,11 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::board::Job;
 use super::crew::Pushes;
-use super::report::{FlushReport, Integration, PushFailure};
+use super::report::{FlushReport, Integration};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::retry::wait;
 use crate::id::CommitId;
-use crate::local::LOCK_WAIT;
 
 /// Between two rounds of a flush, while the server or the network fails.
 const ROUND_PAUSE: Duration = Duration::from_secs(1);
@@ -18,23 +17,10 @@ impl Pushes {
     ///
     /// With a deadline, what failed for reasons that pass is tried until then; without, once.
     pub(crate) fn flush(&self, deadline: Option<Instant>) -> Result<FlushReport> {
-        let patience = deadline.map_or(LOCK_WAIT, |deadline| {
-            deadline
-                .saturating_duration_since(Instant::now())
-                .min(LOCK_WAIT)
-        });
-        let crew = self.crew_within(patience)?;
-        match self.adopt(&crew, patience) {
-            // Somebody else is at work in the clone; what they leave is for the next time.
-            Err(error) if error.kind() == ErrorKind::Locked && deadline.is_some() => {
-                let (commit, branch) = (None, None);
-                self.board.tell(PushFailure {
-                    commit,
-                    branch,
-                    error,
-                });
-            }
-            adopted => drop(adopted?),
+        let fresh = !self.is_started();
+        let crew = self.crew_until(deadline)?;
+        if !fresh {
+            self.adopt_until(&crew, deadline)?;
         }
         self.board.forget_refusal();
         loop {
@@ -45,7 +31,8 @@ impl Pushes {
                     replaced,
                     ..
                 } = &*job;
-                crew.enqueue(promise.clone(), *entry, replaced.clone());
+                let again = crew.enqueue(promise.clone(), *entry, replaced.clone());
+                job.cell.succeed(again.cell());
             }
             let idle = self.board.wait_idle(deadline);
             let failures = self.board.failures();

@@ -59,6 +59,17 @@ pub(crate) fn follow(local: &Local, git: &Git, head: Head) -> Result<Head> {
     }
 }
 
+/// A pull replayed commits: promises of the old ones are kept by the new ones.
+pub(crate) fn note_replayed(git: &Git, rewritten: &[(CommitId, CommitId)]) -> Result<()> {
+    let promised = git.promised()?;
+    for (old, new) in rewritten {
+        if promised.contains(old) {
+            git.set_private(&PrivateRef::Rewritten(*old), *new)?;
+        }
+    }
+    Ok(())
+}
+
 /// The branch went from one commit to another: forgets what led there.
 pub(crate) fn forget(git: &Git, branch: &BranchName, from: CommitId, to: CommitId) -> Result<()> {
     let Some(goal) = git.private(&PrivateRef::Integrated(branch))? else {

@@ -91,7 +91,7 @@ impl PushHandle {
         self.0.wait_staged()
     }
 
-    /// Calls the push off, and the promise with it; returns at once.
+    /// Calls the push off, and the promise with it; returns at once. One that failed is not tried again.
     ///
     /// The commit stays on its branch, and goes to the remote with the next push of that branch. What is
     /// waiting ends now; transfers end within a fraction of a second, even if the server is silent;
@@ -102,7 +102,9 @@ impl PushHandle {
         self.0.cancel();
     }
 
-    /// Calls `callback` with the end, from the thread that brings it about; at once if it has come.
+    /// Calls `callback` with the end, on a thread of its own; soon, if the end has come.
+    ///
+    /// The callback may use the repository, and wait for other pushes. One that panics harms nothing.
     pub fn on_done(&self, callback: impl FnOnce(&Result<Delivery>) + Send + 'static) {
         self.0.on_done(Box::new(callback));
     }

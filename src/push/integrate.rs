@@ -5,7 +5,8 @@ use super::report::Integration;
 use super::settings::OnConflict;
 use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
-use crate::git::{Git, Merge, PrivateRef, Rebase, Tags};
+use crate::fs;
+use crate::git::{Change, Git, Merge, PrivateRef, Rebase, Tags};
 use crate::id::CommitId;
 use crate::lfs::Object;
 use crate::local::Local;
@@ -31,6 +32,49 @@ impl Plan {
     }
 }
 
+/// What to push if the remote has not moved.
+///
+/// Mostly the commit itself. Its branch may have gone elsewhere in the meantime: if a pull replayed the
+/// commit, what it became is pushed; if the user made another history of it (an amended commit),
+/// the promise is kept aside, so that the new history has the branch for itself.
+pub(super) fn first_plan(
+    local: &Local,
+    git: &Git,
+    promise: &PushPromise,
+    policy: OnConflict,
+) -> Result<Plan> {
+    if let Some(plan) = replayed(git, promise)? {
+        return Ok(plan);
+    }
+    let tip = git.ref_commit(&promise.branch.local_ref())?;
+    let parted = match tip {
+        Some(tip) => {
+            !git.is_ancestor(promise.commit, tip)? && !git.is_ancestor(tip, promise.commit)?
+        }
+        None => false,
+    };
+    if parted && policy != OnConflict::Fail && local.is_unpushed(git, promise.commit)? {
+        return divert(local, git, promise, Vec::new());
+    }
+    Ok(Plan::direct(promise))
+}
+
+/// What a pull made of the commit, if it did and the branch has it.
+fn replayed(git: &Git, promise: &PushPromise) -> Result<Option<Plan>> {
+    let tip = git.ref_commit(&promise.branch.local_ref())?;
+    let new = git.private(&PrivateRef::Rewritten(promise.commit))?;
+    let (Some(tip), Some(new)) = (tip, new) else {
+        return Ok(None);
+    };
+    Ok(git.is_ancestor(new, tip)?.then(|| Plan {
+        branch: promise.branch.clone(),
+        commit: new,
+        integration: Integration::Rebased {
+            rewritten: vec![(promise.commit, new)],
+        },
+    }))
+}
+
 /// Fetches what the remote has and decides; `refusal` is why the last plan failed.
 pub(super) fn plan(
     local: &Local,
@@ -44,6 +88,9 @@ pub(super) fn plan(
         return Err(refusal);
     }
     local.fetch(git, Tags::Following, cancel)?;
+    if let Some(plan) = replayed(git, promise)? {
+        return Ok(plan);
+    }
     let (branch, ours) = (&promise.branch, promise.commit);
     let theirs = git.ref_commit(&branch.tracking_ref(local.remote_name()))?;
     let Some(theirs) = theirs else {
@@ -129,26 +176,27 @@ fn divert(
     let prefix = format!("{}-", promise.branch);
     let ours = |name: &BranchName| {
         let digits = name.as_str().strip_prefix(&prefix)?;
-        let hex = digits.len() == SIDE_DIGITS && digits.bytes().all(|b| b.is_ascii_hexdigit());
-        hex.then_some(())
+        let known = SIDE_DIGITS.contains(&digits.len());
+        (known && digits.bytes().all(|b| b.is_ascii_hexdigit())).then_some(())
     };
+    let tracked = git.tracked_branches(local.remote_name())?;
     let mut chosen = None;
-    for (name, tip) in git.tracked_branches(local.remote_name())? {
-        if ours(&name).is_some() && git.is_ancestor(tip, promise.commit)? {
-            chosen = Some(name);
+    for (name, tip) in &tracked {
+        if ours(name).is_some() && git.is_ancestor(*tip, promise.commit)? {
+            chosen = Some(name.clone());
             break;
         }
     }
     let branch = match chosen {
         Some(branch) => branch,
         None => {
-            let digits: String = promise
-                .commit
-                .to_string()
-                .chars()
-                .take(SIDE_DIGITS)
-                .collect();
-            format!("{prefix}{digits}").parse()?
+            let id = promise.commit.to_string();
+            let free = |name: &String| !tracked.iter().any(|(other, _)| other.as_str() == name);
+            let mut names = SIDE_DIGITS
+                .iter()
+                .map(|digits| format!("{prefix}{}", &id[..*digits]));
+            let name = names.find(free).unwrap_or(format!("{prefix}{id}"));
+            name.parse()?
         }
     };
     Ok(Plan {
@@ -161,8 +209,8 @@ fn divert(
     })
 }
 
-/// Digits of the commit's id in the name of its side branch.
-const SIDE_DIGITS: usize = 10;
+/// Digits of the commit's id in the name of its side branch; more where the name is taken.
+const SIDE_DIGITS: [usize; 3] = [10, 16, 40];
 
 /// After the push: remembers where the local branch is to go, and brings the content it will need.
 pub(super) fn remember(local: &Local, git: &Git, promise: &PushPromise, plan: &Plan) -> Result<()> {
@@ -170,11 +218,13 @@ pub(super) fn remember(local: &Local, git: &Git, promise: &PushPromise, plan: &P
         Integration::Merged { .. } | Integration::Rebased { .. } => {}
         _ => return Ok(()),
     }
-    git.set_private(&PrivateRef::Integrated(&promise.branch), plan.commit)?;
-    git.drop_private(&PrivateRef::Pushing(plan.commit))?;
-    if !Content::recall(git).wants() {
+    let tip = git.ref_commit(&promise.branch.local_ref())?;
+    if tip.is_some_and(|tip| git.is_ancestor(plan.commit, tip).unwrap_or(false)) {
         return Ok(());
     }
+    git.set_private(&PrivateRef::Integrated(&promise.branch), plan.commit)?;
+    git.drop_private(&PrivateRef::Pushing(plan.commit))?;
+    let wants_all = Content::recall(git).wants();
     let (from, to) = (git.tree_of(promise.commit)?, git.tree_of(plan.commit)?);
     let mut pointers = Pointers::new(git);
     let mut content: Vec<(Object, RepoPath)> = Vec::new();
@@ -183,6 +233,9 @@ pub(super) fn remember(local: &Local, git: &Git, promise: &PushPromise, plan: &P
             && mode.is_file()
         {
             let object = pointers.get(blob)?.filter(|object| object.size > 0);
+            if !wants_all && !has_content(git, &mut pointers, &change)? {
+                continue;
+            }
             content.extend(object.map(|object| (object, change.path)));
         }
     }
@@ -195,4 +248,16 @@ pub(super) fn remember(local: &Local, git: &Git, promise: &PushPromise, plan: &P
     };
     let wanted = content.iter().map(|(object, path)| (*object, path));
     fill(&local.context(git), &source, wanted)
+}
+
+/// Whether the work tree has the content of what the change replaces: then it is kept up to date.
+fn has_content(git: &Git, pointers: &mut Pointers<'_>, change: &Change) -> Result<bool> {
+    let Some((old, _)) = change.old else {
+        return Ok(false);
+    };
+    let Some(object) = pointers.get(old)? else {
+        return Ok(false);
+    };
+    let stat = fs::lstat(&change.path.under(git.workdir()))?;
+    Ok(stat.is_some_and(|stat| stat.size == object.size))
 }

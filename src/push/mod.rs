@@ -36,7 +36,7 @@ mod step;
 mod worker;
 
 pub(crate) use crew::Pushes;
-pub(crate) use follow::{forget, target};
+pub(crate) use follow::{forget, note_replayed, target};
 pub use handle::PushHandle;
 pub use options::SaveOptions;
 pub(crate) use options::Timing;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::cell::Cell;
 use super::crew::{Crew, OWNERS, Pushes};
 use super::deferred::{Deferred, Look};
-use super::journal::{Entry, Move, Promise, PushPromise};
+use super::journal::{Entry, Maker, Move, Promise, PushPromise};
 use super::report::{Keeper, PendingPush, PushFailure};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::alive::{is_alive, sweep};
@@ -43,16 +43,17 @@ impl Pushes {
             })
             .flatten()
             .collect();
+        let is_void = |push: &PushPromise| push.maker == Maker::Save && void.contains(&push.commit);
         let count = orphans.len();
         for entry in orphans {
             let me = shared.alive.id();
             match entry.promise {
-                Promise::Push(push) if void.contains(&push.commit) => {
+                Promise::Push(push) if is_void(&push) => {
                     shared.release(&push, entry.id);
                 }
                 Promise::Push(push) if !git.has_commit(push.commit) => {
                     self.board.tell(PushFailure {
-                        commit: Some(push.commit),
+                        commit: None,
                         branch: Some(push.branch),
                         error: Error::new(
                             ErrorKind::JournalDamaged,
@@ -107,7 +108,10 @@ impl Pushes {
             if self.has_siblings(git)? {
                 return Ok(Vec::new());
             }
-            let entries = self.journal().load_quietly()?;
+            // What cannot be read may name any of them.
+            let Some(entries) = self.journal().load_quietly()? else {
+                return Ok(Vec::new());
+            };
             protected.retain(|commit| !entries.iter().any(|entry| entry.is_push_of(*commit)));
         }
         Ok(protected)
@@ -126,6 +130,12 @@ impl Pushes {
         }
         let mut living = git.promised()?;
         living.extend(git.local_branches()?);
+        for branch in git.integrated()? {
+            // Its own name may be in the way of another branch's.
+            if git.ref_commit(&branch.local_ref())?.is_none() {
+                git.drop_private(&PrivateRef::Integrated(&branch))?;
+            }
+        }
         for old in git.rewritten()? {
             let needed = living
                 .iter()
@@ -164,6 +174,11 @@ impl Pushes {
             .into_iter()
             .filter(|entry| here(entry) && orphan(entry))
             .collect())
+    }
+
+    /// Whether there is anything in the journal, readable or not.
+    pub(crate) fn has_promises(&self) -> Result<bool> {
+        self.journal().is_empty().map(|empty| !empty)
     }
 
     /// Everything promised that is not known to be on the remote.
@@ -208,7 +223,8 @@ fn finish_move(git: &Git, push: &PushPromise) -> Result<()> {
         Move::Create => None,
     };
     // Somebody who moved it back later knew what they did.
-    if here != expected || git.was_moved_on_from(&name, push.commit)? {
+    let moved_on = git.was_moved_on_from(&name, push.commit)?;
+    if here != expected || moved_on {
         return Ok(());
     }
     git.set_ref(

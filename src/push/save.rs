@@ -7,13 +7,13 @@ use super::cell::Cell;
 use super::crew::{Crew, Pushes};
 use super::follow::follow;
 use super::handle::PushHandle;
-use super::journal::{EntryId, Maker, Move, Promise, PushPromise};
+use super::journal::{EntryId, Maker, Move, PushPromise};
 use super::options::SaveOptions;
 use super::report::{Delivery, SaveReport, Saved};
 use super::settings::PushPolicy;
 use super::step::step;
 use crate::error::Result;
-use crate::git::{Git, Head, PrivateRef};
+use crate::git::{Git, Head};
 use crate::id::CommitId;
 use crate::local::{Local, refuse_unfinished};
 use crate::name::BranchName;
@@ -40,7 +40,7 @@ impl Pushes {
         let committed = crew.commit(&git, &head, &message, None)?;
         let handle = match &committed {
             Some(committed) => Some(crew.send(&committed.job)),
-            None => self.push_unpushed(&crew, &git, &head)?,
+            None => crew.push_unpushed(&git, &head)?,
         };
         drop(lock);
         if let Some(committed) = committed {
@@ -61,46 +61,6 @@ impl Pushes {
             staged,
             failures: self.board.take_news(),
         })
-    }
-
-    /// A push of HEAD, if the remote lacks it; the one under way, if there is one. The caller holds
-    /// the lock.
-    pub(super) fn push_unpushed(
-        &self,
-        crew: &Crew,
-        git: &Git,
-        head: &Head,
-    ) -> Result<Option<PushHandle>> {
-        let (Some(commit), Ok(branch)) = (head.commit(), head.branch("save")) else {
-            return Ok(None);
-        };
-        if !self.is_unpushed(git, commit)? {
-            return Ok(None);
-        }
-        if let Some(job) = self.board.lock().job_of(commit, branch) {
-            return Ok(Some(PushHandle::new(&job.cell)));
-        }
-        self.push_commit(crew, git, commit, branch).map(Some)
-    }
-
-    /// Whether the remote, as it was last heard of, lacks a commit.
-    pub(crate) fn is_unpushed(&self, git: &Git, commit: CommitId) -> Result<bool> {
-        let tracked = git.tracked_branches(self.local.remote_name())?;
-        let there: Vec<CommitId> = tracked.into_iter().map(|(_, tip)| tip).collect();
-        Ok(!git.commits_between(commit, &there)?.is_empty())
-    }
-
-    /// Promises and queues a commit that somebody else made. The caller holds the lock.
-    pub(crate) fn push_commit(
-        &self,
-        crew: &Crew,
-        git: &Git,
-        commit: CommitId,
-        branch: &BranchName,
-    ) -> Result<PushHandle> {
-        let promise = crew.shared.plain_promise(commit, branch.clone());
-        let entry = crew.shared.promise(git, &promise)?;
-        Ok(crew.enqueue(promise, entry, Vec::new()))
     }
 
     /// Waits until the queue is short enough; the commit is safe meanwhile.
@@ -125,7 +85,7 @@ pub(super) struct Committed {
 }
 
 impl Committed {
-    /// Tells the handles of those it replaced; that calls callbacks, so no lock may be held.
+    /// Tells the handles of those it replaced.
     pub(super) fn tell(self) {
         let by = self.job.promise.commit;
         for job in self.superseded {
@@ -141,6 +101,58 @@ pub(super) struct Written<'a> {
 }
 
 impl Crew {
+    /// A push of HEAD, if the remote lacks it; the one under way, if there is one. The caller holds
+    /// the lock.
+    pub(super) fn push_unpushed(&self, git: &Git, head: &Head) -> Result<Option<PushHandle>> {
+        let (Some(commit), Ok(branch)) = (head.commit(), head.branch("save")) else {
+            return Ok(None);
+        };
+        if !self.shared.local.is_unpushed(git, commit)? {
+            return Ok(None);
+        }
+        if let Some(job) = self.shared.board.lock().job_of(commit, branch) {
+            return Ok(Some(PushHandle::new(&job.cell)));
+        }
+        self.push_commit(git, commit, branch).map(Some)
+    }
+
+    /// Promises and queues a commit that somebody else made. The caller holds the lock.
+    pub(crate) fn push_commit(
+        &self,
+        git: &Git,
+        commit: CommitId,
+        branch: &BranchName,
+    ) -> Result<PushHandle> {
+        let promise = self.shared.plain_promise(commit, branch.clone());
+        let entry = self.shared.promise(git, &promise)?;
+        Ok(self.enqueue(promise, entry, Vec::new()))
+    }
+
+    /// Makes a deferred save that found nothing to commit a push of HEAD, if the remote lacks that;
+    /// whether it does. The caller holds the lock.
+    pub(super) fn push_instead(
+        &self,
+        git: &Git,
+        head: &Head,
+        written: &Written<'_>,
+    ) -> Result<bool> {
+        let (Some(commit), Ok(branch)) = (head.commit(), head.branch("save")) else {
+            return Ok(false);
+        };
+        let under_way = self.shared.board.lock().job_of(commit, branch).is_some();
+        if under_way || !self.shared.local.is_unpushed(git, commit)? {
+            return Ok(false);
+        }
+        let promise = self.shared.plain_promise(commit, branch.clone());
+        self.shared.rewrite_promise(git, &promise, written.entry)?;
+        written.cell.staged(commit);
+        let cell = Some(Arc::clone(written.cell));
+        let job = self.shared.job(promise, written.entry, cell, Vec::new());
+        self.shared.board.lock().add(&job);
+        self.send(&job);
+        Ok(true)
+    }
+
     /// Commits what is staged and promises it; `None` if nothing differs from HEAD. The caller holds
     /// the lock.
     ///
@@ -150,7 +162,7 @@ impl Crew {
         git: &Git,
         head: &Head,
         message: &str,
-        written: Option<Written<'_>>,
+        written: Option<&Written<'_>>,
     ) -> Result<Option<Committed>> {
         let Some(tree) = worktree::staged_tree(git, head)? else {
             return Ok(None);
@@ -162,7 +174,7 @@ impl Crew {
         let mut board = shared.board.lock();
         let replaced = match shared.settings.policy {
             PushPolicy::EveryCommit => Vec::new(),
-            PushPolicy::Latest => replaceable(&board, git, head, &branch)?,
+            PushPolicy::Latest => replaceable(&board, &shared.local, git, head, &branch)?,
         };
         let parents: Vec<CommitId> = match replaced.last() {
             Some(oldest) => git.parents_of(oldest.promise.commit)?,
@@ -181,12 +193,7 @@ impl Crew {
         let (entry, cell) = match written {
             None => (shared.promise(git, &promise)?, None),
             Some(written) => {
-                git.set_private(&PrivateRef::Promised(commit), commit)?;
-                let push = Promise::Push(promise.clone());
-                shared
-                    .journal
-                    .replace(written.entry, shared.alive.id(), &push)?;
-                step("promised");
+                shared.rewrite_promise(git, &promise, written.entry)?;
                 (written.entry, Some(Arc::clone(written.cell)))
             }
         };
@@ -195,6 +202,7 @@ impl Crew {
             shared.release(&promise, entry);
             return Err(error);
         }
+        shared.journal.note_moved(entry);
         step("moved");
         let superseded = board.replace(&replaced);
         let gone = |job: &Arc<Job>| {
@@ -221,6 +229,7 @@ impl Crew {
 /// the newest first.
 fn replaceable(
     board: &State,
+    local: &Local,
     git: &Git,
     head: &Head,
     branch: &BranchName,
@@ -232,7 +241,8 @@ fn replaceable(
             break;
         };
         let parents = git.parents_of(commit)?;
-        if parents.len() > 1 {
+        // What somebody else has pushed is not taken back.
+        if parents.len() > 1 || !local.is_unpushed(git, commit)? {
             break;
         }
         found.push(Arc::clone(job));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::board::{Board, Job};
 use super::cell::Cell;
-use super::journal::{EntryId, Journal, Maker, Move, Promise, PushPromise};
+use super::journal::{Entry, EntryId, Journal, Maker, Move, Promise, PushPromise};
 use super::settings::Settings;
 use super::step::step;
 use crate::cancel::CancelToken;
@@ -34,6 +34,20 @@ impl Shared {
         step("protected");
         self.journal
             .append(self.alive.id(), &Promise::Push(promise.clone()))
+    }
+
+    /// Turns a promise that is written down already into that of a commit.
+    pub(super) fn rewrite_promise(
+        &self,
+        git: &Git,
+        promise: &PushPromise,
+        entry: EntryId,
+    ) -> Result<()> {
+        git.set_private(&PrivateRef::Promised(promise.commit), promise.commit)?;
+        let push = Promise::Push(promise.clone());
+        self.journal.replace(entry, self.alive.id(), &push)?;
+        step("promised");
+        Ok(())
     }
 
     /// A promise of a commit that is on its branch already.
@@ -76,6 +90,12 @@ impl Shared {
         let close = || -> Result<()> {
             self.journal.close(entry)?;
             step("closed");
+            // Somebody else may have promised it as well.
+            let others = self.journal.load_quietly()?;
+            let named = |entries: &Vec<Entry>| entries.iter().any(|e| e.is_push_of(promise.commit));
+            if others.as_ref().is_none_or(named) {
+                return Ok(());
+            }
             let git = self.local.git()?;
             git.drop_private(&PrivateRef::Promised(promise.commit))?;
             step("released");

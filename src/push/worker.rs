@@ -68,39 +68,37 @@ impl Shared {
         cancel.check()?;
         step("begun");
         let git = self.local.git()?;
-        let mut plan = Plan::direct(&job.promise);
+        let policy = self.settings.on_conflict;
+        let mut plan = integrate::first_plan(&self.local, &git, &job.promise, policy)?;
         let mut pauses = PAUSES.iter().take(if outage { 0 } else { PAUSES.len() });
         let mut rounds = 0;
         let sent = loop {
-            match self.attempt(&git, job, &plan) {
+            let error = match self.attempt(&git, job, &plan) {
                 Ok(sent) => break sent,
                 Err(error) if error.kind() == ErrorKind::NonFastForward && rounds < ROUNDS => {
                     rounds += 1;
                     self.again(job);
-                    plan = integrate::plan(
-                        &self.local,
-                        &git,
-                        &job.promise,
-                        self.settings.on_conflict,
-                        error,
-                        cancel,
-                    )?;
-                }
-                Err(error) if error.is_retryable() => {
-                    let Some(pause) = pauses.next() else {
-                        return Err(error);
-                    };
-                    self.again(job);
-                    tracing::info!(%error, ?pause, "the push is tried again");
-                    let pause = error.retry_after().unwrap_or(*pause).min(LONGEST_WISH);
-                    match self.board.rest(pause, cancel) {
-                        Rest::Over => {}
-                        // Training must not wait for a server that fails: the journal can.
-                        Rest::Crowded => return Err(error),
-                        Rest::Cancelled => return Err(Error::cancelled()),
+                    match integrate::plan(&self.local, &git, &job.promise, policy, error, cancel) {
+                        Ok(next) => {
+                            plan = next;
+                            continue;
+                        }
+                        Err(error) => error,
                     }
                 }
-                Err(error) => return Err(error),
+                Err(error) => error,
+            };
+            let Some(pause) = pauses.next().filter(|_| error.is_retryable()) else {
+                return Err(error);
+            };
+            self.again(job);
+            tracing::info!(%error, ?pause, "the push is tried again");
+            let pause = error.retry_after().unwrap_or(*pause).min(LONGEST_WISH);
+            match self.board.rest(pause, cancel) {
+                Rest::Over => {}
+                // Training must not wait for a server that fails: the journal can.
+                Rest::Crowded => return Err(error),
+                Rest::Cancelled => return Err(Error::cancelled()),
             }
         };
         step("accepted");

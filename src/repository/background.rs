@@ -58,12 +58,12 @@ impl Repository {
         let crew = self.pushes.crew()?;
         self.settle();
         let git = self.local.git()?;
-        let head = git.head()?;
-        let branch = head.branch("push")?;
-        let commit = head.commit().ok_or_else(|| super::push::unborn(branch))?;
         let handle = {
             let _lock = self.local.lock(&[])?;
-            self.pushes.push_commit(&crew, &git, commit, branch)?
+            let head = git.head()?;
+            let branch = head.branch("push")?;
+            let commit = head.commit().ok_or_else(|| super::push::unborn(branch))?;
+            crew.push_commit(&git, commit, branch)?
         };
         self.pushes.wait_for_room(&handle);
         Ok(handle)
@@ -139,7 +139,7 @@ impl Repository {
 
     fn end(&self, deadline: Option<Instant>) -> Result<FlushReport> {
         let _span = tracing::info_span!("close").entered();
-        if !self.pushes.is_started() && self.pushes.pending().is_ok_and(|left| left.is_empty()) {
+        if !self.pushes.is_started() && !self.pushes.has_promises()? {
             return Ok(FlushReport::default());
         }
         let report = self.pushes.flush(deadline);

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use super::{PrepareRepository, Repository};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
-use crate::fs::lock::{AdvisoryLock, Purpose};
+use crate::fs::lock::{AdvisoryLock, GitFolders, Purpose};
 use crate::git::{self, Git, Resolved, Tags, private_folder};
 use crate::local::LOCK_WAIT;
 use crate::name::BranchName;
@@ -124,7 +124,10 @@ impl PrepareRepository {
     fn lock_new(&self, git_dir: &Path) -> Result<AdvisoryLock> {
         AdvisoryLock::acquire(
             &private_folder(git_dir),
-            git_dir,
+            GitFolders {
+                own: git_dir,
+                common: git_dir,
+            },
             Purpose::Change,
             &["index.lock", "HEAD.lock", "config.lock"],
             LOCK_WAIT,

@@ -126,7 +126,7 @@ impl Repository {
     pub fn is_clean(&self) -> Result<bool> {
         let status = self.status()?;
         let unpushed = match status.commit {
-            Some(commit) => self.pushes.is_unpushed(&self.local.git()?, commit)?,
+            Some(commit) => self.local.is_unpushed(&self.local.git()?, commit)?,
             None => false,
         };
         Ok(status.is_clean() && !unpushed && self.pushes.pending()?.is_empty())

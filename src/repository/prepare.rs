@@ -354,6 +354,7 @@ impl PrepareRepository {
         let local = Local {
             workdir: git.workdir().to_path_buf(),
             git_dir: git.git_dir().to_path_buf(),
+            common_dir: git.common_dir().to_path_buf(),
             store,
             engine,
             remote: connection,

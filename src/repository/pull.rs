@@ -123,6 +123,7 @@ impl Repository {
             if fetched.branches.is_empty() && before.is_none() {
                 return Ok(report(None));
             }
+            self.forget_tracking(&git, &branch, before)?;
             return Err(Error::new(
                 ErrorKind::RevisionNotFound,
                 format!("the remote has no branch {branch}"),
@@ -158,6 +159,7 @@ impl Repository {
             },
         };
         let tip = joined.tip;
+        push::note_replayed(&git, &joined.rewritten)?;
         self.local
             .switch_to(&git, before, tip, Content::recall(&git))?;
         git.set_ref(&branch.local_ref(), tip, before, joined.log)?;
@@ -171,6 +173,20 @@ impl Repository {
             rewritten: joined.rewritten,
             ..report(Some(tip))
         })
+    }
+
+    /// The remote's branch is gone: what was known of it is forgotten, unless it has commits of its own.
+    fn forget_tracking(
+        &self,
+        git: &Git,
+        branch: &BranchName,
+        ours: Option<CommitId>,
+    ) -> Result<()> {
+        let name = branch.tracking_ref(self.local.remote_name());
+        match (git.ref_commit(&name)?, ours) {
+            (Some(theirs), Some(ours)) if git.is_ancestor(theirs, ours)? => git.drop_ref(&name),
+            _ => Ok(()),
+        }
     }
 
     fn was_replayed(

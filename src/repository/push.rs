@@ -24,10 +24,14 @@ impl Repository {
         self.settle();
         let local = &*self.local;
         let git = local.git()?;
-        let head = git.head()?;
-        let branch = head.branch("push")?.clone();
-        let commit = head.commit().ok_or_else(|| unborn(&branch))?;
-        let _urgent = self.pushes.board.urgent();
+        let (branch, commit, _urgent) = {
+            // Nobody replaces the commit between the look and the announcement.
+            let _lock = local.lock(&[])?;
+            let head = git.head()?;
+            let branch = head.branch("push")?.clone();
+            let commit = head.commit().ok_or_else(|| unborn(&branch))?;
+            (branch, commit, self.pushes.board.urgent(commit))
+        };
         let _pusher = local.lock_pushing(&local.cancel)?;
         let sent = Sending {
             local,

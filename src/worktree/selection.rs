@@ -42,6 +42,14 @@ impl Selection {
             && !self.excludes(name)
     }
 
+    /// Whether a path is taken along when a rule reaches it, although nobody named it as changed.
+    pub(crate) fn takes_unchanged(&self, path: &RepoPath) -> bool {
+        let name = path.as_str();
+        self.only.is_some()
+            && (self.named.is_empty() || is_within(&self.named, name))
+            && !self.excludes(name)
+    }
+
     /// Whether a name, be it a path of ours or not, is to be left out.
     pub(crate) fn excludes(&self, name: &str) -> bool {
         is_within(&self.excluded, name)

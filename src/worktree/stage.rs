@@ -146,7 +146,9 @@ impl Stage<'_> {
         if rules_changed {
             // A rule may reach files that did not change; they have to follow it.
             for path in self.raw_files_under_rules(&index)? {
-                if selection.takes(&path) && !lfs.contains(&path) {
+                let takes = selection.takes(&path)
+                    || selection.takes_unchanged(&path) && self.is_unchanged(&index, &path)?;
+                if takes && !lfs.contains(&path) {
                     lfs.push(path);
                 }
             }
@@ -268,6 +270,16 @@ impl Stage<'_> {
             }
         }
         Ok(written)
+    }
+
+    /// Whether a file is what the index has, by its stat.
+    fn is_unchanged(&self, index: &Index, path: &RepoPath) -> Result<bool> {
+        let git = self.context.git;
+        let stat = fs::lstat(&path.under(git.workdir()))?;
+        let entry = index.get(path)?;
+        Ok(entry
+            .zip(stat)
+            .is_some_and(|(entry, stat)| git.is_as_recorded(&entry, &stat)))
     }
 
     /// Tracked files that the rules now give to LFS, but that the index has as they are.

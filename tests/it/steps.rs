@@ -1,26 +1,42 @@
 //! Child processes that say which step they are at, and may end themselves there.
 
 use std::io::Write;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// Prints a line `step NAME` for every step of the library, and kills the process at one of them.
+/// Prints a line `step NAME` for every step of the library, and does something at one of them.
 struct Steps {
-    /// The step to die at, and how often it is passed before.
-    fatal: Option<(String, usize)>,
+    /// The step, how often it is passed before, and what happens there.
+    moment: Option<(String, usize, Act)>,
     passed: AtomicUsize,
 }
 
+type Act = Box<dyn Fn() + Send + Sync>;
+
 /// From now on this process says its steps; at the `nth` (from 1) step of that name it is killed.
 pub(crate) fn say(fatal: Option<(&str, usize)>) {
-    let steps = Steps {
-        fatal: fatal.map(|(name, nth)| (name.to_owned(), nth)),
-        passed: AtomicUsize::new(0),
+    let die: fn() -> Act = || Box::new(|| die());
+    listen(fatal.map(|(name, nth)| (name.to_owned(), nth, die())));
+}
+
+/// Calls `act` at the first step of that name.
+pub(crate) fn call_at(name: &str, act: impl FnOnce() + Send + 'static) {
+    let act = Mutex::new(Some(act));
+    let once = move || {
+        if let Some(act) = act.lock().unwrap().take() {
+            act();
+        }
     };
-    tracing::subscriber::set_global_default(steps).unwrap();
+    listen(Some((name.to_owned(), 1, Box::new(once))));
+}
+
+fn listen(moment: Option<(String, usize, Act)>) {
+    let passed = AtomicUsize::new(0);
+    tracing::subscriber::set_global_default(Steps { moment, passed }).unwrap();
 }
 
 /// Ends this process as `kill -9` does.
@@ -56,11 +72,11 @@ impl Subscriber for Steps {
         let mut message = Message(String::new());
         event.record(&mut message);
         line(&format!("step {}", message.0));
-        if let Some((name, nth)) = &self.fatal
+        if let Some((name, nth, act)) = &self.moment
             && *name == message.0
             && self.passed.fetch_add(1, Ordering::SeqCst) + 1 == *nth
         {
-            die();
+            act();
         }
     }
 

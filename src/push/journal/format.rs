@@ -39,6 +39,8 @@ enum Kind {
         message: String,
         files: Vec<FileRecord>,
         gone: Vec<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        excluded: Vec<String>,
         track_from: Option<u64>,
     },
 }
@@ -87,6 +89,7 @@ pub(super) fn encode(owner: &str, promise: &Promise) -> Result<Vec<u8>> {
                 .iter()
                 .map(|path| path.as_str().to_owned())
                 .collect(),
+            excluded: intent.excluded.clone(),
             track_from: intent.track_from,
         },
     };
@@ -153,6 +156,7 @@ fn read(kind: Kind) -> Result<Promise> {
             message,
             files,
             gone,
+            excluded,
             track_from,
         } => Promise::Stage(Intent {
             branch: branch.parse()?,
@@ -171,6 +175,7 @@ fn read(kind: Kind) -> Result<Promise> {
                 })
                 .collect::<Result<_>>()?,
             gone: gone.into_iter().map(RepoPath::new).collect::<Result<_>>()?,
+            excluded,
             track_from,
         }),
     })

@@ -19,6 +19,8 @@ use format::{Unreadable, decode, encode};
 
 /// The folder below the library's private one.
 const FOLDER: &str = "journal";
+/// What is behind the name of the file that says that a branch was moved.
+const MOVED: &str = "moved";
 /// What damaged entries are renamed to.
 const DAMAGED: &str = "damaged-";
 /// A half-written entry this old has lost its writer; writing one takes milliseconds.
@@ -115,6 +117,8 @@ pub(crate) struct Intent {
     pub(crate) files: Vec<SeenFile>,
     /// Tracked files that were not there any more.
     pub(crate) gone: Vec<RepoPath>,
+    /// What is to be left out.
+    pub(crate) excluded: Vec<String>,
     /// Bytes from which on text files are given to LFS; `None` tracks nothing by itself.
     pub(crate) track_from: Option<u64>,
 }
@@ -174,19 +178,42 @@ impl Journal {
     ///
     /// If the removal is lost in a crash the next look finds the commit where it belongs.
     pub(crate) fn close(&self, id: EntryId) -> Result<()> {
-        fs::remove_file_if_exists(&self.path(id))
+        fs::remove_file_if_exists(&self.path(id))?;
+        fs::remove_file_if_exists(&self.path(id).with_extension(MOVED))
     }
 
-    /// Every entry that can be read; the others are left to [`load`](Self::load).
-    pub(crate) fn load_quietly(&self) -> Result<Vec<Entry>> {
+    /// Every entry; `None` if one cannot be read, or was set aside. Changes nothing.
+    pub(crate) fn load_quietly(&self) -> Result<Option<Vec<Entry>>> {
         let mut entries = Vec::new();
         for id in self.names()? {
-            let text = fs::read_if_exists(&self.path(id))?.unwrap_or_default();
-            if let Ok((owner, promise)) = decode(&text) {
-                entries.push(Entry { id, owner, promise });
+            let Some(text) = fs::read_if_exists(&self.path(id))? else {
+                continue;
+            };
+            match decode(&text) {
+                Ok((owner, promise)) => entries.push(Entry { id, owner, promise }),
+                Err(_) => return Ok(None),
             }
         }
-        Ok(entries)
+        let aside =
+            |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(DAMAGED);
+        let damaged = std::fs::read_dir(&self.folder)
+            .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(aside)));
+        Ok((!damaged).then_some(entries))
+    }
+
+    /// Whether nothing is promised.
+    pub(crate) fn is_empty(&self) -> Result<bool> {
+        Ok(self.names()?.is_empty())
+    }
+
+    /// The branch is at the commit now.
+    ///
+    /// An empty file beside the entry says so. It need not be synced: if it is lost, the branch's own
+    /// log tells.
+    pub(crate) fn note_moved(&self, id: EntryId) {
+        if let Err(error) = std::fs::File::create(self.path(id).with_extension(MOVED)) {
+            tracing::debug!(%error, "the branch's log will tell that it was moved");
+        }
     }
 
     /// Reads every entry; damaged ones are set aside.
@@ -201,7 +228,14 @@ impl Journal {
                 continue;
             };
             match decode(&text) {
-                Ok((owner, promise)) => loaded.entries.push(Entry { id, owner, promise }),
+                Ok((owner, mut promise)) => {
+                    if let Promise::Push(push) = &mut promise
+                        && path.with_extension(MOVED).exists()
+                    {
+                        push.moves = Move::Done;
+                    }
+                    loaded.entries.push(Entry { id, owner, promise });
+                }
                 Err(Unreadable::Newer(version)) => loaded.damaged.push(
                     Error::new(
                         ErrorKind::Unsupported,

@@ -31,6 +31,7 @@ fn intent() -> Intent {
             ino: u64::MAX,
         }],
         gone: vec![RepoPath::new("old.bin").expect("path")],
+        excluded: vec!["tmp".to_owned()],
         track_from: Some(10 << 20),
     }
 }
@@ -140,4 +141,34 @@ fn many_append_at_once() {
         }
     });
     assert_eq!(journal.load().expect("read").entries.len(), 40);
+}
+
+#[test]
+fn a_move_that_was_made_is_noted_beside_the_entry() {
+    let folder = tempfile::tempdir().expect("temp");
+    let journal = Journal::new(folder.path());
+    let id = journal
+        .append("owner-a", &Promise::Push(push()))
+        .expect("written");
+    journal.note_moved(id);
+    let loaded = journal.load().expect("read").entries;
+    assert!(matches!(&loaded[0].promise, Promise::Push(push) if push.moves == Move::Done));
+    journal.close(id).expect("closed");
+    let left = std::fs::read_dir(&journal.folder).expect("listed").count();
+    assert_eq!((left, journal.is_empty().expect("read")), (0, true));
+}
+
+#[test]
+fn what_cannot_be_read_may_name_any_commit() {
+    let folder = tempfile::tempdir().expect("temp");
+    let journal = Journal::new(folder.path());
+    let id = journal
+        .append("owner-a", &Promise::Push(push()))
+        .expect("written");
+    let quiet = journal.load_quietly().expect("read");
+    assert!(quiet.is_some_and(|entries| entries[0].is_push_of(push().commit)));
+    std::fs::write(journal.path(id), "bent").expect("written");
+    assert!(journal.load_quietly().expect("read").is_none());
+    assert_eq!(journal.load().expect("read").damaged.len(), 1);
+    assert!(journal.load_quietly().expect("read").is_none(), "set aside");
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::*;
 use crate::fs;
-use crate::fs::lock::Purpose;
+use crate::fs::lock::{GitFolders, Purpose};
 use crate::git::{Entry, Identity, Mode};
 use crate::http::{Client, Settings};
 use crate::lfs::builtin::Builtin;
@@ -75,7 +75,10 @@ impl Clone {
             lock: &|| {
                 AdvisoryLock::acquire(
                     &private,
-                    self.git.git_dir(),
+                    GitFolders {
+                        own: self.git.git_dir(),
+                        common: self.git.common_dir(),
+                    },
                     Purpose::Change,
                     &[],
                     wait,
