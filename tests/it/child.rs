@@ -143,6 +143,7 @@ fn run() {
             crate::together::rank(&argument(1), number(2), number(3));
         }
         "git-lfs" => crate::engines::jobs(&argument(1), Path::new(&argument(2))),
+        "git-lfs-save" => crate::engines::saves(&argument(1), Path::new(&argument(2))),
         "git-lfs-pull" => crate::engines::pull(Path::new(&argument(1))),
         "measured" => crate::heavy::measured(&argument(1), Path::new(&argument(2))),
         "train" => crate::preemption::train(

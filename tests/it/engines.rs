@@ -57,6 +57,50 @@ fn git_lfs_does_the_same_jobs() {
 }
 
 #[test]
+fn background_pushes_by_git_lfs() {
+    needs_git_lfs!();
+    let w = World::new();
+    w.model("alice/m");
+    let ours = w.path("ours");
+    let told = succeed(
+        &child(&w, "git-lfs-save", &["alice/m", &ours.to_string_lossy()])
+            .output()
+            .unwrap(),
+    );
+    let commits: Vec<&str> = told
+        .lines()
+        .filter_map(|line| line.strip_prefix("saved "))
+        .collect();
+    assert_eq!(commits.len(), 3);
+    assert_eq!(
+        w.remote_tip("alice/m", "main").as_deref(),
+        commits.last().copied()
+    );
+    w.assert_sound(&ours);
+    assert_same_files(&ours, w.clone("alice/m", "fresh").workdir());
+}
+
+/// Saves at once and deferred, pushes in the background; the part of the child.
+pub(crate) fn saves(source: &str, folder: &std::path::Path) {
+    let prepared = Repository::prepare(source, folder).lfs_engine(LfsEngine::GitLfs);
+    let repo = prepared.clone_repo().unwrap();
+    for seed in 1..=3 {
+        write(folder, "w.bin", weights(seed, 50_000));
+        let mut options = hf_repository::SaveOptions::new(format!("step {seed}"));
+        if seed == 2 {
+            options = options.deferred();
+        }
+        let commit = match repo.save(options).unwrap().saved {
+            hf_repository::Saved::Queued { commit, .. } => commit,
+            hf_repository::Saved::Staging { handle } => handle.wait_staged().unwrap().unwrap(),
+            other => panic!("{other:?}"),
+        };
+        println!("saved {commit}");
+    }
+    assert_eq!(repo.close().unwrap().pushed.len(), 3);
+}
+
+#[test]
 fn without_git_lfs_the_engine_says_so() {
     let w = World::new();
     w.model("alice/m");

@@ -1,5 +1,6 @@
 //! Corners of pushes to a remote that changes, each found by an attack on them.
 
+use std::fs;
 use std::sync::{Mutex, mpsc};
 use std::time::Instant;
 
@@ -210,4 +211,39 @@ fn amended_while_it_waits() {
     held.send(()).unwrap();
     let report = repo.close().unwrap();
     assert_eq!(tip(&w), last, "diverted: {:?}", report.diverted);
+}
+
+#[test]
+fn a_folder_is_a_remote_like_any_other() {
+    let w = World::new();
+    w.git(
+        w.path(""),
+        &["init", "-q", "--bare", "-b", "main", "remote.git"],
+    );
+    let source = w.path("remote.git").to_string_lossy().into_owned();
+    let clone = |folder: &str| w.prepare(&source, folder).clone_repo().unwrap();
+    // The first commit of all, on a branch that does not exist yet.
+    let ours = clone("ours");
+    checkpoint(&ours, 1).1.wait().unwrap();
+    let other = clone("other");
+    write(other.workdir(), "theirs.bin", weights(7, 30_000));
+    save(&other, "theirs").1.wait().unwrap();
+    let (commit, handle) = checkpoint(&ours, 2);
+    let end = handle.wait().unwrap();
+    assert!(matches!(end, Delivery::Pushed(_)), "{end:?}");
+    let merges = w.git(
+        w.path("remote.git"),
+        &["rev-list", "--merges", "--count", "main"],
+    );
+    assert_eq!(merges, "1");
+    // It follows, with the content that came.
+    checkpoint(&ours, 3).1.wait().unwrap();
+    assert_eq!(
+        fs::read(ours.workdir().join("theirs.bin")).unwrap(),
+        weights(7, 30_000)
+    );
+    ours.close().unwrap();
+    let log = w.git(w.path("remote.git"), &["rev-list", "main"]);
+    assert!(log.contains(&commit.to_string()));
+    w.assert_sound(&w.path("ours"));
 }
