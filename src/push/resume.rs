@@ -108,11 +108,11 @@ impl Pushes {
             if self.has_siblings(git)? {
                 return Ok(Vec::new());
             }
-            // What cannot be read may name any of them.
-            let Some(entries) = self.journal().load_quietly()? else {
+            let sight = self.journal().look()?;
+            if sight.is_blurred {
                 return Ok(Vec::new());
-            };
-            protected.retain(|commit| !entries.iter().any(|entry| entry.is_push_of(*commit)));
+            }
+            protected.retain(|commit| !sight.names(*commit));
         }
         Ok(protected)
     }

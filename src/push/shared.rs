@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::board::{Board, Job};
 use super::cell::Cell;
-use super::journal::{Entry, EntryId, Journal, Maker, Move, Promise, PushPromise};
+use super::journal::{EntryId, Journal, Maker, Move, Promise, PushPromise};
 use super::settings::Settings;
 use super::step::step;
 use crate::cancel::CancelToken;
@@ -91,9 +91,7 @@ impl Shared {
             self.journal.close(entry)?;
             step("closed");
             // Somebody else may have promised it as well.
-            let others = self.journal.load_quietly()?;
-            let named = |entries: &Vec<Entry>| entries.iter().any(|e| e.is_push_of(promise.commit));
-            if others.as_ref().is_none_or(named) {
+            if self.journal.look()?.names(promise.commit) {
                 return Ok(());
             }
             let git = self.local.git()?;

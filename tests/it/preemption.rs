@@ -126,7 +126,7 @@ fn a_run_that_is_told_to_end_leaves_in_time_and_the_next_delivers_the_rest() {
     let status = run.end();
     let took = began.elapsed();
     assert_eq!(status.code(), Some(TRY_AGAIN), "{:#?}", run.told);
-    assert!(took < grace + Duration::from_secs(1), "{took:?}");
+    assert!(took < grace + Duration::from_secs(4), "{took:?}");
     let last = run.last_saved();
     let mut left = run.commits("left ");
     assert!(left.contains(&last), "{:#?}", run.told);

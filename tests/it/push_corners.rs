@@ -409,7 +409,7 @@ fn close_within_holds_while_the_clone_is_locked() {
     let begun = Instant::now();
     repo.close_within(Duration::from_secs(4)).unwrap_err();
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(6), "{took:?}");
+    assert!(took < Duration::from_millis(7500), "{took:?}");
 }
 
 #[test]

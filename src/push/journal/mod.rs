@@ -140,6 +140,21 @@ pub(crate) struct Loaded {
     pub(crate) damaged: Vec<Error>,
 }
 
+/// What a look at the journal shows.
+#[derive(Debug, Default)]
+pub(crate) struct Sight {
+    pub(crate) entries: Vec<Entry>,
+    /// Something cannot be read, or was set aside: it may name any commit.
+    pub(crate) is_blurred: bool,
+}
+
+impl Sight {
+    /// Whether an entry that can be read promises the commit.
+    pub(crate) fn names(&self, commit: CommitId) -> bool {
+        self.entries.iter().any(|entry| entry.is_push_of(commit))
+    }
+}
+
 impl Journal {
     pub(crate) fn new(private: &Path) -> Self {
         Self {
@@ -182,23 +197,23 @@ impl Journal {
         fs::remove_file_if_exists(&self.path(id).with_extension(MOVED))
     }
 
-    /// Every entry; `None` if one cannot be read, or was set aside. Changes nothing.
-    pub(crate) fn load_quietly(&self) -> Result<Option<Vec<Entry>>> {
-        let mut entries = Vec::new();
+    /// What can be read, and whether that is all. Changes nothing.
+    pub(crate) fn look(&self) -> Result<Sight> {
+        let mut sight = Sight::default();
         for id in self.names()? {
             let Some(text) = fs::read_if_exists(&self.path(id))? else {
                 continue;
             };
             match decode(&text) {
-                Ok((owner, promise)) => entries.push(Entry { id, owner, promise }),
-                Err(_) => return Ok(None),
+                Ok((owner, promise)) => sight.entries.push(Entry { id, owner, promise }),
+                Err(_) => sight.is_blurred = true,
             }
         }
         let aside =
             |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(DAMAGED);
-        let damaged = std::fs::read_dir(&self.folder)
+        sight.is_blurred |= std::fs::read_dir(&self.folder)
             .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(aside)));
-        Ok((!damaged).then_some(entries))
+        Ok(sight)
     }
 
     /// Whether nothing is promised.
