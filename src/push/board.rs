@@ -307,6 +307,17 @@ impl Board {
         failed
     }
 
+    /// The failed job of a commit, to be tried again.
+    pub(crate) fn take_failed_of(&self, commit: CommitId, branch: &BranchName) -> Option<Arc<Job>> {
+        let mut state = self.lock();
+        let at = state.failed.iter().position(|(job, _)| {
+            job.promise.commit == commit
+                && job.promise.branch == *branch
+                && !job.cell.is_withdrawn()
+        })?;
+        Some(state.failed.remove(at).0)
+    }
+
     /// Puts failed jobs back.
     pub(crate) fn put_failed(&self, jobs: Vec<(Arc<Job>, Error)>) {
         self.lock().failed.extend(jobs);

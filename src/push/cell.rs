@@ -164,9 +164,11 @@ impl Cell {
         inner.state == PushState::Staging
     }
 
-    /// The push that does from now on what this one failed to do.
-    pub(crate) fn succeed(&self, successor: &Arc<Cell>) {
-        self.lock().successor = Some(Arc::clone(successor));
+    /// The push that does from now on what this one failed to do; false if it was called off.
+    pub(crate) fn succeed(&self, successor: &Arc<Cell>) -> bool {
+        let mut inner = self.lock();
+        inner.successor = Some(Arc::clone(successor));
+        !matches!(inner.withdrawal, Withdrawal::Done)
     }
 
     /// Calls the push off and voids its promise.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, unbounded};
 
 use super::board::{Board, Job};
+use super::cell::Cell;
 use super::deferred::{self, Deferred};
 use super::handle::PushHandle;
 use super::journal::{EntryId, Journal, PushPromise};
@@ -175,7 +176,7 @@ impl Pushes {
             .as_ref()
             .map(|it| Arc::clone(&it.crew.shared));
         if let Some(shared) = shared {
-            shared.release_with(git, report);
+            shared.release_with(git, &report.integration, report);
         }
     }
 
@@ -222,6 +223,18 @@ impl Crew {
         let job = self.shared.job(promise, entry, None, replaced);
         self.shared.board.lock().add(&job);
         self.send(&job)
+    }
+
+    /// Tries again what has failed; `None` if it was called off.
+    pub(super) fn try_again(&self, job: &Job) -> Option<PushHandle> {
+        let cell = Cell::new(Some(job.promise.commit), &self.shared.stop);
+        if !job.cell.succeed(&cell) {
+            return None;
+        }
+        let (promise, replaced) = (job.promise.clone(), job.replaced.clone());
+        let job = self.shared.job(promise, job.entry, Some(cell), replaced);
+        self.shared.board.lock().add(&job);
+        Some(self.send(&job))
     }
 
     /// Tells the worker of a job that is on the board.

@@ -19,6 +19,7 @@ use super::step::step;
 use crate::error::{Error, ErrorKind, Offence, Result};
 use crate::fs::{self, FileKind, Stat};
 use crate::git::{Entry, Git, Head, Mode};
+use crate::id::CommitId;
 use crate::path::RepoPath;
 use crate::worktree::{
     AutoTrack, Context, Folders, OnChanging, Selection, Stage, StageOptions, StageReport,
@@ -273,14 +274,21 @@ impl Crew {
         if *look == Look::Strict && !changed.is_empty() {
             return Err(overwritten(&changed));
         }
+        let noted = head.commit();
         let head = prepare(local, &git)?;
-        // Following the remote may have brought files up to date that were noted, but not edited.
         let mut intent = intent.clone();
         intent.files.retain(|file| !changed.contains(&file.path));
         intent.gone.retain(|path| !changed.contains(path));
-        let followed = changed_since(&git, &intent)?;
-        intent.files.retain(|file| !followed.contains(&file.path));
-        intent.gone.retain(|path| !followed.contains(path));
+        // Following the remote may have brought files up to date that were noted, but not edited.
+        let followed = followed_paths(&git, noted, head.commit())?;
+        let brought = |path: &RepoPath| followed.contains(path);
+        let (new, torn): (Vec<_>, Vec<_>) =
+            changed_since(&git, &intent)?.into_iter().partition(brought);
+        if !torn.is_empty() {
+            return Err(overwritten(&torn));
+        }
+        intent.files.retain(|file| !new.contains(&file.path));
+        intent.gone.retain(|path| !new.contains(path));
         let seen = intent.files.iter().map(|file| &file.path);
         let only: BTreeSet<RepoPath> = seen.chain(&intent.gone).cloned().collect();
         let mut options = StageOptions::default()
@@ -335,6 +343,20 @@ impl Crew {
 
 /// Where rules for LFS files are written by staging.
 const RULES: &str = ".gitattributes";
+
+/// Files that differ between two commits.
+fn followed_paths(
+    git: &Git,
+    from: Option<CommitId>,
+    to: Option<CommitId>,
+) -> Result<BTreeSet<RepoPath>> {
+    if from == to {
+        return Ok(BTreeSet::new());
+    }
+    let tree = |commit: Option<CommitId>| commit.map(|commit| git.tree_of(commit)).transpose();
+    let changes = git.changes(tree(from)?, tree(to)?)?;
+    Ok(changes.into_iter().map(|change| change.path).collect())
+}
 
 /// Files that are not as they were noted any more.
 fn changed_since(git: &Git, intent: &Intent) -> Result<Vec<RepoPath>> {

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::board::Job;
 use super::crew::Pushes;
 use super::report::{FlushReport, Integration};
 use crate::error::{Error, ErrorKind, Result};
@@ -25,14 +24,7 @@ impl Pushes {
         self.board.forget_refusal();
         loop {
             for (job, _) in self.board.take_failed() {
-                let Job {
-                    promise,
-                    entry,
-                    replaced,
-                    ..
-                } = &*job;
-                let again = crew.enqueue(promise.clone(), *entry, replaced.clone());
-                job.cell.succeed(again.cell());
+                crew.try_again(&job);
             }
             let idle = self.board.wait_idle(deadline);
             let failures = self.board.failures();

@@ -78,8 +78,12 @@ pub(crate) fn forget(git: &Git, branch: &BranchName, from: CommitId, to: CommitI
     if !git.is_ancestor(goal, to)? {
         return Ok(());
     }
+    // A promise that is not kept yet needs to know what became of its commit.
+    let promised = git.promised()?;
     for old in git.commits_between(from, &[to])? {
-        git.drop_private(&PrivateRef::Rewritten(old))?;
+        if !promised.contains(&old) {
+            git.drop_private(&PrivateRef::Rewritten(old))?;
+        }
     }
     git.drop_private(&PrivateRef::Integrated(branch))
 }

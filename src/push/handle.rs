@@ -105,6 +105,7 @@ impl PushHandle {
     /// Calls `callback` with the end, on a thread of its own; soon, if the end has come.
     ///
     /// The callback may use the repository, and wait for other pushes. One that panics harms nothing.
+    /// Nobody waits for callbacks: one that matters should tell the main thread that it has run.
     pub fn on_done(&self, callback: impl FnOnce(&Result<Delivery>) + Send + 'static) {
         self.0.on_done(Box::new(callback));
     }

@@ -46,17 +46,21 @@ pub(super) fn first_plan(
     if let Some(plan) = replayed(git, promise)? {
         return Ok(plan);
     }
-    let tip = git.ref_commit(&promise.branch.local_ref())?;
-    let parted = match tip {
+    let unpushed = local.is_unpushed(git, promise.commit)?;
+    if policy != OnConflict::Fail && unpushed && is_parted(git, promise)? {
+        return divert(local, git, promise, Vec::new());
+    }
+    Ok(Plan::direct(promise))
+}
+
+/// Whether the branch has another history than the commit's.
+fn is_parted(git: &Git, promise: &PushPromise) -> Result<bool> {
+    Ok(match git.ref_commit(&promise.branch.local_ref())? {
         Some(tip) => {
             !git.is_ancestor(promise.commit, tip)? && !git.is_ancestor(tip, promise.commit)?
         }
         None => false,
-    };
-    if parted && policy != OnConflict::Fail && local.is_unpushed(git, promise.commit)? {
-        return divert(local, git, promise, Vec::new());
-    }
-    Ok(Plan::direct(promise))
+    })
 }
 
 /// What a pull made of the commit, if it did and the branch has it.
@@ -88,9 +92,26 @@ pub(super) fn plan(
         return Err(refusal);
     }
     local.fetch(git, Tags::Following, cancel)?;
+    // A pull may have replayed the commit: then what it became is to be brought there.
     if let Some(plan) = replayed(git, promise)? {
+        let became = PushPromise {
+            commit: plan.commit,
+            ..promise.clone()
+        };
+        let plan = Plan {
+            integration: plan.integration,
+            ..integrate(local, git, &became, policy)?
+        };
         return Ok(plan);
     }
+    if is_parted(git, promise)? {
+        return divert(local, git, promise, Vec::new());
+    }
+    integrate(local, git, promise, policy)
+}
+
+/// What to push now that the remote's branches are known.
+fn integrate(local: &Local, git: &Git, promise: &PushPromise, policy: OnConflict) -> Result<Plan> {
     let (branch, ours) = (&promise.branch, promise.commit);
     let theirs = git.ref_commit(&branch.tracking_ref(local.remote_name()))?;
     let Some(theirs) = theirs else {

@@ -113,6 +113,10 @@ impl Crew {
         if let Some(job) = self.shared.board.lock().job_of(commit, branch) {
             return Ok(Some(PushHandle::new(&job.cell)));
         }
+        let failed = self.shared.board.take_failed_of(commit, branch);
+        if let Some(again) = failed.and_then(|job| self.try_again(&job)) {
+            return Ok(Some(again));
+        }
         self.push_commit(git, commit, branch).map(Some)
     }
 

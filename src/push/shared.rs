@@ -10,7 +10,7 @@ use super::step::step;
 use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::fs::alive::Alive;
-use crate::git::{Git, PrivateRef};
+use crate::git::{Git, PrivateRef, private_folder};
 use crate::id::CommitId;
 use crate::local::Local;
 use crate::name::BranchName;
@@ -71,11 +71,12 @@ impl Shared {
         replaced: Vec<CommitId>,
     ) -> Arc<Job> {
         let cell = cell.unwrap_or_else(|| Cell::new(Some(promise.commit), &self.stop));
-        let journal = self.journal.clone();
-        cell.on_withdrawal(move || {
-            if let Err(error) = journal.close(entry) {
-                tracing::warn!(%error, "a withdrawn promise stays in the journal");
-            }
+        let (shared, journal) = (Arc::downgrade(self), self.journal.clone());
+        let commit = promise.commit;
+        cell.on_withdrawal(move || match shared.upgrade() {
+            Some(shared) => shared.release_all(&[(commit, entry)]),
+            // What else is left goes with the next run.
+            None => drop(journal.close(entry)),
         });
         Arc::new(Job {
             promise,
@@ -87,15 +88,27 @@ impl Shared {
 
     /// Voids a promise: it was kept, or nobody wants it any more.
     pub(super) fn release(&self, promise: &PushPromise, entry: EntryId) {
+        self.release_all(&[(promise.commit, entry)]);
+    }
+
+    /// Voids promises.
+    pub(super) fn release_all(&self, promises: &[(CommitId, EntryId)]) {
         let close = || -> Result<()> {
-            self.journal.close(entry)?;
-            step("closed");
-            // Somebody else may have promised it as well.
-            if self.journal.look()?.names(promise.commit) {
-                return Ok(());
+            for (_, entry) in promises {
+                self.journal.close(*entry)?;
             }
+            step("closed");
             let git = self.local.git()?;
-            git.drop_private(&PrivateRef::Promised(promise.commit))?;
+            // Somebody else may have promised it as well, here or in another work tree.
+            let mut sights = Vec::new();
+            for folder in git.work_tree_folders()? {
+                sights.push(Journal::new(&private_folder(&folder)).look()?);
+            }
+            for (commit, _) in promises {
+                if !sights.iter().any(|sight| sight.names(*commit)) {
+                    git.drop_private(&PrivateRef::Promised(*commit))?;
+                }
+            }
             step("released");
             Ok(())
         };

@@ -176,9 +176,7 @@ impl Shared {
             tracing::warn!(%error, "the local branch will not follow by itself");
         }
         self.release(&job.promise, job.entry);
-        if plan.integration == Integration::None {
-            self.release_with(git, &sent.report);
-        }
+        self.release_with(git, &plan.integration, &sent.report);
         let wanted = self.settings.auto_prune == AutoPrune::AfterConfirmed;
         if wanted && job.promise.maker == Maker::Save {
             if let Err(error) = self.prune(git, job, sent) {
@@ -189,21 +187,30 @@ impl Shared {
     }
 
     /// Earlier pushes to the same branch failed; their commits may have come along.
-    pub(super) fn release_with(&self, git: &Git, report: &PushReport) {
+    pub(super) fn release_with(&self, git: &Git, integration: &Integration, report: &PushReport) {
         let same = |other: &Job| other.promise.branch == report.branch;
+        let replayed = |commit| match integration {
+            Integration::Rebased { rewritten } => rewritten.iter().any(|(old, _)| *old == commit),
+            _ => false,
+        };
         let (came, stay): (Vec<_>, Vec<_>) =
             self.board
                 .take_failed()
                 .into_iter()
                 .partition(|(other, _)| {
                     same(other)
-                        && git
-                            .is_ancestor(other.promise.commit, report.commit)
-                            .unwrap_or(false)
+                        && (replayed(other.promise.commit)
+                            || git
+                                .is_ancestor(other.promise.commit, report.commit)
+                                .unwrap_or(false))
                 });
         self.board.put_failed(stay);
+        let kept = |(other, _): &(Arc<Job>, Error)| (other.promise.commit, other.entry);
+        let kept: Vec<_> = came.iter().map(kept).collect();
+        if !kept.is_empty() {
+            self.release_all(&kept);
+        }
         for (other, _) in came {
-            self.release(&other.promise, other.entry);
             self.board.arrived_with(&other, &report.branch);
         }
     }

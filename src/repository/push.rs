@@ -24,13 +24,15 @@ impl Repository {
         self.settle();
         let local = &*self.local;
         let git = local.git()?;
-        let (branch, commit, _urgent) = {
-            // Nobody replaces the commit between the look and the announcement.
-            let _lock = local.lock(&[])?;
+        // Announced, no save replaces it; one may have done so just before.
+        let (branch, commit, _urgent) = loop {
             let head = git.head()?;
             let branch = head.branch("push")?.clone();
             let commit = head.commit().ok_or_else(|| unborn(&branch))?;
-            (branch, commit, self.pushes.board.urgent(commit))
+            let urgent = self.pushes.board.urgent(commit);
+            if git.head()? == head {
+                break (branch, commit, urgent);
+            }
         };
         let _pusher = local.lock_pushing(&local.cancel)?;
         let sent = Sending {

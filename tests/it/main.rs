@@ -27,6 +27,7 @@ mod merging;
 mod moved_remote;
 mod preemption;
 mod progress;
+mod promises;
 mod pruning;
 mod push_corners;
 mod readers;

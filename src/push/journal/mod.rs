@@ -193,8 +193,8 @@ impl Journal {
     ///
     /// If the removal is lost in a crash the next look finds the commit where it belongs.
     pub(crate) fn close(&self, id: EntryId) -> Result<()> {
-        fs::remove_file_if_exists(&self.path(id))?;
-        fs::remove_file_if_exists(&self.path(id).with_extension(MOVED))
+        fs::remove_file_if_exists(&self.path(id).with_extension(MOVED))?;
+        fs::remove_file_if_exists(&self.path(id))
     }
 
     /// What can be read, and whether that is all. Changes nothing.

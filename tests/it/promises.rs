@@ -1,0 +1,336 @@
+//! Corners of promises: which stand, which are kept by another push, and what protects them.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hf_repository::{
+    CommitId, OnConflict, PullStrategy, PushPolicy, PushState, Repository, SaveOptions,
+};
+use mini_hub::{Action, Fault, Route};
+
+use crate::background::{checkpoint, save, tip};
+use crate::push_corners::{hold, until};
+use crate::support::{World, weights, write};
+
+fn two_clients(w: &World, on_conflict: OnConflict) -> (Repository, Repository) {
+    w.model("alice/m");
+    let other = w.clone("alice/m", "other");
+    write(other.workdir(), "model.bin", weights(0, 60_000));
+    other.stage().unwrap();
+    let _ = other.commit("begin").unwrap();
+    other.push().unwrap();
+    let ours = w
+        .prepare("alice/m", "ours")
+        .on_conflict(on_conflict)
+        .clone_repo()
+        .unwrap();
+    (ours, other)
+}
+
+fn elsewhere(other: &Repository, seed: u64) -> CommitId {
+    other.pull().unwrap();
+    write(
+        other.workdir(),
+        &format!("theirs-{seed}.txt"),
+        format!("{seed}\n"),
+    );
+    other.stage().unwrap();
+    let commit = other.commit("theirs").unwrap().commit().unwrap();
+    other.push().unwrap();
+    commit
+}
+
+fn refuse(w: &World) {
+    w.hub.faults().add(
+        Fault::on(Route::InfoRefsReceive)
+            .always()
+            .act(Action::status(403)),
+    );
+}
+
+fn branches(w: &World) -> String {
+    w.git(
+        w.bare("alice/m"),
+        &["for-each-ref", "--format=%(refname:short)", "refs/heads"],
+    )
+}
+
+/// A pull replays a promised commit while an older merge is still to be followed: `forget` drops what
+/// `note_replayed` wrote a moment before, and the promise goes to a branch of its own.
+#[test]
+fn a_pull_that_replays_beyond_an_integration_keeps_what_it_noted() {
+    let w = World::new();
+    let (repo, other) = two_clients(&w, OnConflict::Merge);
+    elsewhere(&other, 1);
+    write(repo.workdir(), "a.txt", "a\n");
+    save(&repo, "a").1.wait().unwrap();
+    // The branch has not followed yet, and goes on.
+    write(repo.workdir(), "b.txt", "b\n");
+    repo.stage().unwrap();
+    let _ = repo.commit("b").unwrap().commit().unwrap();
+    refuse(&w);
+    repo.push_in_background().unwrap().wait().unwrap_err();
+    w.hub.faults().clear();
+    let pulled = repo.pull_with(PullStrategy::Rebase).unwrap();
+    let end = repo.close();
+    assert_eq!(
+        branches(&w).trim(),
+        "main",
+        "pulled {pulled:?}; close: {end:?}"
+    );
+    assert_eq!(tip(&w), pulled.after.unwrap());
+}
+
+/// After an outage the newest commit is replayed with all before it; the branch follows; the older
+/// promises, kept long since, make a branch of their own of the old history.
+#[test]
+fn promises_that_a_rebase_kept_make_no_side_branch() {
+    let w = World::new();
+    let (repo, other) = two_clients(&w, OnConflict::Rebase);
+    elsewhere(&other, 1);
+    refuse(&w);
+    for name in ["a", "b"] {
+        write(repo.workdir(), name, "x\n");
+        save(&repo, name).1.wait().unwrap_err();
+    }
+    w.hub.faults().clear();
+    for name in ["c", "d"] {
+        write(repo.workdir(), name, "x\n");
+        save(&repo, name).1.wait().unwrap();
+    }
+    let end = repo.close();
+    assert_eq!(branches(&w).trim(), "main", "close: {end:?}");
+    assert!(end.unwrap().diverted.is_empty());
+}
+
+/// What a pull made of the commit is pushed again and again, although the remote has moved once more.
+#[test]
+fn a_replayed_promise_is_integrated_when_the_remote_moves_again() {
+    let w = World::new();
+    let (repo, other) = two_clients(&w, OnConflict::Merge);
+    refuse(&w);
+    write(repo.workdir(), "a.txt", "a\n");
+    save(&repo, "a").1.wait().unwrap_err();
+    w.hub.faults().clear();
+    elsewhere(&other, 1);
+    repo.pull_with(PullStrategy::Rebase).unwrap();
+    elsewhere(&other, 2);
+    let _ = repo.close();
+    // Nor does the next run manage it; its error is `NonFastForward`.
+    let again = w.prepare("alice/m", "ours").open_or_clone().unwrap();
+    again.close().unwrap();
+    let files = w.git(w.bare("alice/m"), &["ls-tree", "--name-only", "main"]);
+    assert!(files.contains("a.txt"), "{files}");
+}
+
+/// A record that was set aside stops all pruning of what superseded saves stored, for good.
+#[test]
+fn a_damaged_record_does_not_fill_the_disk() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w
+        .prepare("alice/m", "ours")
+        .push_policy(PushPolicy::Latest)
+        .clone_repo()
+        .unwrap();
+    let journal = repo.workdir().join(".git/hf-repository/journal");
+    fs::create_dir_all(&journal).unwrap();
+    fs::write(journal.join("damaged-00000000000000000001"), "?").unwrap();
+    let held = hold(&w);
+    let (_, first) = checkpoint(&repo, 1);
+    until(&first, PushState::Uploading);
+    for seed in 2..9 {
+        checkpoint(&repo, seed);
+    }
+    held.send(()).unwrap();
+    repo.wait_for_pushes().unwrap();
+    let (refs, objects) = (promised(&repo, &w), objects(&w, &repo));
+    assert!(objects <= 2 && refs <= 2, "{objects} objects, {refs} refs");
+}
+
+fn objects(w: &World, repo: &Repository) -> usize {
+    let found = w
+        .command("find", repo.workdir())
+        .args([".git/lfs/objects", "-type", "f"])
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&found.stdout).lines().count()
+}
+
+/// `cancel` that comes while a flush takes failed pushes up again.
+#[test]
+fn a_cancel_that_meets_a_flush_is_heard() {
+    for round in (14..38_u64).step_by(2) {
+        let w = World::new();
+        w.model("alice/m");
+        let repo = Arc::new(w.clone("alice/m", "ours"));
+        refuse(&w);
+        let mut handles = Vec::new();
+        for n in 0..12 {
+            write(repo.workdir(), "a.txt", format!("{n}\n"));
+            handles.push(save(&repo, "a").1);
+        }
+        for handle in &handles {
+            handle.wait().unwrap_err();
+        }
+        // The next push waits before it says anything.
+        let before = tip(&w);
+        let flusher = {
+            let repo = Arc::clone(&repo);
+            std::thread::spawn(move || {
+                let _ = repo.flush(Duration::from_secs(20));
+            })
+        };
+        std::thread::sleep(Duration::from_micros(50 * round));
+        for handle in &handles {
+            handle.cancel();
+        }
+        w.hub.faults().clear();
+        flusher.join().unwrap();
+        assert_eq!(tip(&w), before, "round {round}: pushed after all");
+    }
+}
+
+/// A deferred save into an empty repository, and one of nothing but a removal that is staged.
+#[test]
+fn a_deferred_save_of_an_unborn_branch() {
+    let w = World::new();
+    w.empty_model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    write(repo.workdir(), "a.txt", "a\n");
+    repo.stage().unwrap();
+    let saved = repo.save(SaveOptions::new("one").deferred()).unwrap();
+    write(repo.workdir(), "late.txt", "late\n");
+    repo.close()
+        .unwrap_or_else(|error| panic!("{error:?}, {saved:?}"));
+    let files = w.git(w.bare("alice/m"), &["ls-tree", "--name-only", "main"]);
+    assert_eq!(files.trim(), "a.txt");
+}
+
+fn promised(repo: &Repository, w: &World) -> usize {
+    let refs = ["for-each-ref", "refs/hf-repository/promised"];
+    w.git(repo.workdir(), &refs).lines().count()
+}
+
+/// A failed push that is called off leaves its private ref, and so its objects, for the rest of the run.
+#[test]
+fn a_failed_push_that_is_called_off_leaves_no_ref() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w
+        .prepare("alice/m", "ours")
+        .push_policy(PushPolicy::Latest)
+        .clone_repo()
+        .unwrap();
+    refuse(&w);
+    for seed in 1..6 {
+        let (_, handle) = checkpoint(&repo, seed);
+        handle.wait().unwrap_err();
+        handle.cancel();
+    }
+    w.hub.faults().clear();
+    for seed in 6..9 {
+        checkpoint(&repo, seed).1.wait().unwrap();
+    }
+    repo.wait_for_pushes().unwrap();
+    let objects = objects(&w, &repo);
+    let refs = promised(&repo, &w);
+    assert!(refs == 0, "{refs} refs, {objects} objects");
+}
+
+/// Each save of nothing new promises the same commit once more while the server fails.
+#[test]
+fn one_commit_is_promised_once() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    refuse(&w);
+    checkpoint(&repo, 1).1.wait().unwrap_err();
+    for _ in 0..5 {
+        save(&repo, "nothing new").1.wait().unwrap_err();
+    }
+    assert_eq!(repo.pending_pushes().unwrap().len(), 1);
+}
+
+/// `release` looks at its own journal only; the private refs are common to all work trees.
+#[test]
+fn a_release_leaves_the_ref_that_another_work_tree_needs() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    let held = hold(&w);
+    let (_, first) = checkpoint(&repo, 1);
+    until(&first, PushState::Uploading);
+    refuse(&w);
+    let (commit, second) = checkpoint(&repo, 2);
+    let linked = w.path("linked");
+    let place = linked.to_str().unwrap();
+    w.git(
+        repo.workdir(),
+        &["worktree", "add", "-q", "-b", "two", place, "main"],
+    );
+    let two = w.prepare("alice/m", "linked").open().unwrap();
+    let other = two.push_in_background().unwrap();
+    other.wait().unwrap_err();
+    assert_eq!(two.pending_pushes().unwrap().len(), 1);
+    second.cancel();
+    held.send(()).unwrap();
+    let _ = first.wait();
+    std::thread::sleep(Duration::from_millis(500));
+    let name = format!("refs/hf-repository/promised/{commit}");
+    let found = w.git(repo.workdir(), &["for-each-ref", &name]);
+    assert!(
+        !found.is_empty(),
+        "the promise of the other work tree is unprotected"
+    );
+}
+
+/// An amended commit: the old one's promise goes aside. If the remote has the side branch's name, with
+/// a tip that is not known here, it must not come to `main` after all.
+#[test]
+fn a_commit_that_was_amended_never_comes_to_its_branch() {
+    let w = World::new();
+    let (repo, other) = two_clients(&w, OnConflict::Merge);
+    refuse(&w);
+    write(repo.workdir(), "secret.txt", "x\n");
+    let (commit, handle) = save(&repo, "a");
+    handle.wait().unwrap_err();
+    w.git(repo.workdir(), &["rm", "-q", "secret.txt"]);
+    write(repo.workdir(), "b.txt", "b\n");
+    w.git(repo.workdir(), &["add", "b.txt"]);
+    w.git(repo.workdir(), &["commit", "-q", "--amend", "-m", "b"]);
+    w.hub.faults().clear();
+    // Somebody took the side branch and went on, and main has moved.
+    elsewhere(&other, 1);
+    let side = format!("main:refs/heads/main-{}", &commit.to_string()[..10]);
+    w.git(
+        other.workdir(),
+        &["push", "-q", "--no-verify", "origin", &side],
+    );
+    let end = repo.close();
+    let files = w.git(w.bare("alice/m"), &["ls-tree", "--name-only", "main"]);
+    assert!(!files.contains("secret"), "{end:?}: {files}");
+}
+
+/// Somebody may change the clone for long (a pull that downloads): a push does not wait for that.
+#[test]
+fn a_push_sends_while_the_clone_is_being_changed() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    write(repo.workdir(), "a.txt", "a\n");
+    repo.stage().unwrap();
+    let commit = repo.commit("a").unwrap().commit().unwrap();
+    let lock = fs::File::options()
+        .write(true)
+        .open(repo.workdir().join(".git/hf-repository/lock"))
+        .unwrap();
+    lock.lock().unwrap();
+    std::thread::scope(|scope| {
+        let push = scope.spawn(|| repo.push());
+        crate::support::until("it arrives", || tip(&w) == commit);
+        drop(lock);
+        assert_eq!(push.join().unwrap().unwrap().commit, commit);
+    });
+}
