@@ -5,42 +5,12 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use hf_repository::{
-    CommitId, Delivery, ErrorKind, OnDrop, PushHandle, PushPolicy, PushState, Repository, Saved,
+    CommitId, Delivery, ErrorKind, PushHandle, PushPolicy, PushState, Repository, Saved,
 };
 use mini_hub::{Action, Fault, Route};
 
+use crate::support::saving::{LONG, checkpoint, puts, save, tip};
 use crate::support::{World, until, weights, write};
-
-/// Longer than anything takes that works at all.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
-
-/// Saves a checkpoint; its commit and its push.
-#[track_caller]
-pub(crate) fn checkpoint(repo: &Repository, seed: u64) -> (CommitId, PushHandle) {
-    write(repo.workdir(), "model.bin", weights(seed, 60_000));
-    save(repo, &format!("step {seed}"))
-}
-
-#[track_caller]
-pub(crate) fn save(repo: &Repository, message: &str) -> (CommitId, PushHandle) {
-    match repo.save(message).unwrap().saved {
-        Saved::Queued { commit, handle } => (commit, handle),
-        other => panic!("{other:?}"),
-    }
-}
-
-/// What the remote's branch is at.
-pub(crate) fn tip(w: &World) -> CommitId {
-    w.remote_tip("alice/m", "main").unwrap().parse().unwrap()
-}
-
-/// How often each LFS object was sent.
-pub(crate) fn puts(w: &World) -> usize {
-    let log = w.hub.requests();
-    log.iter()
-        .filter(|r| r.route == Route::LfsPut && r.status == 200)
-        .count()
-}
 
 #[test]
 fn a_save_is_on_the_disk_at_once_and_on_the_hub_soon() {
@@ -199,61 +169,6 @@ fn commits_of_the_user_are_never_replaced() {
 }
 
 #[test]
-fn a_server_that_always_fails_stops_no_training() {
-    let w = World::new();
-    w.model("alice/m");
-    let repo = w.clone("alice/m", "ours");
-    w.hub.faults().add(
-        Fault::on(Route::InfoRefsReceive)
-            .always()
-            .act(Action::status(500)),
-    );
-    // More than may wait: a save never waits for a server that fails.
-    let began = Instant::now();
-    let saved: Vec<CommitId> = (1..=30).map(|seed| checkpoint(&repo, seed).0).collect();
-    assert!(
-        began.elapsed() < Duration::from_secs(18),
-        "{:?}",
-        began.elapsed()
-    );
-    let began = Instant::now();
-    let error = repo.close_within(Duration::from_secs(3)).unwrap_err();
-    assert!(
-        began.elapsed() < Duration::from_secs(12),
-        "{:?}",
-        began.elapsed()
-    );
-    assert_eq!(error.kind(), ErrorKind::Unpushed);
-    let mut left = error.unpushed().to_vec();
-    left.sort();
-    let mut expected = saved.clone();
-    expected.sort();
-    assert_eq!(left, expected);
-    for commit in &saved {
-        assert!(error.to_string().contains(&commit.to_string()), "{error}");
-    }
-    w.hub.faults().clear();
-    // A later run delivers them.
-    let again = Repository::prepare("alice/m", w.path("ours"))
-        .endpoint(w.endpoint())
-        .token(w.token.parse().unwrap())
-        .open()
-        .unwrap();
-    let pending: Vec<CommitId> = again
-        .pending_pushes()
-        .unwrap()
-        .iter()
-        .filter_map(|push| push.commit)
-        .collect();
-    assert_eq!(pending, saved);
-    assert!(!again.is_clean().unwrap());
-    assert_eq!(again.flush(LONG).unwrap().pushed, saved);
-    assert_eq!(tip(&w), saved[29]);
-    assert_eq!(puts(&w), 30);
-    assert!(again.is_clean().unwrap());
-}
-
-#[test]
 fn what_fails_is_told_by_the_handle_the_next_save_and_close() {
     let w = World::new();
     w.model("alice/m");
@@ -345,89 +260,6 @@ fn a_final_push_passes_what_waits() {
         assert!(matches!(handle.wait().unwrap(), Delivery::Pushed(_)));
     }
     assert_eq!(puts(&w), 5);
-}
-
-#[test]
-fn dropping_waits_stops_or_leaves() {
-    let w = World::new();
-    w.model("alice/m");
-    let open = |on_drop| {
-        w.prepare("alice/m", "ours")
-            .on_drop(on_drop)
-            .open_or_clone()
-            .unwrap()
-    };
-    let slow = || {
-        let delay = Action::Delay(Duration::from_millis(600));
-        w.hub.faults().add(Fault::on(Route::LfsPut).act(delay));
-    };
-    slow();
-    let repo = open(OnDrop::Wait(LONG));
-    let (first, _) = checkpoint(&repo, 1);
-    drop(repo);
-    assert_eq!(tip(&w), first);
-
-    slow();
-    let repo = open(OnDrop::Wait(Duration::from_millis(50)));
-    let (second, handle) = checkpoint(&repo, 2);
-    let began = Instant::now();
-    drop(repo);
-    assert!(
-        began.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        began.elapsed()
-    );
-    assert_eq!(tip(&w), first);
-    assert_eq!(handle.wait().unwrap_err().kind(), ErrorKind::Cancelled);
-    w.hub.faults().clear();
-
-    slow();
-    let repo = open(OnDrop::Leave);
-    let (third, handle) = checkpoint(&repo, 3);
-    drop(repo);
-    assert!(matches!(handle.wait().unwrap(), Delivery::Pushed(_)));
-    assert_eq!(tip(&w), third);
-
-    slow();
-    let repo = open(OnDrop::Cancel);
-    let (fourth, _) = checkpoint(&repo, 4);
-    drop(repo);
-    assert_eq!(tip(&w), third);
-    w.hub.faults().clear();
-    let repo = open(OnDrop::default());
-    let pending = repo.pending_pushes().unwrap();
-    assert_eq!(pending.len(), 1);
-    assert_eq!(pending[0].commit, Some(fourth));
-    assert_eq!(repo.resume_pushes().unwrap(), 1);
-    repo.wait_for_pushes().unwrap();
-    assert_eq!(tip(&w), fourth);
-    let log = w.git(w.bare("alice/m"), &["rev-list", "main"]);
-    assert!(log.contains(&second.to_string()));
-}
-
-#[test]
-fn opening_uses_no_network_and_dropping_an_idle_repository_no_time() {
-    let w = World::new();
-    w.model("alice/m");
-    let repo = w
-        .prepare("alice/m", "ours")
-        .on_drop(OnDrop::Cancel)
-        .clone_repo()
-        .unwrap();
-    w.hub
-        .faults()
-        .add(Fault::on(Route::InfoRefsReceive).act(Action::Stall));
-    checkpoint(&repo, 1);
-    drop(repo);
-    w.hub.faults().clear();
-    w.hub.clear_requests();
-    let repo = w.prepare("alice/m", "ours").open().unwrap();
-    assert_eq!(repo.pending_pushes().unwrap().len(), 1);
-    assert!(w.hub.requests().is_empty());
-    let began = Instant::now();
-    drop(repo);
-    assert!(began.elapsed() < Duration::from_secs(10));
-    assert!(w.hub.requests().is_empty());
 }
 
 #[test]
@@ -545,42 +377,6 @@ fn what_failed_is_delivered_by_any_later_push() {
     repo.push().unwrap();
     assert!(repo.pending_pushes().unwrap().is_empty());
     assert!(repo.is_clean().unwrap());
-}
-
-#[test]
-fn closing_in_time_waits_for_nobody_elses_lock() {
-    let w = World::new();
-    w.model("alice/m");
-    let open = || {
-        w.prepare("alice/m", "ours")
-            .on_drop(OnDrop::Cancel)
-            .open_or_clone()
-            .unwrap()
-    };
-    let repo = open();
-    w.hub
-        .faults()
-        .add(Fault::on(Route::InfoRefsReceive).act(Action::Stall));
-    checkpoint(&repo, 1);
-    drop(repo);
-    w.hub.faults().clear();
-    let repo = open();
-    let lock = fs::File::options()
-        .write(true)
-        .open(repo.workdir().join(".git/hf-repository/lock"))
-        .unwrap();
-    lock.lock().unwrap();
-    let began = Instant::now();
-    let error = repo.close_within(Duration::from_millis(500)).unwrap_err();
-    assert!(
-        began.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        began.elapsed()
-    );
-    assert_eq!(error.kind(), ErrorKind::Locked, "{error:?}");
-    drop(lock);
-    open().close().unwrap();
-    assert!(open().is_clean().unwrap());
 }
 
 #[test]

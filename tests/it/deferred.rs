@@ -3,25 +3,11 @@
 use std::fs;
 use std::time::Duration;
 
-use hf_repository::{
-    CommitId, Delivery, ErrorKind, OnDrop, PushHandle, PushState, Repository, SaveOptions, Saved,
-};
+use hf_repository::{CommitId, Delivery, ErrorKind, OnDrop, PushState, SaveOptions, Saved};
 use mini_hub::{Action, Fault, Route};
 
-use crate::background::{LONG, tip};
+use crate::support::saving::{LONG, defer, tip};
 use crate::support::{World, weights, write};
-
-#[track_caller]
-fn defer(repo: &Repository, message: &str) -> PushHandle {
-    match repo
-        .save(SaveOptions::new(message).deferred())
-        .unwrap()
-        .saved
-    {
-        Saved::Staging { handle } => handle,
-        other => panic!("{other:?}"),
-    }
-}
 
 #[test]
 fn the_files_are_free_once_they_are_staged() {
@@ -152,7 +138,7 @@ fn a_deferred_save_does_not_wait_for_a_push() {
     let commits: Vec<CommitId> = (2..=4)
         .map(|seed| {
             write(repo.workdir(), "model.bin", weights(seed, 60_000));
-            defer(&repo, &format!("step {seed}"))
+            defer(&repo, format!("step {seed}"))
                 .wait_staged()
                 .unwrap()
                 .unwrap()

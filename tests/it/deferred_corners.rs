@@ -4,20 +4,10 @@ use std::fs;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use hf_repository::{
-    Delivery, ErrorKind, Pattern, PushHandle, PushState, Repository, SaveOptions, Saved,
-};
+use hf_repository::{Delivery, ErrorKind, Pattern, PushHandle, PushState, Repository, SaveOptions};
 
-use crate::background::{checkpoint, save, tip};
+use crate::support::saving::{checkpoint, defer, save, tip};
 use crate::support::{World, weights, write};
-
-#[track_caller]
-fn defer(repo: &Repository, options: SaveOptions) -> PushHandle {
-    match repo.save(options.deferred()).unwrap().saved {
-        Saved::Staging { handle } => handle,
-        other => panic!("{other:?}"),
-    }
-}
 
 #[test]
 fn a_deferred_save_commits_what_is_staged() {

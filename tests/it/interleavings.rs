@@ -8,7 +8,7 @@ use hf_repository::{
     Repository, Saved,
 };
 
-use crate::background::LONG;
+use crate::support::saving::LONG;
 use crate::support::{World, weights, write};
 
 /// xorshift64: the same numbers on every machine.

@@ -17,6 +17,7 @@ mod crash;
 mod deferred;
 mod deferred_corners;
 mod durability;
+mod ends;
 mod engines;
 mod faults;
 mod giftless;

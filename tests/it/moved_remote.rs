@@ -8,12 +8,12 @@ use hf_repository::{
 };
 use mini_hub::{Action, Fault, Route};
 
-use crate::background::{LONG, checkpoint, puts, save, tip};
 use crate::support::judge::{assert_same_files, files};
+use crate::support::saving::{LONG, checkpoint, puts, save, tip};
 use crate::support::{World, weights, write};
 
 /// A model with a checkpoint in it, a clone that trains, and another client's.
-fn two_clients(w: &World, on_conflict: OnConflict) -> (Repository, Repository) {
+pub(crate) fn two_clients(w: &World, on_conflict: OnConflict) -> (Repository, Repository) {
     w.model("alice/m");
     let other = w.clone("alice/m", "other");
     write(other.workdir(), "model.bin", weights(0, 60_000));
@@ -30,7 +30,7 @@ fn two_clients(w: &World, on_conflict: OnConflict) -> (Repository, Repository) {
 }
 
 /// Another client changes files of its own, and pushes.
-fn elsewhere(other: &Repository, seed: u64) -> CommitId {
+pub(crate) fn elsewhere(other: &Repository, seed: u64) -> CommitId {
     other.pull().unwrap();
     write(
         other.workdir(),

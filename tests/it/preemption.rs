@@ -8,8 +8,8 @@ use hf_repository::{CommitId, Keeper, PushPolicy, Repository};
 use mini_hub::{Action, Fault, Route};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::background::tip;
 use crate::support::World;
+use crate::support::saving::tip;
 
 #[path = "../../examples/preemption/training.rs"]
 mod training;

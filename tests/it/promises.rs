@@ -4,42 +4,12 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hf_repository::{
-    CommitId, OnConflict, PullStrategy, PushPolicy, PushState, Repository, SaveOptions,
-};
+use hf_repository::{OnConflict, PullStrategy, PushPolicy, PushState, Repository, SaveOptions};
 use mini_hub::{Action, Fault, Route};
 
-use crate::background::{checkpoint, save, tip};
-use crate::push_corners::{hold, until};
-use crate::support::{World, weights, write};
-
-fn two_clients(w: &World, on_conflict: OnConflict) -> (Repository, Repository) {
-    w.model("alice/m");
-    let other = w.clone("alice/m", "other");
-    write(other.workdir(), "model.bin", weights(0, 60_000));
-    other.stage().unwrap();
-    let _ = other.commit("begin").unwrap();
-    other.push().unwrap();
-    let ours = w
-        .prepare("alice/m", "ours")
-        .on_conflict(on_conflict)
-        .clone_repo()
-        .unwrap();
-    (ours, other)
-}
-
-fn elsewhere(other: &Repository, seed: u64) -> CommitId {
-    other.pull().unwrap();
-    write(
-        other.workdir(),
-        &format!("theirs-{seed}.txt"),
-        format!("{seed}\n"),
-    );
-    other.stage().unwrap();
-    let commit = other.commit("theirs").unwrap().commit().unwrap();
-    other.push().unwrap();
-    commit
-}
+use crate::moved_remote::{elsewhere, two_clients};
+use crate::support::saving::{checkpoint, hold, save, tip, until_state};
+use crate::support::{World, write};
 
 fn refuse(w: &World) {
     w.hub.faults().add(
@@ -139,7 +109,7 @@ fn a_damaged_record_does_not_fill_the_disk() {
     fs::write(journal.join("damaged-00000000000000000001"), "?").unwrap();
     let held = hold(&w);
     let (_, first) = checkpoint(&repo, 1);
-    until(&first, PushState::Uploading);
+    until_state(&first, PushState::Uploading);
     for seed in 2..9 {
         checkpoint(&repo, seed);
     }
@@ -261,7 +231,7 @@ fn a_release_leaves_the_ref_that_another_work_tree_needs() {
     let repo = w.clone("alice/m", "ours");
     let held = hold(&w);
     let (_, first) = checkpoint(&repo, 1);
-    until(&first, PushState::Uploading);
+    until_state(&first, PushState::Uploading);
     refuse(&w);
     let (commit, second) = checkpoint(&repo, 2);
     let linked = w.path("linked");

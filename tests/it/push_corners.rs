@@ -6,29 +6,13 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use hf_repository::{
-    CommitId, Delivery, ErrorKind, OnDrop, Progress, PushHandle, PushPolicy, PushState, Repository,
+    CommitId, Delivery, ErrorKind, OnDrop, Progress, PushPolicy, PushState, Repository,
 };
 use mini_hub::{Action, Fault, Route};
 use sha2::Digest;
 
-use crate::background::{LONG, checkpoint, save, tip};
+use crate::support::saving::{LONG, checkpoint, hold, save, tip, until_state};
 use crate::support::{World, write};
-
-/// The next upload of an LFS object waits until told otherwise.
-pub(crate) fn hold(w: &World) -> mpsc::Sender<()> {
-    let (held, release) = mpsc::channel();
-    let release = Mutex::new(release);
-    w.hub
-        .faults()
-        .add(Fault::on(Route::LfsPut).act(Action::call(move || {
-            let _ = release.lock().unwrap().recv_timeout(LONG);
-        })));
-    held
-}
-
-pub(crate) fn until(handle: &PushHandle, state: PushState) {
-    crate::support::until("the state", || handle.state() == state);
-}
 
 fn latest(w: &World) -> Repository {
     w.model("alice/m");
@@ -95,7 +79,7 @@ fn latest_leaves_a_commit_that_was_promised_by_hand() {
     let repo = latest(&w);
     let held = hold(&w);
     let (_, first) = checkpoint(&repo, 1);
-    until(&first, PushState::Uploading);
+    until_state(&first, PushState::Uploading);
     let (_, _) = checkpoint(&repo, 2);
     let by_hand = repo.push_in_background().unwrap();
     let (last, _) = checkpoint(&repo, 3);
@@ -124,7 +108,7 @@ fn latest_leaves_a_commit_that_git_has_pushed() {
         })));
     write(repo.workdir(), "log.txt", "zero\n");
     let (_, first) = save(&repo, "text");
-    until(&first, PushState::Preflight);
+    until_state(&first, PushState::Preflight);
     std::thread::sleep(Duration::from_millis(300));
     write(repo.workdir(), "log.txt", "one\n");
     let (second, _) = save(&repo, "text");
@@ -152,7 +136,7 @@ fn latest_leaves_a_commit_that_push_is_about_to_send() {
     let repo = Arc::new(latest(&w));
     let held = hold(&w);
     let (_, first) = checkpoint(&repo, 1);
-    until(&first, PushState::Uploading);
+    until_state(&first, PushState::Uploading);
     let (second, _) = checkpoint(&repo, 2);
     let pusher = {
         let repo = Arc::clone(&repo);
@@ -236,7 +220,7 @@ fn a_promise_made_twice_is_protected_until_both_are_void() {
     let repo = w.clone("alice/m", "ours");
     let held = hold(&w);
     let (_, first) = checkpoint(&repo, 1);
-    until(&first, PushState::Uploading);
+    until_state(&first, PushState::Uploading);
     let (commit, second) = checkpoint(&repo, 2);
     let again = repo.push_in_background().unwrap();
     second.cancel();
@@ -306,7 +290,7 @@ fn no_lock_is_held_when_a_superseded_save_is_told() {
     let repo = Arc::new(latest(&w));
     let held = hold(&w);
     let (_, first) = checkpoint(&repo, 1);
-    until(&first, PushState::Uploading);
+    until_state(&first, PushState::Uploading);
     let (_, second) = checkpoint(&repo, 2);
     let (told, heard) = mpsc::channel();
     let again = Arc::clone(&repo);
@@ -333,7 +317,7 @@ fn the_last_repository_may_be_dropped_in_a_callback() {
     let repo = w.clone("alice/m", "ours");
     let held = hold(&w);
     let (_, first) = checkpoint(&repo, 1);
-    until(&first, PushState::Uploading);
+    until_state(&first, PushState::Uploading);
     let (commit, second) = checkpoint(&repo, 2);
     let (told, heard) = mpsc::channel();
     first.on_done(move |_| {
@@ -357,7 +341,7 @@ fn waiting_in_a_callback_does_not_hang_for_ever() {
     let repo = Arc::new(w.clone("alice/m", "ours"));
     let held = hold(&w);
     let (_, first) = checkpoint(&repo, 1);
-    until(&first, PushState::Uploading);
+    until_state(&first, PushState::Uploading);
     let (_, second) = checkpoint(&repo, 2);
     let again = Arc::clone(&repo);
     first.on_done(move |_| {
@@ -488,7 +472,7 @@ fn what_a_cancelled_repository_promised_is_anybodys() {
         .unwrap();
     let held = hold(&w);
     let (commit, handle) = checkpoint(&repo, 1);
-    until(&handle, PushState::Uploading);
+    until_state(&handle, PushState::Uploading);
     cancel.cancel();
     handle.wait().unwrap_err();
     held.send(()).unwrap();
@@ -525,7 +509,7 @@ fn a_callback_may_save_while_the_queue_is_full() {
     let repo = Arc::new(w.clone("alice/m", "ours"));
     let held = hold(&w);
     let (_, first) = checkpoint(&repo, 1);
-    until(&first, PushState::Uploading);
+    until_state(&first, PushState::Uploading);
     let again = Arc::clone(&repo);
     first.on_done(move |_| {
         write(again.workdir(), "metrics.json", "{}\n");

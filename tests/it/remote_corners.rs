@@ -7,8 +7,7 @@ use std::time::Instant;
 use hf_repository::{CheckoutOptions, Delivery, ErrorKind, OnConflict, PushState};
 use mini_hub::{Action, Fault, Route};
 
-use crate::background::{LONG, checkpoint, save, tip};
-use crate::push_corners::{hold, until};
+use crate::support::saving::{LONG, checkpoint, hold, save, tip, until_state};
 use crate::support::{World, weights, write};
 
 #[test]
@@ -143,7 +142,7 @@ fn a_pull_that_rebases_takes_the_waiting_promises_along() {
     let other = w.git_clone("alice/m", "other");
     let held = hold(&w);
     let (_, first) = checkpoint(&repo, 1);
-    until(&first, PushState::Uploading);
+    until_state(&first, PushState::Uploading);
     // Meanwhile somebody else is quicker, and the user pulls.
     write(&other, "theirs.txt", "theirs\n");
     w.git_push_all(&other, "theirs");
@@ -201,7 +200,7 @@ fn amended_while_it_waits() {
     let repo = w.clone("alice/m", "ours");
     let held = hold(&w);
     let (_, first) = checkpoint(&repo, 1);
-    until(&first, PushState::Uploading);
+    until_state(&first, PushState::Uploading);
     let (_, _) = checkpoint(&repo, 2);
     w.git(
         repo.workdir(),

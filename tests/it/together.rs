@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hf_repository::{CommitId, ErrorKind, Repository, SaveOptions, Saved, Skipped};
 use mini_hub::{Action, Fault, Role, Route};
 
-use crate::background::{LONG, checkpoint, tip};
 use crate::child::succeed;
+use crate::support::saving::{LONG, checkpoint, tip};
 use crate::support::{World, weights, write};
 
 /// One of the ranks of a training run: saves what is its own, again and again.
