@@ -9,7 +9,7 @@ use hf_repository::{
 };
 use mini_hub::{Action, Fault, Route};
 
-use crate::support::saving::{LONG, checkpoint, puts, save, tip};
+use crate::support::saving::{LONG, checkpoint, hold, latest, puts, save, tip, until_state};
 use crate::support::{World, until, weights, write};
 
 #[test]
@@ -97,27 +97,14 @@ fn twenty_commits_arrive_in_order() {
 #[test]
 fn the_latest_takes_the_place_of_those_that_wait() {
     let w = World::new();
-    w.model("alice/m");
-    let repo = w
-        .prepare("alice/m", "ours")
-        .push_policy(PushPolicy::Latest)
-        .clone_repo()
-        .unwrap();
-    let (held, release) = mpsc::channel();
-    let release = std::sync::Mutex::new(release);
-    w.hub
-        .faults()
-        .add(Fault::on(Route::LfsPut).act(Action::call(move || {
-            release.lock().unwrap().recv_timeout(LONG).unwrap();
-        })));
+    let repo = latest(&w);
+    let held = hold(&w);
     let (first, first_handle) = checkpoint(&repo, 1);
     // The first is under way before the others come.
-    until("it uploads", || {
-        first_handle.state() == PushState::Uploading
-    });
+    until_state(&first_handle, PushState::Uploading);
     let others: Vec<(CommitId, PushHandle)> =
         (2..=20).map(|seed| checkpoint(&repo, seed)).collect();
-    held.send(()).unwrap();
+    held.release();
     let last = others.last().unwrap().0;
     let mut report = repo.close().unwrap();
     report.pushed.sort();
@@ -139,12 +126,7 @@ fn the_latest_takes_the_place_of_those_that_wait() {
 #[test]
 fn commits_of_the_user_are_never_replaced() {
     let w = World::new();
-    w.model("alice/m");
-    let repo = w
-        .prepare("alice/m", "ours")
-        .push_policy(PushPolicy::Latest)
-        .clone_repo()
-        .unwrap();
+    let repo = latest(&w);
     w.hub
         .faults()
         .add(Fault::on(Route::LfsPut).act(Action::Delay(Duration::from_millis(700))));
@@ -421,13 +403,7 @@ fn a_save_waits_when_sixteen_are_waiting() {
     let w = World::new();
     w.model("alice/m");
     let repo = w.clone("alice/m", "ours");
-    let (held, release) = mpsc::channel();
-    let release = std::sync::Mutex::new(release);
-    w.hub
-        .faults()
-        .add(Fault::on(Route::LfsPut).act(Action::call(move || {
-            release.lock().unwrap().recv_timeout(LONG).unwrap();
-        })));
+    let held = hold(&w);
     // One is under way and sixteen wait.
     let saved: Vec<CommitId> = (1..=17).map(|seed| checkpoint(&repo, seed).0).collect();
     std::thread::scope(|scope| {
@@ -440,7 +416,7 @@ fn a_save_waits_when_sixteen_are_waiting() {
             repo.pending_pushes().unwrap().len() == 18
         });
         assert!(!next.is_finished());
-        held.send(()).unwrap();
+        held.release();
         next.join().unwrap();
     });
     assert_eq!(repo.close().unwrap().pushed.len(), 18);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hf_repository::{Delivery, ErrorKind, Pattern, PushHandle, PushState, Repository, SaveOptions};
 
-use crate::support::saving::{checkpoint, defer, save, tip};
+use crate::support::saving::{checkpoint, defer, save, tip, write_again};
 use crate::support::{World, weights, write};
 
 #[test]
@@ -38,8 +38,7 @@ fn a_deferred_save_of_nothing_new_promises_what_the_remote_lacks() {
     repo.stage().unwrap();
     let commit = repo.commit("by hand").unwrap().commit().unwrap();
     // Written again, the same.
-    std::thread::sleep(Duration::from_millis(50));
-    write(repo.workdir(), "a.txt", "a\n");
+    write_again(&repo, "a.txt", "a\n");
     let end = defer(&repo, SaveOptions::new("step 1")).wait().unwrap();
     repo.close().unwrap();
     assert_eq!(tip(&w), commit, "close was Ok, the save {end:?}");
@@ -131,9 +130,8 @@ fn a_deferred_save_is_not_failed_by_the_branch_that_follows() {
     write(&other, "notes.txt", "theirs\n");
     w.git_push_all(&other, "theirs");
     checkpoint(&repo, 1).1.wait().unwrap();
-    std::thread::sleep(Duration::from_millis(50));
     // The training writes the same notes with every checkpoint.
-    write(repo.workdir(), "notes.txt", "one\n");
+    write_again(&repo, "notes.txt", "one\n");
     write(repo.workdir(), "model.bin", weights(2, 60_000));
     let end = defer(&repo, SaveOptions::new("step 2")).wait();
     assert!(matches!(end, Ok(Delivery::Pushed(_))), "{end:?}");
@@ -206,6 +204,7 @@ fn a_deferred_save_that_waits_for_another_is_cancelled_at_once() {
     let first = defer(&repo, SaveOptions::new("first"));
     write(repo.workdir(), "second.txt", "two\n");
     let second = defer(&repo, SaveOptions::new("second").path("second.txt"));
+    // Nothing outside says that the stager waits for the lock.
     std::thread::sleep(Duration::from_millis(200));
     second.cancel();
     let end = second.wait_timeout(Duration::from_secs(3));

@@ -4,27 +4,11 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hf_repository::{OnConflict, PullStrategy, PushPolicy, PushState, Repository, SaveOptions};
-use mini_hub::{Action, Fault, Route};
+use hf_repository::{OnConflict, PullStrategy, PushState, Repository, SaveOptions};
 
 use crate::moved_remote::{elsewhere, two_clients};
-use crate::support::saving::{checkpoint, hold, save, tip, until_state};
+use crate::support::saving::{branches, checkpoint, hold, latest, refuse, save, tip, until_state};
 use crate::support::{World, write};
-
-fn refuse(w: &World) {
-    w.hub.faults().add(
-        Fault::on(Route::InfoRefsReceive)
-            .always()
-            .act(Action::status(403)),
-    );
-}
-
-fn branches(w: &World) -> String {
-    w.git(
-        w.bare("alice/m"),
-        &["for-each-ref", "--format=%(refname:short)", "refs/heads"],
-    )
-}
 
 /// A pull replays a promised commit while an older merge is still to be followed: `forget` drops what
 /// `note_replayed` wrote a moment before, and the promise goes to a branch of its own.
@@ -98,12 +82,7 @@ fn a_replayed_promise_is_integrated_when_the_remote_moves_again() {
 #[test]
 fn a_damaged_record_does_not_fill_the_disk() {
     let w = World::new();
-    w.model("alice/m");
-    let repo = w
-        .prepare("alice/m", "ours")
-        .push_policy(PushPolicy::Latest)
-        .clone_repo()
-        .unwrap();
+    let repo = latest(&w);
     let journal = repo.workdir().join(".git/hf-repository/journal");
     fs::create_dir_all(&journal).unwrap();
     fs::write(journal.join("damaged-00000000000000000001"), "?").unwrap();
@@ -113,7 +92,7 @@ fn a_damaged_record_does_not_fill_the_disk() {
     for seed in 2..9 {
         checkpoint(&repo, seed);
     }
-    held.send(()).unwrap();
+    held.release();
     repo.wait_for_pushes().unwrap();
     let (refs, objects) = (promised(&repo, &w), objects(&w, &repo));
     assert!(objects <= 2 && refs <= 2, "{objects} objects, {refs} refs");
@@ -187,12 +166,7 @@ fn promised(repo: &Repository, w: &World) -> usize {
 #[test]
 fn a_failed_push_that_is_called_off_leaves_no_ref() {
     let w = World::new();
-    w.model("alice/m");
-    let repo = w
-        .prepare("alice/m", "ours")
-        .push_policy(PushPolicy::Latest)
-        .clone_repo()
-        .unwrap();
+    let repo = latest(&w);
     refuse(&w);
     for seed in 1..6 {
         let (_, handle) = checkpoint(&repo, seed);
@@ -230,7 +204,7 @@ fn a_release_leaves_the_ref_that_another_work_tree_needs() {
     w.model("alice/m");
     let repo = w.clone("alice/m", "ours");
     let held = hold(&w);
-    let (_, first) = checkpoint(&repo, 1);
+    let (kept, first) = checkpoint(&repo, 1);
     until_state(&first, PushState::Uploading);
     refuse(&w);
     let (commit, second) = checkpoint(&repo, 2);
@@ -245,11 +219,13 @@ fn a_release_leaves_the_ref_that_another_work_tree_needs() {
     other.wait().unwrap_err();
     assert_eq!(two.pending_pushes().unwrap().len(), 1);
     second.cancel();
-    held.send(()).unwrap();
+    held.release();
     let _ = first.wait();
-    std::thread::sleep(Duration::from_millis(500));
+    // The second is released when this returns.
+    let ours = repo.workdir().to_owned();
+    assert_eq!(repo.close().unwrap_err().unpushed(), [kept]);
     let name = format!("refs/hf-repository/promised/{commit}");
-    let found = w.git(repo.workdir(), &["for-each-ref", &name]);
+    let found = w.git(ours, &["for-each-ref", &name]);
     assert!(
         !found.is_empty(),
         "the promise of the other work tree is unprotected"

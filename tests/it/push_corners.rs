@@ -2,40 +2,17 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use hf_repository::{
-    CommitId, Delivery, ErrorKind, OnDrop, Progress, PushPolicy, PushState, Repository,
-};
-use mini_hub::{Action, Fault, Route};
+use hf_repository::{CommitId, Delivery, ErrorKind, OnDrop, Progress, PushState, Repository};
+use mini_hub::Route;
 use sha2::Digest;
 
-use crate::support::saving::{LONG, checkpoint, hold, save, tip, until_state};
-use crate::support::{World, write};
-
-fn latest(w: &World) -> Repository {
-    w.model("alice/m");
-    w.prepare("alice/m", "ours")
-        .push_policy(PushPolicy::Latest)
-        .clone_repo()
-        .unwrap()
-}
-
-fn server_down(w: &World) {
-    w.hub.faults().add(
-        Fault::on(Route::InfoRefsReceive)
-            .always()
-            .act(Action::status(403)),
-    );
-}
-
-fn branches(w: &World) -> String {
-    w.git(
-        w.bare("alice/m"),
-        &["for-each-ref", "--format=%(refname:short)", "refs/heads"],
-    )
-}
+use crate::support::saving::{
+    LONG, branches, checkpoint, hold, hold_at, latest, refuse, save, tip, until_state,
+};
+use crate::support::{World, until, write};
 
 /// Runs `work` on a thread of its own; whether it ended in time.
 fn ends(time: Duration, work: impl FnOnce() + Send + 'static) -> bool {
@@ -50,7 +27,7 @@ fn ends(time: Duration, work: impl FnOnce() + Send + 'static) -> bool {
 fn orphaned(w: &World) -> CommitId {
     w.model("alice/m");
     let repo = w.clone("alice/m", "ours");
-    server_down(w);
+    refuse(w);
     let (commit, handle) = checkpoint(&repo, 1);
     handle.wait().unwrap_err();
     repo.close().unwrap_err();
@@ -83,7 +60,7 @@ fn latest_leaves_a_commit_that_was_promised_by_hand() {
     let (_, _) = checkpoint(&repo, 2);
     let by_hand = repo.push_in_background().unwrap();
     let (last, _) = checkpoint(&repo, 3);
-    held.send(()).unwrap();
+    held.release();
     let report = repo.close().unwrap();
     assert!(matches!(by_hand.wait().unwrap(), Delivery::Pushed(_)));
     assert_eq!(
@@ -99,17 +76,11 @@ fn latest_leaves_a_commit_that_was_promised_by_hand() {
 fn latest_leaves_a_commit_that_git_has_pushed() {
     let w = World::new();
     let repo = latest(&w);
-    let (held, release) = mpsc::channel();
-    let release = Mutex::new(release);
-    w.hub
-        .faults()
-        .add(Fault::on(Route::InfoRefsReceive).act(Action::call(move || {
-            let _ = release.lock().unwrap().recv_timeout(LONG);
-        })));
+    let held = hold_at(&w, Route::InfoRefsReceive);
     write(repo.workdir(), "log.txt", "zero\n");
     let (_, first) = save(&repo, "text");
     until_state(&first, PushState::Preflight);
-    std::thread::sleep(Duration::from_millis(300));
+    held.arrived();
     write(repo.workdir(), "log.txt", "one\n");
     let (second, _) = save(&repo, "text");
     w.git(
@@ -119,7 +90,7 @@ fn latest_leaves_a_commit_that_git_has_pushed() {
     assert_eq!(tip(&w), second);
     write(repo.workdir(), "log.txt", "one\ntwo\n");
     let (last, _) = save(&repo, "text");
-    held.send(()).unwrap();
+    held.release();
     let report = repo.close().unwrap();
     assert_eq!(
         tip(&w),
@@ -142,9 +113,10 @@ fn latest_leaves_a_commit_that_push_is_about_to_send() {
         let repo = Arc::clone(&repo);
         std::thread::spawn(move || repo.push().unwrap().commit)
     };
+    // Nothing outside says that a push waits for its turn.
     std::thread::sleep(Duration::from_millis(500));
     let (last, _) = checkpoint(&repo, 3);
-    held.send(()).unwrap();
+    held.release();
     assert_eq!(pusher.join().unwrap(), second);
     let report = repo.flush(LONG).unwrap();
     assert_eq!(
@@ -165,7 +137,7 @@ fn close_tells_of_a_damaged_record() {
         .on_drop(OnDrop::Cancel)
         .clone_repo()
         .unwrap();
-    server_down(&w);
+    refuse(&w);
     let _ = checkpoint(&repo, 1);
     repo.close_within(Duration::from_secs(1)).unwrap_err();
     w.hub.faults().clear();
@@ -224,9 +196,9 @@ fn a_promise_made_twice_is_protected_until_both_are_void() {
     let (commit, second) = checkpoint(&repo, 2);
     let again = repo.push_in_background().unwrap();
     second.cancel();
-    held.send(()).unwrap();
+    held.release();
     first.wait().unwrap();
-    server_down(&w);
+    refuse(&w);
     again.wait().unwrap_err();
     let refs = w.git(
         repo.workdir(),
@@ -302,7 +274,7 @@ fn no_lock_is_held_when_a_superseded_save_is_told() {
     let begun = Instant::now();
     let _ = checkpoint(&repo, 3);
     let took = begun.elapsed();
-    held.send(()).unwrap();
+    held.release();
     let (waited, outcome) = heard.recv().unwrap();
     assert!(
         outcome.is_ok() && took < Duration::from_secs(10),
@@ -325,7 +297,7 @@ fn the_last_repository_may_be_dropped_in_a_callback() {
         drop(repo);
         told.send(begun.elapsed()).unwrap();
     });
-    held.send(()).unwrap();
+    held.release();
     let took = heard.recv_timeout(Duration::from_secs(90)).unwrap();
     let end = second.wait();
     assert!(
@@ -347,7 +319,7 @@ fn waiting_in_a_callback_does_not_hang_for_ever() {
     first.on_done(move |_| {
         let _ = again.wait_for_pushes();
     });
-    held.send(()).unwrap();
+    held.release();
     let end = second.wait_timeout(Duration::from_secs(20));
     std::mem::forget(repo);
     assert!(end.is_some(), "the worker waits for itself");
@@ -402,7 +374,7 @@ fn cancel_after_a_failure_takes_the_promise_back() {
     w.model("alice/m");
     let repo = w.clone("alice/m", "ours");
     let before = tip(&w);
-    server_down(&w);
+    refuse(&w);
     let (_, handle) = checkpoint(&repo, 1);
     handle.wait().unwrap_err();
     handle.cancel();
@@ -475,7 +447,7 @@ fn what_a_cancelled_repository_promised_is_anybodys() {
     until_state(&handle, PushState::Uploading);
     cancel.cancel();
     handle.wait().unwrap_err();
-    held.send(()).unwrap();
+    held.release();
     let next = w.prepare("alice/m", "ours").open().unwrap();
     let report = next.flush(Duration::from_secs(10));
     assert_eq!(tip(&w), commit, "{report:?}; {:?}", next.pending_pushes());
@@ -525,10 +497,10 @@ fn a_callback_may_save_while_the_queue_is_full() {
         })
     });
     // The queue fills up.
-    while repo.pending_pushes().unwrap().len() < 18 {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    held.send(()).unwrap();
+    until("the queue is full", || {
+        repo.pending_pushes().unwrap().len() >= 18
+    });
+    held.release();
     let ended = ended.join().unwrap();
     std::mem::forget(repo);
     assert!(

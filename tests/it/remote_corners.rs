@@ -1,13 +1,12 @@
 //! Corners of pushes to a remote that changes, each found by an attack on them.
 
 use std::fs;
-use std::sync::{Mutex, mpsc};
 use std::time::Instant;
 
 use hf_repository::{CheckoutOptions, Delivery, ErrorKind, OnConflict, PushState};
 use mini_hub::{Action, Fault, Route};
 
-use crate::support::saving::{LONG, checkpoint, hold, save, tip, until_state};
+use crate::support::saving::{checkpoint, hold, hold_at, save, tip, until_state};
 use crate::support::{World, weights, write};
 
 #[test]
@@ -107,16 +106,7 @@ fn a_side_branch_that_is_there_already_is_no_end() {
     write(&other, "theirs.txt", "theirs\n");
     w.git_push_all(&other, "theirs");
     // Somebody tidied up: the side branch was rewritten on the Hub while its push was waiting.
-    let held = {
-        let (held, release) = mpsc::channel();
-        let release = Mutex::new(release);
-        w.hub
-            .faults()
-            .add(Fault::on(Route::InfoRefsReceive).act(Action::call(move || {
-                let _ = release.lock().unwrap().recv_timeout(LONG);
-            })));
-        held
-    };
+    let held = hold_at(&w, Route::InfoRefsReceive);
     let (commit, handle) = checkpoint(&repo, 1);
     let side = format!("main-{}", &commit.to_string()[..10]);
     w.git(&other, &["update-ref", "refs/heads/x", "HEAD"]);
@@ -128,7 +118,7 @@ fn a_side_branch_that_is_there_already_is_no_end() {
             "refs/heads/main",
         ],
     );
-    held.send(()).unwrap();
+    held.release();
     let end = handle.wait();
     assert!(matches!(end, Ok(Delivery::Pushed(_))), "{end:?}");
 }
@@ -148,7 +138,7 @@ fn a_pull_that_rebases_takes_the_waiting_promises_along() {
     w.git_push_all(&other, "theirs");
     repo.pull_with(hf_repository::PullStrategy::Rebase).unwrap();
     let (_, second) = checkpoint(&repo, 2);
-    held.send(()).unwrap();
+    held.release();
     first.wait().unwrap();
     let end = second.wait().unwrap();
     let Delivery::Pushed(report) = end else {
@@ -207,7 +197,7 @@ fn amended_while_it_waits() {
         &["commit", "-q", "--amend", "-m", "a better message"],
     );
     let (last, _) = checkpoint(&repo, 3);
-    held.send(()).unwrap();
+    held.release();
     let report = repo.close().unwrap();
     assert_eq!(tip(&w), last, "diverted: {:?}", report.diverted);
 }

@@ -1,9 +1,10 @@
 //! Saving, and watching what becomes of it.
 
+use std::fs;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
-use hf_repository::{CommitId, PushHandle, PushState, Repository, SaveOptions, Saved};
+use hf_repository::{CommitId, PushHandle, PushPolicy, PushState, Repository, SaveOptions, Saved};
 use mini_hub::{Action, Fault, Route};
 
 use super::{World, weights, write};
@@ -47,16 +48,79 @@ pub(crate) fn defer(repo: &Repository, options: impl Into<SaveOptions>) -> PushH
     }
 }
 
-/// The next upload of an LFS object waits until told otherwise.
-pub(crate) fn hold(w: &World) -> mpsc::Sender<()> {
-    let (held, release) = mpsc::channel();
-    let release = Mutex::new(release);
+/// A clone of a new repository, in which the latest checkpoint takes the place of those that wait.
+pub(crate) fn latest(w: &World) -> Repository {
+    w.model("alice/m");
+    w.prepare("alice/m", "ours")
+        .push_policy(PushPolicy::Latest)
+        .clone_repo()
+        .unwrap()
+}
+
+/// No push is let in any more.
+pub(crate) fn refuse(w: &World) {
+    w.hub.faults().add(
+        Fault::on(Route::InfoRefsReceive)
+            .always()
+            .act(Action::status(403)),
+    );
+}
+
+/// The branches of the remote, for messages and comparisons.
+pub(crate) fn branches(w: &World) -> String {
+    w.git(
+        w.bare("alice/m"),
+        &["for-each-ref", "--format=%(refname:short)", "refs/heads"],
+    )
+}
+
+/// A request that waits until told otherwise.
+pub(crate) struct Held {
+    arrived: mpsc::Receiver<()>,
+    release: mpsc::Sender<()>,
+}
+
+impl Held {
+    /// Waits until the request has arrived, and is held.
+    #[track_caller]
+    pub(crate) fn arrived(&self) {
+        self.arrived.recv_timeout(LONG).unwrap();
+    }
+
+    #[track_caller]
+    pub(crate) fn release(&self) {
+        self.release.send(()).unwrap();
+    }
+}
+
+/// Holds the next request of a kind. It goes on at the latest when this value is dropped.
+pub(crate) fn hold_at(w: &World, route: Route) -> Held {
+    let (tell, arrived) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let released = Mutex::new(released);
     w.hub
         .faults()
-        .add(Fault::on(Route::LfsPut).act(Action::call(move || {
-            let _ = release.lock().unwrap().recv_timeout(LONG);
+        .add(Fault::on(route).act(Action::call(move || {
+            let _ = tell.send(());
+            let _ = released.lock().unwrap().recv_timeout(LONG);
         })));
-    held
+    Held { arrived, release }
+}
+
+/// Holds the next upload of an LFS object.
+pub(crate) fn hold(w: &World) -> Held {
+    hold_at(w, Route::LfsPut)
+}
+
+/// Writes a file again until its time is another: the same bytes, but changed for all that status knows.
+pub(crate) fn write_again(repo: &Repository, name: &str, bytes: &str) {
+    let path = repo.workdir().join(name);
+    let time = || fs::metadata(&path).unwrap().modified().unwrap();
+    let before = time();
+    super::until("the clock ticks", || {
+        write(repo.workdir(), name, bytes);
+        time() != before
+    });
 }
 
 pub(crate) fn until_state(handle: &PushHandle, state: PushState) {
