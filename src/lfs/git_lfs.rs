@@ -1,6 +1,5 @@
 //! The second engine: the installed `git-lfs` does the work, in the same store.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::clean::{self, Cleaned};
@@ -10,7 +9,7 @@ use super::{Engine, Job, Object, Outcome, Pruning, Remote, Report};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{self, Take};
-use crate::process::{self, Input};
+use crate::process::{Input, Program};
 
 /// Objects named in one call; keeps the argument list far below the system's limit.
 const OBJECTS_PER_CALL: usize = 500;
@@ -46,7 +45,11 @@ impl GitLfs {
     /// Has git-lfs store what is in `content`, as the content of `file`.
     fn feed(&self, file: &Path, content: &Path, cancel: &CancelToken) -> Result<Object> {
         let name = file.to_string_lossy();
-        let text = self.run(&["clean", "--", &name], Input::File(content), cancel)?;
+        let text = self.run(
+            &["clean", "--", &name],
+            Input::File(content.to_path_buf()),
+            cancel,
+        )?;
         let pointer = Pointer::parse(&text).map_err(|error| {
             Error::new(
                 ErrorKind::ProgramFailed,
@@ -60,9 +63,13 @@ impl GitLfs {
         })
     }
 
-    fn run(&self, arguments: &[&str], input: Input<'_>, cancel: &CancelToken) -> Result<Vec<u8>> {
-        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-        process::run("git-lfs", &arguments, &self.workdir, input, cancel)
+    fn run(&self, arguments: &[&str], input: Input, cancel: &CancelToken) -> Result<Vec<u8>> {
+        Program::new("git-lfs", "run git-lfs")
+            .arguments(arguments)
+            .folder(&self.workdir)
+            .input(input)
+            .install_hint("install it, or use the built-in LFS engine, which needs no program")
+            .run(cancel)
     }
 }
 

@@ -76,6 +76,29 @@ pub(crate) fn printable(text: &str) -> String {
         .collect()
 }
 
+/// What a program said, without what URLs in it may hold: passwords, and the queries in which signed
+/// storage URLs carry their permission.
+pub(crate) fn without_url_secrets(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, url) = rest.split_at(at + 3);
+        out.push_str(before);
+        let ends = |c: char| c.is_whitespace() || c.is_control() || "\"'`<>".contains(c);
+        let (url, after) = url.split_at(url.find(ends).unwrap_or(url.len()));
+        let (address, query) = url.split_at(url.find('?').unwrap_or(url.len()));
+        let host_ends = address.find('/').unwrap_or(address.len());
+        let host = address[..host_ends].rfind('@').map_or(0, |at| at + 1);
+        out.push_str(&address[host..]);
+        if !query.is_empty() {
+            out.push_str("?…");
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
 /// Control characters, and the marks that reorder or hide text.
 fn is_unprintable(c: char) -> bool {
     c.is_control()
@@ -96,5 +119,21 @@ mod tests {
         assert!(Token::clean("api_org_x").is_err());
         assert!(Token::clean("hf_\u{1}x").is_err());
         assert!("".parse::<Token>().is_err());
+    }
+
+    #[test]
+    fn urls_in_words_keep_no_secret() {
+        for (said, shown) in [
+            ("no URL: a@b?c", "no URL: a@b?c"),
+            (
+                "PUT https://u:s3@h.x/a?sig=s3: no",
+                "PUT https://h.x/a?… no",
+            ),
+            ("'http://u@h/a' and ssh://git@h", "'http://h/a' and ssh://h"),
+            ("https://h?s3\thttps://s3@h", "https://h?…\thttps://h"),
+            ("://", "://"),
+        ] {
+            assert_eq!(without_url_secrets(said), shown);
+        }
     }
 }
