@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::clean::{self, Cleaned};
+use super::settings::TransferSettings;
 use super::store::Store;
 use super::{Engine, Job, Object, Pruning, Remote, Report, api, folder, transfer};
 use crate::cancel::CancelToken;
@@ -14,11 +15,18 @@ use crate::http::Client;
 pub(crate) struct Builtin {
     store: Store,
     client: Client,
+    #[expect(dead_code, reason = "the transfers are about to take them")]
+    settings: TransferSettings,
 }
 
 impl Builtin {
-    pub(crate) fn new(store: Store, client: Client) -> Self {
-        Self { store, client }
+    pub(crate) fn new(store: Store, client: Client, settings: TransferSettings) -> Self {
+        tracing::debug!(?settings, "built-in LFS engine");
+        Self {
+            store,
+            client,
+            settings,
+        }
     }
 }
 

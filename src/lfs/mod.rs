@@ -14,6 +14,7 @@ pub(crate) mod git_lfs;
 mod meter;
 pub(crate) mod pattern;
 pub(crate) mod pointer;
+pub(crate) mod settings;
 pub(crate) mod store;
 mod transfer;
 

@@ -13,6 +13,7 @@ use crate::id::{Endpoint, RepoType};
 use crate::lfs::Engine;
 use crate::lfs::builtin::Builtin;
 use crate::lfs::git_lfs::GitLfs;
+use crate::lfs::settings::TransferSettings;
 use crate::lfs::store::Store;
 use crate::local::Local;
 use crate::name::{RemoteName, Revision};
@@ -347,7 +348,9 @@ impl PrepareRepository {
         store.remove_orphans();
         let engine: Box<dyn Engine> = match self.engine {
             LfsEngine::Builtin => {
-                Box::new(Builtin::new(store.clone(), connection.client().clone()))
+                let settings = TransferSettings::read(|key| git.config(key))?;
+                let client = connection.client().clone();
+                Box::new(Builtin::new(store.clone(), client, settings))
             }
             LfsEngine::GitLfs => Box::new(GitLfs::new(git.workdir(), store.clone())?),
         };

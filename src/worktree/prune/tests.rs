@@ -11,6 +11,7 @@ use crate::git::{Entry, Identity, Mode};
 use crate::http::{Client, Settings};
 use crate::lfs::builtin::Builtin;
 use crate::lfs::pointer::Pointer;
+use crate::lfs::settings::TransferSettings;
 use crate::lfs::store::Store;
 use crate::path::RepoPath;
 use crate::progress::Progress;
@@ -58,7 +59,7 @@ impl Clone {
 
     fn prune<T>(&self, confirmed: &[CommitId], run: impl FnOnce(&Prune<'_>) -> T) -> T {
         let client = Client::new(Settings::from_env(), Vec::new()).expect("client");
-        let engine = Builtin::new(self.store.clone(), client);
+        let engine = Builtin::new(self.store.clone(), client, TransferSettings::default());
         let (progress, cancel) = (Progress::none(), CancelToken::new());
         let private = crate::git::private_folder(self.git.git_dir());
         let wait = Duration::from_secs(5);
