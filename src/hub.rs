@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::retry::retrying;
+
 use crate::http::{Auth, Body, Client, Request};
 use crate::id::{CommitId, Endpoint, RepoId, RepoType};
 use crate::url::Url;
@@ -58,9 +58,9 @@ impl Hub {
     }
 
     fn whoami(&self) -> Result<WhoAmI> {
-        retrying(self.client.cancel(), || {
+        self.client.retrying(|client| {
             let request = Request::get(self.api("whoami-v2")).auth(Auth::Bearer);
-            self.client.send(request)?.error_for_status()?.json()
+            client.send(request)?.error_for_status()?.json()
         })
     }
 
@@ -87,10 +87,9 @@ impl Hub {
     /// Whether this token can see the repository.
     pub(crate) fn repo_exists(&self, id: &RepoId, repo_type: RepoType) -> Result<bool> {
         let route = format!("{}/{id}", repo_type.api_segment());
-        retrying(self.client.cancel(), || {
-            let response = self
-                .client
-                .send(Request::get(self.api(&route)).auth(Auth::Bearer))?;
+        self.client.retrying(|client| {
+            let request = Request::get(self.api(&route)).auth(Auth::Bearer);
+            let response = client.send(request)?;
             match response.status() {
                 404 => Ok(false),
                 // Strangers are not told whether it exists; creating will say what is wrong.
@@ -129,12 +128,12 @@ impl Hub {
             Error::new(ErrorKind::Protocol, "cannot describe the repository").with_source(error)
         })?;
         // Repeating it is harmless: the second try is told that the first one worked.
-        retrying(self.client.cancel(), || {
+        self.client.retrying(|client| {
             let request = Request::post(self.api("repos/create"))
                 .auth(Auth::Bearer)
                 .header("Content-Type", "application/json")
                 .body(Body::Bytes(body.clone()));
-            let response = self.client.send(request)?;
+            let response = client.send(request)?;
             if response.status() == 409 {
                 return Ok(Created::Existed);
             }

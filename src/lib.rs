@@ -81,6 +81,7 @@ mod worktree;
 pub use cancel::CancelToken;
 pub use error::{Error, ErrorKind, Offence, Result};
 pub use git::{FileState, Identity};
+pub use http::{Bandwidth, NetworkLimits};
 pub use hub::Visibility;
 pub use id::{CommitId, Endpoint, LfsOid, RepoId, RepoType};
 pub use lfs::pattern::Pattern;

@@ -29,6 +29,7 @@ impl Connection {
         endpoint: Endpoint,
         source: Source,
         secret: Option<Secret>,
+        settings: Settings,
         cancel: &CancelToken,
     ) -> Result<Self> {
         let mut grants = Vec::new();
@@ -56,7 +57,7 @@ impl Connection {
                 grants.push(grant);
             }
         }
-        let client = Client::new(Settings::from_env(), grants)?.with_cancel(cancel)?;
+        let client = Client::new(settings, grants)?.with_cancel(cancel)?;
         Ok(Self {
             name,
             endpoint,

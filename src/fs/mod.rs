@@ -84,13 +84,39 @@ const TEMP_PREFIX: &str = ".hf-repository-";
 
 /// A temporary file beside its final place, with the permissions a new file would get.
 pub(crate) fn temp_in(folder: &Path) -> Result<NamedTempFile> {
+    temp_named(folder, TEMP_PREFIX)
+}
+
+/// The same, with another beginning of its name.
+pub(crate) fn temp_named(folder: &Path, prefix: &str) -> Result<NamedTempFile> {
     use std::os::unix::fs::PermissionsExt;
     tempfile::Builder::new()
-        .prefix(TEMP_PREFIX)
+        .prefix(prefix)
         // tempfile asks for 0600 unless told otherwise; the umask still applies.
         .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)
         .map_err(|error| Error::io("create a file in", folder, error))
+}
+
+/// Opens a file for its owner's eyes only, to read it and to write at its end; creates it if need be.
+pub(crate) fn open_private(path: &Path) -> Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    File::options()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| Error::io("open", path, error))
+}
+
+/// Whether an open file is (still) the one at a path.
+pub(crate) fn is_still_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(here), Ok(there)) => (here.dev(), here.ino()) == (there.dev(), there.ino()),
+        _ => false,
+    }
 }
 
 /// Whether a file is, by its name, one that [`temp_in`] made.

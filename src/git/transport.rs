@@ -17,7 +17,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream, Transport};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Auth, Body, Client, Request, Response};
+use crate::http::{Auth, Body, Bucket, Client, Request, Response};
 use crate::url::Url;
 
 /// What libgit2 is given in place of the remote's address.
@@ -75,8 +75,14 @@ impl Session {
     fn advertisement(&self, service: &str) -> Result<Response> {
         let base = self.base();
         let url = base.join(&format!("info/refs?service={service}"));
-        let request = Request::get(url).auth(Auth::Basic).header("Accept", "*/*");
-        let response = self.client.send(request)?.error_for_status()?;
+        // Asking changes nothing.
+        let response = self.client.retrying(|client| {
+            let request = Request::get(url.clone())
+                .bucket(Bucket::Git)
+                .auth(Auth::Basic)
+                .header("Accept", "*/*");
+            client.send(request)?.error_for_status()
+        })?;
         // Later requests go where this one ended up (a renamed repository).
         if let Some(moved) = response.url().path().strip_suffix("/info/refs") {
             let moved = response.url().with_path(moved);
@@ -99,6 +105,7 @@ impl Session {
 
     fn call(&self, service: &str, body: Body) -> Result<Response> {
         let request = Request::post(self.base().join(service))
+            .bucket(Bucket::Git)
             .auth(Auth::Basic)
             .header("Accept", format!("application/x-{service}-result"))
             .header("Content-Type", format!("application/x-{service}-request"))

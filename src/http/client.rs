@@ -1,13 +1,18 @@
 //! Sending, and following redirects with care.
 
+use std::io::Read;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ureq::{Agent, AsSendBody, SendBody};
 
 use super::grant::{Grant, Grants};
+use super::host::{Bucket, Host};
 use super::request::{Body, Method, Request};
 use super::response::{Response, transport_error};
+use super::retry::{RetryPolicy, Tries, wait};
 use super::settings::Settings;
+use super::watch::{Pulse, Watched};
 use crate::cancel::{CancelToken, OnCancel};
 use crate::error::{Error, ErrorKind, Result};
 use crate::url::Url;
@@ -17,7 +22,11 @@ const MAX_REDIRECTS: usize = 5;
 
 /// Sends requests; clones share connections.
 #[derive(Clone)]
-pub(crate) struct Client(Arc<Inner>);
+pub(crate) struct Client {
+    inner: Arc<Inner>,
+    /// When the work this is used for has to be over.
+    deadline: Option<Instant>,
+}
 
 struct Inner {
     settings: Settings,
@@ -38,12 +47,27 @@ impl Client {
     /// A client with connections of its own, all of which end when `cancel` is pulled, even if the
     /// other side is silent. The secrets are the same ones, now and whenever they are replaced.
     pub(crate) fn with_cancel(&self, cancel: &CancelToken) -> Result<Self> {
-        Self::build(self.0.settings.clone(), self.0.grants.clone(), cancel)
+        Self::build(
+            self.inner.settings.clone(),
+            self.inner.grants.clone(),
+            cancel,
+        )
+    }
+
+    /// A client as [`with_cancel`](Self::with_cancel) makes it, that tries as hard as `retry` says; the
+    /// limit for all tries together stays what it was.
+    pub(crate) fn with_retry(&self, cancel: &CancelToken, retry: RetryPolicy) -> Result<Self> {
+        let mut settings = self.inner.settings.clone();
+        settings.retry = RetryPolicy {
+            total: settings.retry.total,
+            ..retry
+        };
+        Self::build(settings, self.inner.grants.clone(), cancel)
     }
 
     /// This client if `cancel` is what stops it already, else one [`with_cancel`](Self::with_cancel).
     pub(crate) fn for_work(&self, cancel: &CancelToken) -> Result<Self> {
-        if self.0.cancel.is_same(cancel) {
+        if self.inner.cancel.is_same(cancel) {
             Ok(self.clone())
         } else {
             self.with_cancel(cancel)
@@ -70,7 +94,7 @@ impl Client {
         let on_cancel = cancel.on_cancel(move || {
             agents.iter().for_each(|agent| agent.clone().shutdown());
         });
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             settings,
             grants,
             direct,
@@ -78,21 +102,51 @@ impl Client {
             https_proxy,
             cancel: cancel.clone(),
             _on_cancel: on_cancel,
-        })))
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+            deadline: None,
+        })
+    }
+
+    /// Runs `attempt` until it succeeds, cannot succeed, or the tries are used up. It has to be
+    /// something that may be repeated; it is given the client to use.
+    pub(crate) fn retrying<T>(&self, mut attempt: impl FnMut(&Self) -> Result<T>) -> Result<T> {
+        let mut tries = self.tries();
+        let client = self.until(&tries);
+        loop {
+            match attempt(&client) {
+                Ok(value) => return Ok(value),
+                Err(error) => tries.again(error)?,
+            }
+        }
+    }
+
+    /// The tries of a piece of work that begins now.
+    pub(crate) fn tries(&self) -> Tries<'_> {
+        Tries::new(self.inner.settings.retry, &self.inner.cancel)
+    }
+
+    /// This client for as long as there are tries.
+    pub(crate) fn until(&self, tries: &Tries<'_>) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            deadline: tries.deadline().or(self.deadline),
+        }
     }
 
     /// Whether there is a secret for a URL's origin.
     pub(crate) fn has_grant_for(&self, url: &Url) -> bool {
-        self.0.grants.find(&url.origin()).is_some()
+        self.inner.grants.find(&url.origin()).is_some()
     }
 
     /// Its secrets, and those of all clients made from it.
     pub(crate) fn grants(&self) -> &Grants {
-        &self.0.grants
+        &self.inner.grants
     }
 
     pub(crate) fn cancel(&self) -> &CancelToken {
-        &self.0.cancel
+        &self.inner.cancel
     }
 
     /// Sends a request; any status is a response, see [`Response::error_for_status`].
@@ -102,7 +156,12 @@ impl Client {
     /// not go, or not even sent because the caller's token provider failed.
     pub(crate) fn send(&self, mut request: Request) -> Result<Response> {
         for _ in 0..=MAX_REDIRECTS {
+            let host = Host::at(&request.url.origin());
+            self.wait_for(&host, &request)?;
             let response = self.send_once(&mut request)?;
+            if let Some(pause) = response.closed_for() {
+                host.close(request.bucket, pause);
+            }
             let Some(location) = redirect(&response) else {
                 return Ok(response);
             };
@@ -124,8 +183,36 @@ impl Client {
         .with_hint("is the address right?"))
     }
 
+    /// Waits as long as the server wants to hear nothing: it told somebody else in this process.
+    fn wait_for(&self, host: &Host, request: &Request) -> Result<()> {
+        let pause = host.closed_for(request.bucket);
+        if pause.is_zero() {
+            return Ok(());
+        }
+        let left = self.time_left();
+        if pause > self.inner.settings.retry.longest_wish || left.is_some_and(|left| left < pause) {
+            return Err(Error::new(
+                ErrorKind::RateLimited,
+                format!(
+                    "{}: the server wants no request for another {} s",
+                    request.describe(),
+                    pause.as_secs()
+                ),
+            )
+            .with_retry_after(Some(pause))
+            .with_hint("wait a while, then call again"));
+        }
+        tracing::debug!(?pause, url = %request.url, "waiting for the server's quota");
+        wait(pause, &self.inner.cancel)
+    }
+
+    fn time_left(&self) -> Option<Duration> {
+        self.deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
     fn send_once(&self, request: &mut Request) -> Result<Response> {
-        let cancel = &self.0.cancel;
+        let cancel = &self.inner.cancel;
         cancel.check()?;
         let url = &request.url;
         if !url.is_http() {
@@ -147,58 +234,102 @@ impl Client {
         let grant = if sent_authorization {
             None
         } else {
-            self.0.grants.authorization(request.auth, url)?
+            self.inner.grants.authorization(request.auth, url)?
         };
         let authenticated = sent_authorization || grant.is_some();
         if let Some(value) = grant {
             builder = builder.header("Authorization", value);
         }
         tracing::debug!(method = request.method.as_str(), %url, authenticated, "request");
-        let agent = self.agent(url);
+        let sending = Sending {
+            agent: self.agent(url),
+            total: self.time_left(),
+            patience: request
+                .patience
+                .filter(|time| *time > self.inner.settings.stall_timeout),
+        };
+        let pulse = self.pulse(request.bucket);
+        let watched = |reader: Box<dyn Read + Send>| {
+            let bandwidth = self.inner.settings.bandwidth.clone();
+            let reader = Watched::new(reader, pulse, bandwidth, cancel.clone());
+            SendBody::from_owned_reader(reader)
+        };
         let result = match &mut request.body {
-            Body::Empty if request.method == Method::Get => run(agent, builder, ()),
-            Body::Empty => run(agent, builder.header("Content-Length", "0"), Vec::new()),
+            Body::Empty if request.method == Method::Get => sending.run(builder, ()),
+            Body::Empty => sending.run(builder.header("Content-Length", "0"), Vec::new()),
             // A copy, for a redirect or another try; only small bodies are bytes.
-            Body::Bytes(bytes) => run(agent, builder, bytes.clone()),
-            Body::Sized { length, reader } => {
-                let reader = std::mem::replace(reader, Box::new(std::io::empty()));
+            Body::Bytes(bytes) => sending.run(builder, bytes.clone()),
+            Body::Sized { length, open } => {
                 let builder = builder.header("Content-Length", length.to_string());
-                run(agent, builder, SendBody::from_owned_reader(reader))
+                sending.run(builder, watched(open()?))
             }
             Body::Stream(reader) => {
                 let reader = std::mem::replace(reader, Box::new(std::io::empty()));
-                run(agent, builder, SendBody::from_owned_reader(reader))
+                sending.run(builder, watched(reader))
             }
         };
         match result {
-            Ok(response) => Ok(Response::new(
-                response,
-                request.describe(),
-                request.url.clone(),
-                authenticated,
-            )),
+            Ok(response) => {
+                let bandwidth = self.inner.settings.bandwidth.clone();
+                let watch = move |body| Watched::new(body, pulse, bandwidth, cancel.clone());
+                let (parts, body) = response.into_parts();
+                let body = body.into_with_config().limit(u64::MAX).reader();
+                Ok(Response::new(
+                    http::Response::from_parts(parts, watch(body)),
+                    request.describe(),
+                    request.url.clone(),
+                    authenticated,
+                ))
+            }
             Err(_) if cancel.is_cancelled() => Err(Error::cancelled()),
             Err(error) => Err(transport_error(&request.describe(), error)),
         }
     }
 
+    /// What has to move. git's servers think for minutes, and say no more than that they live.
+    fn pulse(&self, bucket: Bucket) -> Option<Pulse> {
+        let pulse = Pulse {
+            window: self.inner.settings.stall_timeout,
+            bytes: self.inner.settings.stall_bytes,
+        };
+        (bucket != Bucket::Git).then_some(pulse)
+    }
+
     fn agent(&self, url: &Url) -> &Agent {
-        let proxied = self.0.settings.proxies.choose(url).is_some();
+        let proxied = self.inner.settings.proxies.choose(url).is_some();
         let agent = match (proxied, url.is_https()) {
-            (true, true) => self.0.https_proxy.as_ref(),
-            (true, false) => self.0.http_proxy.as_ref(),
+            (true, true) => self.inner.https_proxy.as_ref(),
+            (true, false) => self.inner.http_proxy.as_ref(),
             (false, _) => None,
         };
-        agent.unwrap_or(&self.0.direct)
+        agent.unwrap_or(&self.inner.direct)
     }
 }
 
-fn run(
-    agent: &Agent,
-    builder: http::request::Builder,
-    body: impl AsSendBody,
-) -> Result<http::Response<ureq::Body>, ureq::Error> {
-    agent.run(builder.body(body)?)
+/// How one request goes out.
+struct Sending<'a> {
+    agent: &'a Agent,
+    /// For all of it.
+    total: Option<Duration>,
+    /// For each silence.
+    patience: Option<Duration>,
+}
+
+impl Sending<'_> {
+    fn run(
+        &self,
+        builder: http::request::Builder,
+        body: impl AsSendBody,
+    ) -> Result<http::Response<ureq::Body>, ureq::Error> {
+        let mut config = self.agent.configure_request(builder.body(body)?);
+        if self.total.is_some() {
+            config = config.timeout_global(self.total);
+        }
+        if self.patience.is_some() {
+            config = config.timeout_per_read(self.patience);
+        }
+        self.agent.run(config.build())
+    }
 }
 
 /// Where the server sends us, if it does.
@@ -221,7 +352,7 @@ fn follow(request: &mut Request, response: &Response, next: Url) -> Result<()> {
         return Err(refuse(&format!("from https to {next}"))
             .with_hint("the server is misconfigured, or somebody is listening"));
     }
-    let replayable = matches!(request.body, Body::Empty | Body::Bytes(_));
+    let replayable = !matches!(request.body, Body::Stream(_));
     let keeps_method = request.method == Method::Get || matches!(response.status(), 307 | 308);
     if !keeps_method || !replayable {
         return Err(

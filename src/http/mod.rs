@@ -8,9 +8,15 @@
 //! | `client` | sending, and following redirects |
 //! | `status` | what a status code means, in one place |
 //! | `retry` | what is worth another try, and when |
+//! | `watch` | bodies that hardly move, and the cap on bytes per second |
+//! | `host` | what all work of the process shares about one server |
+//! | `limits`, `bandwidth` | what callers choose |
 
+mod bandwidth;
 mod client;
 mod grant;
+mod host;
+mod limits;
 mod request;
 mod response;
 pub(crate) mod retry;
@@ -18,9 +24,14 @@ mod settings;
 mod status;
 #[cfg(test)]
 mod tests;
+mod watch;
+
+pub use bandwidth::Bandwidth;
+pub use limits::NetworkLimits;
 
 pub(crate) use client::Client;
 pub(crate) use grant::{Auth, Grant};
+pub(crate) use host::{Bucket, Host};
 pub(crate) use request::{Body, Request};
 pub(crate) use response::Response;
 pub(crate) use settings::Settings;

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::io::Read;
+use std::time::Duration;
 
-use super::Auth;
+use super::{Auth, Bucket};
+use crate::error::Result;
 use crate::url::Url;
 
 /// A request; nothing is sent until a client gets it.
@@ -15,6 +17,8 @@ pub(crate) struct Request {
     pub(super) headers: Vec<(String, String)>,
     pub(super) auth: Auth,
     pub(super) body: Body,
+    pub(super) bucket: Bucket,
+    pub(super) patience: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,14 +42,17 @@ impl Method {
 pub(crate) enum Body {
     Empty,
     Bytes(Vec<u8>),
-    /// So many bytes from a reader.
+    /// So many bytes from a reader, which is opened anew if the server sends the request elsewhere.
     Sized {
         length: u64,
-        reader: Box<dyn Read + Send>,
+        open: Open,
     },
     /// All that a reader gives, in chunks.
     Stream(Box<dyn Read + Send>),
 }
+
+/// Opens the source of a body.
+pub(crate) type Open = Box<dyn FnMut() -> Result<Box<dyn Read + Send>> + Send>;
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,6 +85,8 @@ impl Request {
             headers: Vec::new(),
             auth: Auth::None,
             body: Body::Empty,
+            bucket: Bucket::Api,
+            patience: None,
         }
     }
 
@@ -97,6 +106,19 @@ impl Request {
 
     pub(crate) fn body(mut self, body: Body) -> Self {
         self.body = body;
+        self
+    }
+
+    /// What the server counts it as.
+    pub(crate) fn bucket(mut self, bucket: Bucket) -> Self {
+        self.bucket = bucket;
+        self
+    }
+
+    /// Lets the server be silent for so long before it answers, where that is longer than the stall
+    /// limit: some work takes its time.
+    pub(crate) fn patience(mut self, time: Duration) -> Self {
+        self.patience = Some(time);
         self
     }
 

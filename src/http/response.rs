@@ -3,7 +3,9 @@
 use std::io::{self, Read};
 
 use serde::de::DeserializeOwned;
+use ureq::BodyReader;
 
+use super::watch::Watched;
 use crate::error::{Error, ErrorKind, Result};
 use crate::url::Url;
 
@@ -14,7 +16,7 @@ pub(super) const TEXT_LIMIT: u64 = 64 << 10;
 
 /// A response whose body has not been read yet.
 pub(crate) struct Response {
-    inner: http::Response<ureq::Body>,
+    inner: http::Response<Watched<BodyReader<'static>>>,
     /// Method and URL, for messages.
     request: String,
     url: Url,
@@ -24,7 +26,7 @@ pub(crate) struct Response {
 
 impl Response {
     pub(super) fn new(
-        inner: http::Response<ureq::Body>,
+        inner: http::Response<Watched<BodyReader<'static>>>,
         request: String,
         url: Url,
         authenticated: bool,
@@ -61,11 +63,7 @@ impl Response {
 
     /// The body as it arrives; errors are explained by [`read_error`](Self::read_error).
     pub(crate) fn into_reader(self) -> impl Read + Send + 'static {
-        self.inner
-            .into_body()
-            .into_with_config()
-            .limit(u64::MAX)
-            .reader()
+        self.inner.into_body()
     }
 
     /// At most `limit` bytes of the body; what breaks off in between is lost.
@@ -154,8 +152,9 @@ pub(super) fn transport_error(what: &str, error: ureq::Error) -> Error {
             "no connection could be made".to_owned(),
             "check the network and the proxy settings",
         ),
+        // Another try would meet the same certificate.
         E::Tls(_) | E::Rustls(_) | E::Pem(_) => (
-            ErrorKind::Network,
+            ErrorKind::Protocol,
             format!("no secure connection could be made ({error})"),
             "if the server's certificate is from your own CA, name its file in SSL_CERT_FILE",
         ),

@@ -1,23 +1,51 @@
 //! What is worth another try, and when.
 //!
-//! The decision ([`Retry::after`]) is kept apart from the waiting ([`wait`]). Whether a request may
-//! be repeated at all is the caller's knowledge: only those that may are run through [`retrying`].
+//! The decision ([`RetryPolicy::after`]) is kept apart from the waiting ([`wait`]). Whether a request
+//! may be repeated at all is the caller's knowledge: only those that may are run through
+//! [`Client::retrying`](super::Client::retrying). What a status means is said in `status.rs`.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Tries in all. With the pauses below the last is about 8 s after the first: longer outages are
-/// for the caller, who knows what else there is to do.
-pub(crate) const TRIES: u32 = 5;
+/// Tries after the first. With the pauses below the last is about 8 s after the first: longer outages
+/// are for the caller, who knows what else there is to do.
+pub(crate) const RETRIES: u32 = 4;
 /// The first pause, as in git-lfs; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// No pause of our own choice is longer, as in git-lfs.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// A server that asks for more than the Hub's rate-limit window (300 s) is taken as a refusal.
+/// A server that asks for more than the Hub's rate-limit window (300 s) is taken as a refusal; the
+/// second more is the one that is added to its `RateLimit` header.
 const LONGEST_WISH: Duration = Duration::from_secs(301);
+/// How often the same work may be tried, progress or not: bounds a server that gives a byte each time.
+const MOST_TRIES: u32 = 1000;
+
+/// How hard to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RetryPolicy {
+    /// Tries after the first, or after the last that made progress.
+    pub(crate) retries: u32,
+    /// Longest pause of our own choice.
+    pub(crate) longest_pause: Duration,
+    /// Longest pause a server may ask for.
+    pub(crate) longest_wish: Duration,
+    /// For all tries and pauses together.
+    pub(crate) total: Option<Duration>,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            retries: RETRIES,
+            longest_pause: LONGEST_PAUSE,
+            longest_wish: LONGEST_WISH,
+            total: None,
+        }
+    }
+}
 
 /// What to do after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,46 +56,78 @@ pub(crate) enum Retry {
     Never,
 }
 
-impl Retry {
-    /// Decides after the failure of try number `tried` (from 1); `jitter` is from 0 to 1.
-    pub(crate) fn after(error: &Error, tried: u32, jitter: f64) -> Self {
+impl RetryPolicy {
+    /// Decides after `failed` failures in a row; `jitter` is from 0 to 1.
+    pub(crate) fn after(&self, error: &Error, failed: u32, jitter: f64) -> Retry {
         use ErrorKind::{Network, RateLimited, Server, Timeout};
-        if tried >= TRIES || !matches!(error.kind(), Network | Timeout | Server | RateLimited) {
-            return Self::Never;
+        let may_pass = matches!(error.kind(), Network | Timeout | Server | RateLimited);
+        if failed > self.retries || !may_pass {
+            return Retry::Never;
         }
         match error.retry_after() {
-            Some(wish) if wish > LONGEST_WISH => Self::Never,
-            Some(wish) => Self::After(wish),
+            Some(wish) if wish > self.longest_wish => Retry::Never,
+            // Those that were sent away together must not come back together.
+            Some(wish) => Retry::After(wish + FIRST_PAUSE.mul_f64(jitter)),
             None => {
-                let pause = FIRST_PAUSE
-                    .saturating_mul(1 << (tried - 1))
-                    .min(LONGEST_PAUSE);
-                // Half fixed, half random: clients that failed together do not come back together.
-                Self::After(pause.mul_f64(0.5 + jitter / 2.0))
+                let doubled = FIRST_PAUSE.saturating_mul(1 << (failed - 1).min(16));
+                let pause = doubled.min(self.longest_pause);
+                // Half fixed, half random, for the same reason.
+                Retry::After(pause.mul_f64(0.5 + jitter / 2.0))
             }
         }
     }
 }
 
-/// Runs `attempt` until it succeeds, cannot succeed, or the tries are used up.
-pub(crate) fn retrying<T>(
-    cancel: &CancelToken,
-    mut attempt: impl FnMut() -> Result<T>,
-) -> Result<T> {
-    let mut tried = 0;
-    loop {
-        let error = match attempt() {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
-        };
-        tried += 1;
-        match Retry::after(&error, tried, jitter()) {
-            Retry::Never => return Err(error),
-            Retry::After(pause) => {
-                tracing::debug!(%error, ?pause, tried, "trying again");
-                wait(pause, cancel)?;
-            }
+/// The tries of one piece of work.
+pub(crate) struct Tries<'a> {
+    policy: RetryPolicy,
+    cancel: &'a CancelToken,
+    /// Failures since the last progress.
+    failed: u32,
+    all: u32,
+    deadline: Option<Instant>,
+}
+
+impl<'a> Tries<'a> {
+    pub(crate) fn new(policy: RetryPolicy, cancel: &'a CancelToken) -> Self {
+        let deadline = policy
+            .total
+            .and_then(|time| Instant::now().checked_add(time));
+        Self {
+            policy,
+            cancel,
+            failed: 0,
+            all: 0,
+            deadline,
         }
+    }
+
+    /// When all tries have to be over.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The last try got further than those before: the count begins anew.
+    pub(crate) fn progressed(&mut self) {
+        self.failed = 0;
+    }
+
+    /// Waits for the next try, or gives the error back if there should be none.
+    pub(crate) fn again(&mut self, error: Error) -> Result<()> {
+        self.failed += 1;
+        self.all += 1;
+        match self.policy.after(&error, self.failed, jitter()) {
+            Retry::After(pause) if self.all < MOST_TRIES && self.has_time_for(pause) => {
+                tracing::debug!(%error, ?pause, tries = self.all, "trying again");
+                wait(pause, self.cancel)
+            }
+            _ => Err(error),
+        }
+    }
+
+    fn has_time_for(&self, pause: Duration) -> bool {
+        self.deadline
+            .is_none_or(|deadline| deadline.saturating_duration_since(Instant::now()) > pause)
     }
 }
 
@@ -96,10 +156,13 @@ fn jitter() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
 
     fn error(kind: ErrorKind) -> Error {
         Error::new(kind, "x")
+    }
+
+    fn after(error: &Error, failed: u32, jitter: f64) -> Retry {
+        RetryPolicy::default().after(error, failed, jitter)
     }
 
     #[test]
@@ -107,10 +170,10 @@ mod tests {
         use ErrorKind as K;
         for kind in [K::Network, K::Timeout, K::Server, K::RateLimited] {
             assert!(
-                matches!(Retry::after(&error(kind), 1, 0.0), Retry::After(_)),
+                matches!(after(&error(kind), 1, 0.0), Retry::After(_)),
                 "{kind:?}"
             );
-            assert_eq!(Retry::after(&error(kind), TRIES, 0.0), Retry::Never);
+            assert_eq!(after(&error(kind), RETRIES + 1, 0.0), Retry::Never);
         }
         for kind in [
             K::Unauthorized,
@@ -119,13 +182,13 @@ mod tests {
             K::Protocol,
             K::Cancelled,
         ] {
-            assert_eq!(Retry::after(&error(kind), 1, 0.0), Retry::Never, "{kind:?}");
+            assert_eq!(after(&error(kind), 1, 0.0), Retry::Never, "{kind:?}");
         }
     }
 
     #[test]
     fn pauses_double_and_wishes_are_honoured() {
-        let pause = |tried, jitter| match Retry::after(&error(ErrorKind::Server), tried, jitter) {
+        let pause = |failed, jitter| match after(&error(ErrorKind::Server), failed, jitter) {
             Retry::After(pause) => pause.as_millis(),
             Retry::Never => 0,
         };
@@ -136,7 +199,7 @@ mod tests {
         assert_eq!(pause(1, 0.0), 125);
         let wish = |seconds| {
             let wish = Some(Duration::from_secs(seconds));
-            Retry::after(
+            after(
                 &error(ErrorKind::RateLimited).with_retry_after(wish),
                 1,
                 0.0,
@@ -158,15 +221,34 @@ mod tests {
     }
 
     #[test]
-    fn tries_end() {
-        let mut calls = 0;
-        let result: Result<()> = retrying(&CancelToken::new(), || {
-            calls += 1;
-            Err(error(ErrorKind::Server).with_retry_after(Some(Duration::ZERO)))
-        });
-        assert_eq!(
-            (result.expect_err("fails").kind(), calls),
-            (ErrorKind::Server, TRIES)
-        );
+    fn tries_end_unless_there_is_progress() {
+        let cancel = CancelToken::new();
+        let fail = || error(ErrorKind::Server).with_retry_after(Some(Duration::ZERO));
+        let mut tries = Tries::new(RetryPolicy::default(), &cancel);
+        for _ in 0..RETRIES {
+            tries.again(fail()).expect("another try");
+        }
+        tries.progressed();
+        for _ in 0..RETRIES {
+            tries.again(fail()).expect("another try");
+        }
+        let last = tries.again(fail()).expect_err("the end");
+        assert_eq!(last.kind(), ErrorKind::Server);
+    }
+
+    #[test]
+    fn nobody_waits_past_the_deadline() {
+        let cancel = CancelToken::new();
+        let policy = RetryPolicy {
+            total: Some(Duration::from_secs(5)),
+            ..RetryPolicy::default()
+        };
+        let wish = Some(Duration::from_secs(60));
+        let error = error(ErrorKind::RateLimited).with_retry_after(wish);
+        let begun = Instant::now();
+        Tries::new(policy, &cancel)
+            .again(error)
+            .expect_err("too late");
+        assert!(begun.elapsed() < Duration::from_secs(5));
     }
 }

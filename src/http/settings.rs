@@ -7,6 +7,8 @@ use ureq::config::Config;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Proxy};
 
+use super::Bandwidth;
+use super::retry::RetryPolicy;
 use crate::env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::url::Url;
@@ -18,6 +20,10 @@ pub(crate) struct Settings {
     pub(crate) connect_timeout: Duration,
     /// The longest time without a single byte, in either direction.
     pub(crate) stall_timeout: Duration,
+    /// Bytes that an object's transfer must move in such a time.
+    pub(crate) stall_bytes: u64,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) bandwidth: Bandwidth,
     /// A PEM file to trust instead of the certificates that come with the library.
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) proxies: Proxies,
@@ -27,6 +33,8 @@ pub(crate) struct Settings {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// git-lfs's `lfs.activitytimeout`.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes per stall window: slower than the slowest modem, and a gigabyte would take a year.
+const STALL_BYTES: u64 = 1 << 10;
 /// Bytes per read or write; larger buffers doubled the rate of uploads over loopback.
 const BUFFER: usize = 256 << 10;
 /// Kept-open connections: the transfer threads', and some for git and the API.
@@ -39,6 +47,9 @@ impl Default for Settings {
         Self {
             connect_timeout: CONNECT_TIMEOUT,
             stall_timeout: STALL_TIMEOUT,
+            stall_bytes: STALL_BYTES,
+            retry: RetryPolicy::default(),
+            bandwidth: Bandwidth::unlimited(),
             ca_file: None,
             proxies: Proxies::default(),
         }

@@ -42,6 +42,15 @@ impl Response {
         }
     }
 
+    /// How long the server wants to hear nothing more from anybody here.
+    pub(super) fn closed_for(&self) -> Option<Duration> {
+        if self.status() == 429 {
+            return self.retry_after();
+        }
+        // The quota may be used up by the very request that was still answered.
+        self.header("ratelimit").and_then(parse_rate_limit)
+    }
+
     /// How long the server asks to wait: `Retry-After`, else the `RateLimit` header when used up.
     fn retry_after(&self) -> Option<Duration> {
         let now = SystemTime::now();

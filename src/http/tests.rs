@@ -65,6 +65,7 @@ fn read_all(client: &Client, address: &str) -> Result<Vec<u8>, Error> {
 fn hasty() -> Settings {
     Settings {
         stall_timeout: Duration::from_millis(150),
+        stall_bytes: 2,
         ..Settings::default()
     }
 }
@@ -103,6 +104,117 @@ fn a_slow_server_is_no_silent_one() {
     // 600 ms in all, but never 150 without a byte.
     let bytes = read_all(&client(hasty()), &address).expect("slow is fine");
     assert_eq!(bytes.len(), 20);
+    // A byte now and then is no transfer, though it is no silence either.
+    let demanding = Settings {
+        stall_bytes: 1000,
+        ..hasty()
+    };
+    let error = read_all(&client(demanding), &address).expect_err("a drip");
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
+}
+
+#[test]
+fn a_server_that_takes_nothing_is_a_timeout() {
+    let address = server(|_, mut stream| {
+        let _ = stream.read(&mut [0; 100]);
+        thread::sleep(Duration::from_secs(5));
+    });
+    let began = Instant::now();
+    let body = Body::Sized {
+        length: 1 << 30,
+        open: Box::new(|| Ok(Box::new(std::io::repeat(0).take(1 << 30)))),
+    };
+    let url = Url::parse(&format!("http://{address}/x")).expect("a URL");
+    let put = Request::put(url).body(body);
+    let error = client(hasty()).send(put).map(drop).expect_err("stalled");
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
+    assert!(began.elapsed() < Duration::from_secs(4));
+}
+
+#[test]
+fn what_one_request_is_told_holds_for_all() {
+    let address = server(|number, mut stream| {
+        head(&mut stream);
+        let text = match number {
+            0 => "HTTP/1.1 200 OK\r\nRateLimit: \"api\";r=0;t=3600\r\nContent-Length: 2\r\n\r\nok",
+            _ => "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        };
+        answer(&mut stream, text);
+    });
+    assert_eq!(
+        read_all(&client(Settings::default()), &address).expect("answered"),
+        b"ok"
+    );
+    // Longer than anybody waits: said at once, by another client of this process as well.
+    let error = read_all(&client(Settings::default()), &address).expect_err("not sent");
+    assert_eq!(error.kind(), ErrorKind::RateLimited);
+    assert!(error.retry_after() > Some(Duration::from_secs(3000)));
+    // The quota is the API's; git and the storage have nothing to do with it.
+    let request = get(&address).bucket(super::Bucket::Storage);
+    let response = client(Settings::default()).send(request);
+    assert_eq!(response.expect("answered").status(), 200);
+}
+
+#[test]
+fn an_upload_follows_to_where_the_server_sends_it() {
+    let target = server(|_, mut stream| {
+        let request = head(&mut stream);
+        let status = if request.contains("content-length: 5") {
+            200
+        } else {
+            400
+        };
+        answer(
+            &mut stream,
+            &format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n"),
+        );
+    });
+    let address = server(move |_, mut stream| {
+        head(&mut stream);
+        answer(
+            &mut stream,
+            &format!("HTTP/1.1 307 X\r\nLocation: http://{target}/y\r\nContent-Length: 0\r\n\r\n"),
+        );
+    });
+    let opened = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&opened);
+    let body = Body::Sized {
+        length: 5,
+        open: Box::new(move || {
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok(Box::new(&b"bytes"[..]))
+        }),
+    };
+    let url = Url::parse(&format!("http://{address}/x")).expect("a URL");
+    let response = client(Settings::default()).send(Request::put(url).body(body));
+    assert_eq!(response.expect("followed").status(), 200);
+    assert_eq!(opened.load(std::sync::atomic::Ordering::Relaxed), 2);
+}
+
+#[test]
+fn all_tries_end_at_the_deadline() {
+    let address = server(|_, mut stream| {
+        head(&mut stream);
+        answer(
+            &mut stream,
+            "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
+        );
+        for _ in 0..500 {
+            thread::sleep(Duration::from_millis(20));
+            answer(&mut stream, "x");
+        }
+    });
+    let mut settings = Settings {
+        stall_bytes: 0,
+        ..Settings::default()
+    };
+    settings.retry.total = Some(Duration::from_millis(300));
+    let began = Instant::now();
+    let error = client(settings)
+        .retrying(|client| read_all(client, &address))
+        .expect_err("too slow");
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
+    assert!(began.elapsed() < Duration::from_secs(5));
 }
 
 #[test]

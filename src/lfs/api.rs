@@ -4,12 +4,16 @@
 //! for hostile: what was not asked for is refused.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Object;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::retry::retrying;
+
 use crate::http::{Auth, Body, Client, Request, Response};
 use crate::id::LfsOid;
 use crate::progress::Direction;
@@ -19,6 +23,18 @@ use crate::url::Url;
 pub(crate) const BATCH: usize = 100;
 /// The media type of the API.
 pub(crate) const MEDIA_TYPE: &str = "application/vnd.git-lfs+json";
+
+/// The transfers spoken here, the preferred one first.
+pub(crate) const BUILT_IN: [&str; 2] = ["multipart", "basic"];
+
+/// What the server says of the objects of one call.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    /// The transfer it chose among those that were offered.
+    pub(crate) transfer: String,
+    /// In the order of the question.
+    pub(crate) objects: Vec<(Object, Answer)>,
+}
 
 /// What the server says of one object.
 #[derive(Debug)]
@@ -32,7 +48,7 @@ pub(crate) enum Answer {
 }
 
 /// Where the bytes of an object go.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Actions {
     /// For the bytes themselves.
     pub(crate) transfer: Action,
@@ -43,16 +59,41 @@ pub(crate) struct Actions {
 }
 
 /// One request the server asks for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Action {
     pub(crate) url: Url,
     pub(crate) headers: BTreeMap<String, String>,
+    /// When the server will refuse it, as far as it says.
+    pub(crate) expires: Option<SystemTime>,
+}
+
+impl Action {
+    /// A header, whatever the case of its name.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let same = |(key, _): &(&String, &String)| key.eq_ignore_ascii_case(name);
+        self.headers
+            .iter()
+            .find(same)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// What to ask about.
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'a> {
+    pub(crate) direction: Direction,
+    /// The full name of the ref it is for; servers may decide permissions by it.
+    pub(crate) ref_name: Option<&'a str>,
+    /// Names of the transfers that are offered.
+    pub(crate) transfers: &'a [&'a str],
+    /// At most [`BATCH`].
+    pub(crate) objects: &'a [Object],
 }
 
 #[derive(Serialize)]
 struct BatchRequest<'a> {
     operation: &'a str,
-    transfers: [&'a str; 1],
+    transfers: &'a [&'a str],
     #[serde(skip_serializing_if = "Option::is_none")]
     r#ref: Option<RefName<'a>>,
     objects: Vec<WireObject>,
@@ -91,7 +132,9 @@ struct AnswerObject {
 struct WireAction {
     href: String,
     #[serde(default)]
-    header: Option<BTreeMap<String, String>>,
+    header: Option<BTreeMap<String, Value>>,
+    expires_in: Option<i64>,
+    expires_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -101,32 +144,59 @@ struct ObjectError {
     message: String,
 }
 
-/// Asks about at most [`BATCH`] objects; the answers are in their order.
-pub(crate) fn batch(
-    client: &Client,
-    lfs: &Url,
-    direction: Direction,
-    ref_name: Option<&str>,
-    objects: &[Object],
-) -> Result<Vec<(Object, Answer)>> {
+/// Asks about at most [`BATCH`] objects.
+///
+/// A server to which that is too much at once is asked about half of them at a time.
+pub(crate) fn batch(client: &Client, lfs: &Url, question: Question<'_>) -> Result<Answers> {
     let url = lfs.join("objects/batch");
     // Asking changes nothing on the server.
-    let response: BatchResponse = retrying(client.cancel(), || {
-        ask(client, &url, direction, ref_name, objects)?
-            .error_for_status()?
-            .json()
+    let response = client.retrying(|client| {
+        let response = ask(client, &url, question)?;
+        if response.status() == TOO_LARGE && question.objects.len() > 1 {
+            return Ok(None);
+        }
+        response.error_for_status()?.json().map(Some)
     })?;
-    check(&url, direction, response, objects)
+    let Some(response) = response else {
+        let (first, second) = question.objects.split_at(question.objects.len() / 2);
+        let half = |objects| {
+            let question = Question {
+                objects,
+                ..question
+            };
+            batch(client, lfs, question)
+        };
+        let mut answers = half(first)?;
+        let others = half(second)?;
+        if answers.transfer != others.transfer {
+            return Err(refuse(
+                &url,
+                "the server chose two transfers for one set of objects",
+            ));
+        }
+        answers.objects.extend(others.objects);
+        return Ok(answers);
+    };
+    check(&url, question, response)
 }
+
+/// Status of a request that is larger than the server takes.
+const TOO_LARGE: u16 = 413;
 
 /// Those of the objects that the server has: those it would let us download.
 pub(crate) fn there(client: &Client, lfs: &Url, objects: &[Object]) -> Result<Vec<Object>> {
     let mut found = Vec::new();
     for objects in objects.chunks(BATCH) {
         client.cancel().check()?;
-        let answers = batch(client, lfs, Direction::Download, None, objects)?;
+        let question = Question {
+            direction: Direction::Download,
+            ref_name: None,
+            transfers: &BUILT_IN,
+            objects,
+        };
+        let answers = batch(client, lfs, question)?;
         let has = |(object, answer)| matches!(answer, Answer::Transfer(_)).then_some(object);
-        found.extend(answers.into_iter().filter_map(has));
+        found.extend(answers.objects.into_iter().filter_map(has));
     }
     Ok(found)
 }
@@ -136,8 +206,14 @@ pub(crate) fn check_upload(client: &Client, lfs: &Url) -> Result<()> {
     /// Servers that want at least one object say so only to those who may upload.
     const NOTHING_TO_DO: u16 = 422;
     let url = lfs.join("objects/batch");
-    retrying(client.cancel(), || {
-        let response = ask(client, &url, Direction::Upload, None, &[])?;
+    let question = Question {
+        direction: Direction::Upload,
+        ref_name: None,
+        transfers: &BUILT_IN,
+        objects: &[],
+    };
+    client.retrying(|client| {
+        let response = ask(client, &url, question)?;
         if response.status() == NOTHING_TO_DO {
             return Ok(());
         }
@@ -145,22 +221,16 @@ pub(crate) fn check_upload(client: &Client, lfs: &Url) -> Result<()> {
     })
 }
 
-fn ask(
-    client: &Client,
-    url: &Url,
-    direction: Direction,
-    ref_name: Option<&str>,
-    objects: &[Object],
-) -> Result<Response> {
+fn ask(client: &Client, url: &Url, question: Question<'_>) -> Result<Response> {
     let wire = |object: &Object| WireObject {
         oid: object.oid.to_string(),
         size: object.size,
     };
     let request = BatchRequest {
-        operation: operation(direction),
-        transfers: ["basic"],
-        r#ref: ref_name.map(|name| RefName { name }),
-        objects: objects.iter().map(wire).collect(),
+        operation: operation(question.direction),
+        transfers: question.transfers,
+        r#ref: question.ref_name.map(|name| RefName { name }),
+        objects: question.objects.iter().map(wire).collect(),
         hash_algo: "sha256",
     };
     let body = serde_json::to_vec(&request).map_err(|error| {
@@ -181,25 +251,26 @@ fn operation(direction: Direction) -> &'static str {
     }
 }
 
+fn refuse(url: &Url, why: impl fmt::Display) -> Error {
+    Error::new(ErrorKind::Protocol, format!("POST {url}: {why}"))
+        .with_hint("the LFS server is at fault; report this to whoever runs it")
+}
+
 /// Matches the answer to the question.
-fn check(
-    url: &Url,
-    direction: Direction,
-    response: BatchResponse,
-    objects: &[Object],
-) -> Result<Vec<(Object, Answer)>> {
-    let refuse = |why: String| {
-        Error::new(ErrorKind::Protocol, format!("POST {url}: {why}"))
-            .with_hint("the LFS server is at fault; report this to whoever runs it")
-    };
+fn check(url: &Url, question: Question<'_>, response: BatchResponse) -> Result<Answers> {
+    let Question {
+        direction, objects, ..
+    } = question;
+    let refuse = |why: String| refuse(url, why);
     if let Some(other) = response.hash_algo.filter(|hash| hash != "sha256") {
         return Err(refuse(format!(
             "the server hashes with {other:?}, not with sha256"
         )));
     }
-    if let Some(other) = response.transfer.filter(|transfer| transfer != "basic") {
+    let transfer = response.transfer.unwrap_or_else(|| "basic".to_owned());
+    if !question.transfers.contains(&transfer.as_str()) {
         return Err(refuse(format!(
-            "the server chose the transfer {other:?}, which was not offered"
+            "the server chose the transfer {transfer:?}, which was not offered"
         )));
     }
     let asked: HashMap<LfsOid, Object> =
@@ -237,7 +308,10 @@ fn check(
         };
         (*object, answers.remove(&object.oid).unwrap_or_else(missing))
     };
-    Ok(objects.iter().map(take).collect())
+    Ok(Answers {
+        transfer,
+        objects: objects.iter().map(take).collect(),
+    })
 }
 
 fn answer(
@@ -248,17 +322,29 @@ fn answer(
     if let Some(error) = found.error {
         return Ok(Answer::Refused(refusal(object, &error)));
     }
+    let now = SystemTime::now();
     let mut actions = found.actions.unwrap_or_default();
-    let mut take = |name: &str| {
+    let mut take = |action: &str| {
         let read = |wire: WireAction| -> std::result::Result<Action, String> {
             let url =
-                Url::parse(&wire.href).map_err(|_| format!("the {name} URL cannot be read"))?;
+                Url::parse(&wire.href).map_err(|_| format!("the {action} URL cannot be read"))?;
+            let text = |(name, value): (String, Value)| {
+                // Numbers are not allowed there, but what they mean is plain.
+                let value = match value {
+                    Value::String(text) => text,
+                    Value::Number(number) => number.to_string(),
+                    _ => return Err(format!("the header {name:?} of {action} is no text")),
+                };
+                Ok((name, value))
+            };
+            let headers = wire.header.unwrap_or_default().into_iter();
             Ok(Action {
                 url,
-                headers: wire.header.unwrap_or_default(),
+                headers: headers.map(text).collect::<Result<_, _>>()?,
+                expires: expiry(now, wire.expires_in, wire.expires_at.as_deref()),
             })
         };
-        actions.remove(name).map(read).transpose()
+        actions.remove(action).map(read).transpose()
     };
     let verify = take("verify")?;
     match (take(operation(direction))?, direction) {
@@ -278,6 +364,17 @@ fn answer(
                 text,
             )))
         }
+    }
+}
+
+/// When an action ends; seconds count more than a date, as in git-lfs. 0 means that none was set.
+fn expiry(now: SystemTime, seconds: Option<i64>, date: Option<&str>) -> Option<SystemTime> {
+    /// Longer lives are as good as endless, and the sum must fit.
+    const LONGEST: i64 = 10 * 365 * 24 * 3600;
+    match seconds.unwrap_or_default() {
+        0 => date?.parse().ok().map(|time: Timestamp| time.into()),
+        past if past < 0 => Some(now),
+        seconds => Some(now + Duration::from_secs(seconds.min(LONGEST).unsigned_abs())),
     }
 }
 
@@ -316,12 +413,19 @@ mod tests {
     }
 
     fn ask(direction: Direction, json: &str) -> Result<Vec<(Object, Answer)>> {
+        let objects = [object('a'), object('b')];
         let json = json
             .replace("OID-A", &"a".repeat(64))
             .replace("OID-B", &"b".repeat(64));
         let response = serde_json::from_str(&json).expect("json");
         let url = Url::parse("http://h/x").expect("valid");
-        check(&url, direction, response, &[object('a'), object('b')])
+        let question = Question {
+            direction,
+            ref_name: None,
+            transfers: &BUILT_IN,
+            objects: &objects,
+        };
+        check(&url, question, response).map(|answers| answers.objects)
     }
 
     #[test]
@@ -338,6 +442,29 @@ mod tests {
             if actions.authenticated && actions.verify.is_some()
                 && actions.transfer.headers["X"] == "y"));
         assert!(matches!(answers[1].1, Answer::Nothing));
+    }
+
+    #[test]
+    fn expiry_in_both_spellings() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let in_secs = |seconds, date| {
+            let end = expiry(now, seconds, date)?;
+            Some(end.duration_since(now).unwrap_or_default().as_secs())
+        };
+        let date = Some("2001-09-09T01:47:00Z");
+        assert_eq!(in_secs(Some(60), date), Some(60));
+        assert_eq!(in_secs(Some(0), date), Some(20));
+        assert_eq!(in_secs(None, date), Some(20));
+        assert_eq!(in_secs(None, None), None);
+        assert_eq!(in_secs(Some(0), None), None);
+        assert_eq!(in_secs(Some(-5), None), Some(0));
+        assert!(in_secs(Some(i64::MAX), None) > Some(1_000_000));
+        assert_eq!(
+            in_secs(None, Some("2001-09-09T03:47:00.25+02:00")),
+            Some(20)
+        );
+        assert_eq!(in_secs(None, Some("1901-01-01T00:00:00Z")), Some(0));
+        assert_eq!(in_secs(None, Some("soon")), None);
     }
 
     #[test]

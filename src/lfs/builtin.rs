@@ -1,31 +1,49 @@
 //! The engine that needs nothing installed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::clean::{self, Cleaned};
 use super::settings::TransferSettings;
 use super::store::Store;
+use super::transfer::Means;
 use super::{Engine, Job, Object, Pruning, Remote, Report, api, folder, transfer};
 use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::fs::Take;
 use crate::http::Client;
+use crate::url::Url;
 
 /// Does all of Git LFS in process.
 pub(crate) struct Builtin {
     store: Store,
     client: Client,
-    #[expect(dead_code, reason = "the transfers are about to take them")]
     settings: TransferSettings,
+    /// Where the journals of uploads in parts are kept.
+    journals: PathBuf,
 }
 
 impl Builtin {
-    pub(crate) fn new(store: Store, client: Client, settings: TransferSettings) -> Self {
-        tracing::debug!(?settings, "built-in LFS engine");
+    pub(crate) fn new(
+        store: Store,
+        client: Client,
+        settings: TransferSettings,
+        journals: PathBuf,
+    ) -> Self {
         Self {
             store,
             client,
             settings,
+            journals,
+        }
+    }
+
+    fn means<'a>(&'a self, lfs: &'a Url) -> Means<'a> {
+        Means {
+            client: &self.client,
+            lfs,
+            store: &self.store,
+            settings: &self.settings,
+            journals: &self.journals,
         }
     }
 }
@@ -37,14 +55,14 @@ impl Engine for Builtin {
 
     fn upload(&self, job: &Job<'_>) -> Result<Report> {
         match job.remote {
-            Remote::Http(lfs) => transfer::upload(&self.client, lfs, &self.store, job),
+            Remote::Http(lfs) => transfer::upload(self.means(lfs), job),
             Remote::Folder(git_dir) => folder::upload(&self.store, git_dir, job),
         }
     }
 
     fn download(&self, job: &Job<'_>) -> Result<Report> {
         match job.remote {
-            Remote::Http(lfs) => transfer::download(&self.client, lfs, &self.store, job),
+            Remote::Http(lfs) => transfer::download(self.means(lfs), job),
             Remote::Folder(git_dir) => folder::download(&self.store, git_dir, job),
         }
     }

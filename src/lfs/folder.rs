@@ -82,7 +82,7 @@ fn copy_all(from: &Store, to: &Store, job: &Job<'_>, direction: Direction) -> Re
 
 /// Hashed on the way: a damaged object is not passed on.
 fn copy(from: &Store, to: &Store, object: Object, meter: &Arc<Meter>) -> Result<()> {
-    let mut source = meter.read(from.open(object)?);
+    let mut source = meter.read(from.open(object)?, 0);
     let mut target = to.writer(object)?;
     io::copy(&mut source, &mut target)
         .map_err(|error| Error::io("copy", &to.object_path(object.oid), error))?;

@@ -53,17 +53,25 @@ impl Meter {
         })
     }
 
-    /// Counts what is read from `inner` as one try.
-    pub(super) fn read<R>(self: &Arc<Self>, inner: R) -> Metered<R> {
+    /// Counts what is read from `inner` as one try, which begins with so many bytes done.
+    pub(super) fn read<R>(self: &Arc<Self>, inner: R, done: u64) -> Metered<R> {
         Metered {
             inner,
-            bytes: 0,
+            bytes: done,
             meter: Arc::clone(self),
         }
     }
 
+    /// `Err` once the job is cancelled.
+    pub(super) fn check(&self) -> io::Result<()> {
+        if self.cancel.is_cancelled() {
+            return Err(io::Error::other("cancelled by the caller"));
+        }
+        Ok(())
+    }
+
     /// A try has come so far.
-    fn reached(&self, bytes: u64) {
+    pub(super) fn reached(&self, bytes: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if bytes <= state.bytes {
             return;
@@ -115,9 +123,7 @@ pub(super) struct Metered<R> {
 
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.meter.cancel.is_cancelled() {
-            return Err(io::Error::other("cancelled by the caller"));
-        }
+        self.meter.check()?;
         let count = self.inner.read(buffer)?;
         self.bytes += count as u64;
         // A server may send more than it should; that is found out elsewhere, and never shown.
@@ -156,7 +162,7 @@ mod tests {
         };
         let meter = Meter::new(&job, Direction::Upload, Object { oid, size });
         for length in [3 * BYTES, 6 * BYTES] {
-            let mut reader = meter.read(io::repeat(0).take(length));
+            let mut reader = meter.read(io::repeat(0).take(length), 0);
             let mut buffer = vec![0; usize::try_from(BYTES).expect("small")];
             while reader.read(&mut buffer).expect("endless") > 0 {
                 std::thread::sleep(CLOSEST);

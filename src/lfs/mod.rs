@@ -12,6 +12,7 @@ pub(crate) mod detect;
 mod folder;
 pub(crate) mod git_lfs;
 mod meter;
+mod partial;
 pub(crate) mod pattern;
 pub(crate) mod pointer;
 pub(crate) mod settings;

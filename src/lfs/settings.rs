@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::api;
 use crate::error::Result;
+use crate::http::retry::RetryPolicy;
 
 /// How objects are moved; from `lfs.*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +85,21 @@ impl TransferSettings {
                 .min(api::BATCH),
             basic_only: switch(&lookup, "lfs.basictransfersonly").unwrap_or(default.basic_only),
         })
+    }
+}
+
+/// The whole second that is added to what the Hub's `RateLimit` header says still counts as said.
+const ROUNDING: Duration = Duration::from_secs(1);
+
+impl TransferSettings {
+    /// How hard to try.
+    pub(super) fn retry(&self) -> RetryPolicy {
+        RetryPolicy {
+            retries: self.max_retries,
+            longest_pause: self.max_retry_delay,
+            longest_wish: self.max_retry_time.saturating_add(ROUNDING),
+            total: None,
+        }
     }
 }
 

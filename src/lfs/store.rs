@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
-use super::Object;
+use super::{Object, partial};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{self, FileKind, Stat};
@@ -137,7 +137,7 @@ impl Store {
         {
             return Ok(());
         }
-        finish(temp, &path)
+        keep(temp, &path)
     }
 
     /// Writes an object's content to a new file, sharing its blocks where possible.
@@ -158,6 +158,7 @@ impl Store {
     ///
     /// Best effort: what cannot be removed only takes room.
     pub(crate) fn remove_orphans(&self) {
+        partial::release_orphans(&self.root.join("incomplete"));
         for name in ["tmp", "incomplete"] {
             let entries = std::fs::read_dir(self.root.join(name));
             for entry in entries.into_iter().flatten().flatten() {
@@ -287,22 +288,30 @@ impl Store {
         Ok(temp)
     }
 
-    fn folder(&self, name: &str) -> Result<PathBuf> {
+    /// One of the store's own folders.
+    pub(super) fn folder(&self, name: &str) -> Result<PathBuf> {
         let folder = self.root.join(name);
         fs::create_dir_all(&folder)?;
         Ok(folder)
     }
 }
 
-fn finish(temp: NamedTempFile, target: &Path) -> Result<()> {
-    temp.as_file()
-        .sync_all()
+/// Makes a scratch file an object.
+fn keep(temp: NamedTempFile, target: &Path) -> Result<()> {
+    finish(temp.as_file(), temp.path(), target)?;
+    // It is not at its old path any more.
+    drop(temp.into_temp_path().keep());
+    Ok(())
+}
+
+/// Makes the file at `path` an object, durably: content, then name, then the folders' names.
+pub(super) fn finish(file: &File, path: &Path, target: &Path) -> Result<()> {
+    file.sync_all()
         .map_err(|error| Error::io("write", target, error))?;
     let folder = target.parent().unwrap_or(target);
     let is_new = !folder.exists();
     fs::create_dir_all(folder)?;
-    temp.persist(target)
-        .map_err(|error| Error::io("store", target, error.error))?;
+    std::fs::rename(path, target).map_err(|error| Error::io("store", target, error))?;
     fs::sync_dir(folder)?;
     if is_new {
         // `objects/aa/bb`: the names of the folders have to last as well.
@@ -311,6 +320,18 @@ fn finish(temp: NamedTempFile, target: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What came is not the object it should be.
+pub(super) fn corrupt(object: Object, found: LfsOid, bytes: u64) -> Error {
+    Error::new(
+        ErrorKind::LfsObjectCorrupt,
+        format!(
+            "the LFS object {} came with wrong content ({bytes} bytes that hash to {found})",
+            object.oid
+        ),
+    )
+    .with_hint("the copy on the server is damaged: push the file again from where it is whole")
 }
 
 /// Best effort. A folder that somebody just made to store another object there is empty, too, but
@@ -337,18 +358,9 @@ impl ObjectWriter {
     pub(crate) fn finish(self) -> Result<()> {
         let oid = LfsOid::from_bytes(self.hasher.finalize().into());
         if self.written != self.object.size || oid != self.object.oid {
-            return Err(Error::new(
-                ErrorKind::LfsObjectCorrupt,
-                format!(
-                    "the LFS object {} came with wrong content ({} bytes that hash to {oid})",
-                    self.object.oid, self.written
-                ),
-            )
-            .with_hint(
-                "the copy on the server is damaged: push the file again from where it is whole",
-            ));
+            return Err(corrupt(self.object, oid, self.written));
         }
-        finish(self.temp, &self.target)
+        keep(self.temp, &self.target)
     }
 }
 

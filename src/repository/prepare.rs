@@ -8,6 +8,7 @@ use crate::env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
 use crate::git::{Git, Identity, private_folder};
+use crate::http::{Bandwidth, NetworkLimits};
 use crate::hub::Visibility;
 use crate::id::{Endpoint, RepoType};
 use crate::lfs::Engine;
@@ -63,6 +64,8 @@ pub struct PrepareRepository {
     progress: Progress,
     pub(super) cancel: CancelToken,
     background: Settings,
+    limits: NetworkLimits,
+    bandwidth: Bandwidth,
 }
 
 impl PrepareRepository {
@@ -89,6 +92,8 @@ impl PrepareRepository {
             progress: Progress::none(),
             cancel: CancelToken::new(),
             background: Settings::default(),
+            limits: NetworkLimits::default(),
+            bandwidth: Bandwidth::unlimited(),
         }
     }
 
@@ -175,6 +180,18 @@ impl PrepareRepository {
     /// Lets `cancel` stop all work of the repository, this one included.
     pub fn cancel_token(mut self, cancel: CancelToken) -> Self {
         self.cancel = cancel;
+        self
+    }
+
+    /// How long to wait for servers, and how hard to try.
+    pub fn network_limits(mut self, limits: NetworkLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How many bytes per second the repository may move; may be changed at any time.
+    pub fn bandwidth(mut self, bandwidth: Bandwidth) -> Self {
+        self.bandwidth = bandwidth;
         self
     }
 
@@ -309,8 +326,34 @@ impl PrepareRepository {
             endpoint.clone(),
             source,
             self.secret.clone(),
+            self.http_settings(),
             &self.cancel,
         )
+    }
+
+    /// How objects are moved: as configured, unless the caller said otherwise.
+    fn transfer_settings(&self, git: &Git) -> Result<TransferSettings> {
+        let configured = TransferSettings::read(|key| git.config(key))?;
+        let NetworkLimits {
+            retries,
+            concurrent,
+            ..
+        } = self.limits;
+        Ok(TransferSettings {
+            max_retries: retries.unwrap_or(configured.max_retries),
+            concurrent: concurrent.map_or(configured.concurrent, |wanted| wanted.max(1)),
+            ..configured
+        })
+    }
+
+    /// How servers are reached: as the environment says, unless the caller said otherwise.
+    fn http_settings(&self) -> crate::http::Settings {
+        let mut settings = crate::http::Settings {
+            bandwidth: self.bandwidth.clone(),
+            ..crate::http::Settings::from_env()
+        };
+        self.limits.apply(&mut settings);
+        settings
     }
 
     pub(super) fn settled(&self) -> Settled {
@@ -332,8 +375,14 @@ impl PrepareRepository {
         endpoint: Endpoint,
         source: Source,
     ) -> Result<Repository> {
-        let connection =
-            Connection::new(name, endpoint, source, self.secret.clone(), &self.cancel)?;
+        let connection = Connection::new(
+            name,
+            endpoint,
+            source,
+            self.secret.clone(),
+            self.http_settings(),
+            &self.cancel,
+        )?;
         self.finish(git, connection)
     }
 
@@ -348,9 +397,14 @@ impl PrepareRepository {
         store.remove_orphans();
         let engine: Box<dyn Engine> = match self.engine {
             LfsEngine::Builtin => {
-                let settings = TransferSettings::read(|key| git.config(key))?;
                 let client = connection.client().clone();
-                Box::new(Builtin::new(store.clone(), client, settings))
+                let journals = private_folder(git.common_dir()).join("uploads");
+                Box::new(Builtin::new(
+                    store.clone(),
+                    client,
+                    self.transfer_settings(git)?,
+                    journals,
+                ))
             }
             LfsEngine::GitLfs => Box::new(GitLfs::new(git.workdir(), store.clone())?),
         };

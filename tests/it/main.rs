@@ -40,3 +40,4 @@ mod steps;
 mod support;
 mod together;
 mod tokens;
+mod transfers;

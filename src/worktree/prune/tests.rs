@@ -59,7 +59,12 @@ impl Clone {
 
     fn prune<T>(&self, confirmed: &[CommitId], run: impl FnOnce(&Prune<'_>) -> T) -> T {
         let client = Client::new(Settings::from_env(), Vec::new()).expect("client");
-        let engine = Builtin::new(self.store.clone(), client, TransferSettings::default());
+        let engine = Builtin::new(
+            self.store.clone(),
+            client,
+            TransferSettings::default(),
+            "nowhere".into(),
+        );
         let (progress, cancel) = (Progress::none(), CancelToken::new());
         let private = crate::git::private_folder(self.git.git_dir());
         let wait = Duration::from_secs(5);

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use hf_repository::{Endpoint, PrepareRepository, RepoPath, Repository};
+use hf_repository::{Endpoint, NetworkLimits, PrepareRepository, RepoPath, Repository};
 use mini_hub::{MiniHub, RepoKind, RepoOptions, Role};
 use tempfile::TempDir;
 
@@ -80,6 +80,8 @@ impl World {
         Repository::prepare(source, self.path(folder))
             .endpoint(self.endpoint())
             .token(token.parse().unwrap())
+            // What fails for good should not take half a minute to do so.
+            .network_limits(NetworkLimits::default().retries(3))
     }
 
     pub(crate) fn clone(&self, id: &str, folder: &str) -> Repository {

@@ -1,0 +1,322 @@
+//! Downloads on their way: what came of an object is kept until the rest comes.
+//!
+//! git-lfs keeps the beginning of a download as `incomplete/<oid>.part`, and whoever goes on with
+//! it first gives it a name of its own, so that no two write to one file. So do we; and since a
+//! killed process cannot give the name back, our own names are locked as long as somebody writes,
+//! and are taken over when nobody does.
+
+use std::fs::{self as std_fs, File, Permissions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::Object;
+use super::store::{self, Store};
+use crate::cancel::CancelToken;
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::id::LfsOid;
+
+/// What follows the oid in the names of our own files.
+const OURS: &str = "-hf-repository-";
+/// Bytes read at a time to hash what is there.
+const BUFFER: usize = 256 << 10;
+
+/// The beginning of an object, and nobody else writes to it. Dropped unfinished, what came is left
+/// for the next download.
+pub(super) struct Partial {
+    object: Object,
+    file: File,
+    /// Where the bytes are written.
+    path: PathBuf,
+    /// Where the beginning is left.
+    part: PathBuf,
+    /// Where the whole belongs.
+    target: PathBuf,
+    hasher: Sha256,
+    have: u64,
+}
+
+impl Partial {
+    /// Takes what there is of an object, or begins it.
+    pub(super) fn claim(store: &Store, object: Object, cancel: &CancelToken) -> Result<Self> {
+        let folder = store.folder("incomplete")?;
+        let part = folder.join(format!("{}.part", object.oid));
+        let (file, path) = match take(&folder, object.oid, &part)? {
+            Some(taken) => taken,
+            None => begin(&folder, object.oid)?,
+        };
+        let mut partial = Self {
+            object,
+            file,
+            path,
+            part,
+            target: store.object_path(object.oid),
+            hasher: Sha256::new(),
+            have: 0,
+        };
+        partial.hash(cancel)?;
+        Ok(partial)
+    }
+
+    pub(super) fn object(&self) -> Object {
+        self.object
+    }
+
+    /// Bytes that are here.
+    pub(super) fn have(&self) -> u64 {
+        self.have
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.have == self.object.size
+    }
+
+    /// Reads what was here before.
+    fn hash(&mut self, cancel: &CancelToken) -> Result<()> {
+        let failed = |error| Error::io("read", &self.part, error);
+        let length = self.file.metadata().map_err(failed)?.len();
+        if length > self.object.size {
+            return self.restart();
+        }
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            cancel.check()?;
+            match self.file.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(count) => {
+                    self.hasher.update(&buffer[..count]);
+                    self.have += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+
+    /// Adds bytes at the end.
+    pub(super) fn add(&mut self, data: &[u8]) -> Result<()> {
+        if let Err(error) = self.file.write_all(data) {
+            // How much of it was written is not known: none of it counts.
+            let _ = self.file.set_len(self.have);
+            let _ = self.file.seek(SeekFrom::Start(self.have));
+            return Err(Error::io("write", &self.target, error));
+        }
+        self.hasher.update(data);
+        self.have += data.len() as u64;
+        Ok(())
+    }
+
+    /// Forgets what is here.
+    pub(super) fn restart(&mut self) -> Result<()> {
+        self.have = 0;
+        self.hasher = Sha256::new();
+        self.file
+            .set_len(0)
+            .and_then(|()| self.file.rewind())
+            .map_err(|error| Error::io("write", &self.target, error))
+    }
+
+    /// Checks what came against the object's name and size, and stores it. What is wrong is not
+    /// kept.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        let oid = LfsOid::from_bytes(self.hasher.clone().finalize().into());
+        if !self.is_complete() || oid != self.object.oid {
+            let have = self.have;
+            self.restart()?;
+            return Err(store::corrupt(self.object, oid, have));
+        }
+        store::finish(&self.file, &self.path, &self.target)?;
+        // Nothing of it is left to be kept.
+        self.have = 0;
+        // The beginning that somebody else left is of no use any more.
+        let _ = std_fs::remove_file(&self.part);
+        Ok(())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        let length = |path: &Path| std_fs::metadata(path).map_or(0, |found| found.len());
+        // After `finish` nothing is at the path.
+        let _ = if self.have > length(&self.part) {
+            std_fs::rename(&self.path, &self.part)
+        } else {
+            std_fs::remove_file(&self.path)
+        };
+    }
+}
+
+/// Takes over the beginning that somebody left: git-lfs, we, or a process of ours that was killed.
+fn take(folder: &Path, oid: LfsOid, part: &Path) -> Result<Option<(File, PathBuf)>> {
+    if part.exists() {
+        let (fresh, path) = begin(folder, oid)?;
+        // git-lfs's files are for their owner alone; objects are as readable as other files.
+        let mode = fresh.metadata().map(|found| found.permissions());
+        match std_fs::rename(part, &path) {
+            Ok(()) => {
+                drop(fresh);
+                let file = own(&path, mode.ok());
+                return Ok(file.map(|file| (file, path)));
+            }
+            // Somebody was quicker.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Some((fresh, path)));
+            }
+            Err(error) => return Err(Error::io("take over", part, error)),
+        }
+    }
+    let prefix = format!("{oid}{OURS}");
+    let entries = std_fs::read_dir(folder).into_iter().flatten().flatten();
+    let left = entries
+        .map(|entry| entry.path())
+        .filter(|path| is_named(path, &prefix))
+        .find_map(|path| own(&path, None).map(|file| (file, path)));
+    Ok(left)
+}
+
+fn is_named(path: &Path, prefix: &str) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().starts_with(prefix)
+}
+
+/// Opens a file that nobody writes to, and keeps others from writing to it.
+fn own(path: &Path, mode: Option<Permissions>) -> Option<File> {
+    let file = File::options().read(true).write(true).open(path).ok()?;
+    file.try_lock().ok()?;
+    // Whoever had the lock until now may have moved the file away.
+    if !fs::is_still_at(&file, path) {
+        return None;
+    }
+    if let Some(mode) = mode {
+        // As good as it gets: a file of another user's keeps its mode.
+        let _ = file.set_permissions(mode);
+    }
+    Some(file)
+}
+
+/// A new, empty file.
+fn begin(folder: &Path, oid: LfsOid) -> Result<(File, PathBuf)> {
+    let (file, path) = fs::temp_named(folder, &format!("{oid}{OURS}"))?
+        .keep()
+        .map_err(|error| Error::io("create a file in", folder, error.error))?;
+    // Without locks, beginnings of killed processes are never taken over.
+    let _ = file.try_lock();
+    Ok((file, path))
+}
+
+/// Gives the beginnings that killed processes left the name under which everybody looks for them.
+pub(super) fn release_orphans(folder: &Path) {
+    for entry in std_fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let oid = name.split_once(OURS).and_then(|(oid, _)| oid.parse().ok());
+        let (Some(oid), Some(_file)) = (oid, own(&path, None)) else {
+            continue;
+        };
+        let oid: LfsOid = oid;
+        let part = folder.join(format!("{oid}.part"));
+        // Never over another beginning: a link fails if there is one.
+        let _ = std_fs::hard_link(&path, part);
+        let _ = std_fs::remove_file(&path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    const CONTENT: &[u8] = b"0123456789";
+
+    fn object() -> Object {
+        let oid = LfsOid::from_bytes(Sha256::digest(CONTENT).into());
+        Object { oid, size: 10 }
+    }
+
+    fn claim(store: &Store) -> Partial {
+        Partial::claim(store, object(), &CancelToken::new()).expect("claimed")
+    }
+
+    fn store() -> (tempfile::TempDir, Store, PathBuf) {
+        let folder = tempfile::tempdir().expect("temp");
+        let store = Store::new(folder.path().join("lfs"));
+        let incomplete = store.folder("incomplete").expect("folder");
+        (folder, store, incomplete)
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std_fs::read_dir(folder).expect("list").flatten();
+        entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn a_download_goes_on_where_it_stopped() {
+        let (_folder, store, incomplete) = store();
+        let mut first = claim(&store);
+        first.add(b"0123").expect("written");
+        drop(first);
+        let part = incomplete.join(format!("{}.part", object().oid));
+        assert_eq!(std_fs::read(&part).expect("left"), b"0123");
+        let mut second = claim(&store);
+        assert!(!part.exists(), "it has a name of its own now");
+        assert_eq!(second.have(), 4);
+        second.add(b"456789").expect("written");
+        second.finish().expect("right");
+        drop(second);
+        assert!(store.contains(object()));
+        assert_eq!(names(&incomplete), [""; 0]);
+    }
+
+    #[test]
+    fn two_never_write_to_one_file() {
+        let (_folder, store, incomplete) = store();
+        let part = incomplete.join(format!("{}.part", object().oid));
+        std_fs::write(&part, b"01").expect("written");
+        let (mut first, mut second) = (claim(&store), claim(&store));
+        assert_eq!((first.have(), second.have()), (2, 0));
+        second.add(b"0123").expect("written");
+        first.add(b"2").expect("written");
+        drop(second);
+        drop(first);
+        // The longer beginning is kept, whoever ends last.
+        assert_eq!(std_fs::read(&part).expect("left"), b"0123");
+        assert_eq!(names(&incomplete).len(), 1);
+    }
+
+    #[test]
+    fn what_is_wrong_is_not_kept() {
+        let (_folder, store, incomplete) = store();
+        let part = incomplete.join(format!("{}.part", object().oid));
+        std_fs::write(&part, b"far too much for it").expect("written");
+        let mut partial = claim(&store);
+        assert_eq!(partial.have(), 0);
+        partial.add(b"9876543210").expect("written");
+        let error = partial.finish().expect_err("other bytes");
+        assert_eq!(error.kind(), ErrorKind::LfsObjectCorrupt);
+        drop(partial);
+        assert_eq!(names(&incomplete), [""; 0]);
+        assert!(!store.contains(object()));
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_taken_over() {
+        let (_folder, store, incomplete) = store();
+        let left = |name: &str| incomplete.join(format!("{}{OURS}{name}", object().oid));
+        std_fs::write(left("one"), b"01234").expect("written");
+        let mut partial = claim(&store);
+        assert_eq!(partial.have(), 5);
+        // Its owner lives.
+        release_orphans(&incomplete);
+        partial.add(b"56789").expect("written");
+        partial.finish().expect("right");
+        drop(partial);
+        std_fs::write(left("two"), b"012").expect("written");
+        release_orphans(&incomplete);
+        assert_eq!(names(&incomplete), [format!("{}.part", object().oid)]);
+    }
+}

@@ -1,0 +1,609 @@
+//! Objects on the wire: in parts, from where they stopped, with URLs that do not live long.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use hf_repository::{Bandwidth, ErrorKind, Event, NetworkLimits, Progress, Repository};
+use mini_hub::{Action, Fault, MiniHub, Multipart, Quota, RequestRecord, Route};
+
+use crate::support::judge::assert_same_files;
+use crate::support::saving::LONG;
+use crate::support::{World, needs_git_lfs, weights, write};
+
+const MIB: usize = 1 << 20;
+
+/// A hub that wants files over 1 MiB in parts of 256 KiB.
+fn in_parts() -> World {
+    World::with(MiniHub::temporary_with(|config| config.multipart(1 << 20, 256 << 10)).unwrap())
+}
+
+/// Stages and commits one file.
+fn commit(repo: &Repository, name: &str, content: Vec<u8>) {
+    write(repo.workdir(), name, content);
+    repo.stage().unwrap();
+    let _ = repo.commit(name).unwrap();
+}
+
+fn requests(w: &World, route: Route) -> Vec<RequestRecord> {
+    let all = w.hub.requests().into_iter();
+    all.filter(|request| request.route == route).collect()
+}
+
+fn sent(records: &[RequestRecord]) -> u64 {
+    records.iter().map(|request| request.request_bytes).sum()
+}
+
+fn received(records: &[RequestRecord]) -> u64 {
+    records.iter().map(|request| request.response_bytes).sum()
+}
+
+fn journals(w: &World) -> Vec<PathBuf> {
+    let folder = w.path("ours/.git/hf-repository/uploads");
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+fn incomplete(w: &World, clone: &str) -> Vec<PathBuf> {
+    let folder = w.path(clone).join(".git/lfs/incomplete");
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+/// The object behind a file, by its pointer at HEAD.
+fn oid(w: &World, folder: &Path, name: &str) -> String {
+    let pointer = w.git(folder, &["cat-file", "blob", &format!("HEAD:{name}")]);
+    pointer.split("sha256:").nth(1).unwrap()[..64].to_owned()
+}
+
+#[test]
+fn a_large_file_goes_in_parts() {
+    let w = in_parts();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    // 13 parts: as text, 10 comes before 2.
+    commit(&repo, "big.bin", weights(1, 3 * MIB + 1000));
+    write(repo.workdir(), "small.bin", weights(2, 5000));
+    repo.stage().unwrap();
+    let _ = repo.commit("small").unwrap();
+    w.hub.clear_requests();
+    repo.push().unwrap();
+    let parts = requests(&w, Route::LfsPart);
+    let mut numbers: Vec<u32> = parts.iter().filter_map(|part| part.part).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=13).collect::<Vec<u32>>());
+    assert_eq!(sent(&parts), (3 * MIB + 1000) as u64);
+    assert_eq!(requests(&w, Route::LfsComplete).len(), 1);
+    assert_eq!(requests(&w, Route::LfsVerify).len(), 2);
+    assert_eq!(
+        requests(&w, Route::LfsPut).len(),
+        1,
+        "the small one goes whole"
+    );
+    assert!(w.hub.max_concurrent_uploads() > 1);
+    assert_eq!(journals(&w), [""; 0].map(PathBuf::from));
+    assert_same_files(repo.workdir(), w.clone("alice/m", "fresh").workdir());
+    w.assert_sound(repo.workdir());
+}
+
+#[test]
+fn only_the_part_that_failed_is_sent_again() {
+    let w = in_parts();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    for (number, action) in [
+        Action::status(500),
+        Action::status_with(429, "Retry-After", "0"),
+        Action::Cut,
+        Action::CutRequest(100_000),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        commit(&repo, "big.bin", weights(number as u64, 2 * MIB));
+        w.hub.clear_requests();
+        w.hub
+            .faults()
+            .add(Fault::on(Route::LfsPart).nth(3).act(action.clone()));
+        repo.push().unwrap();
+        let parts = requests(&w, Route::LfsPart);
+        assert_eq!(parts.len(), 9, "{action:?}");
+        let mut tries: BTreeMap<u32, usize> = BTreeMap::new();
+        for part in &parts {
+            *tries.entry(part.part.unwrap()).or_default() += 1;
+        }
+        assert_eq!(tries.values().filter(|tries| **tries == 2).count(), 1);
+    }
+    assert_same_files(repo.workdir(), w.clone("alice/m", "fresh").workdir());
+}
+
+#[test]
+fn an_upload_in_parts_goes_on_in_another_process() {
+    let w = in_parts();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    commit(&repo, "big.bin", weights(1, 4 * MIB));
+    // Everything from the tenth part on is refused for good: that ends the push.
+    w.hub
+        .faults()
+        .add(Fault::on(Route::LfsPart).nth(10).always().act(Action::Cut));
+    let error = repo.push().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network, "{error:?}");
+    let journal = journals(&w).pop().expect("what is done is written down");
+    let mode = fs::metadata(&journal).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "its URLs are permissions");
+    drop(repo);
+    // A process that was killed leaves half a line.
+    let text = fs::read_to_string(&journal).unwrap();
+    fs::write(&journal, format!("{text}{{\"part\":1")).unwrap();
+    let finished = text.lines().count() - 1;
+    assert!((1..=9).contains(&finished), "{finished}");
+
+    w.hub.faults().clear();
+    w.hub.clear_requests();
+    let repo = w.prepare("alice/m", "ours").open().unwrap();
+    repo.push().unwrap();
+    let parts = requests(&w, Route::LfsPart);
+    assert_eq!(parts.len(), 16 - finished);
+    assert_eq!(
+        requests(&w, Route::LfsBatch).len(),
+        0,
+        "the old URLs are good"
+    );
+    assert_eq!(journals(&w).len(), 0);
+    assert_same_files(repo.workdir(), w.clone("alice/m", "fresh").workdir());
+}
+
+#[test]
+fn an_upload_whose_urls_have_expired_begins_anew() {
+    let w = in_parts();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    commit(&repo, "big.bin", weights(1, 2 * MIB));
+    w.hub
+        .faults()
+        .add(Fault::on(Route::LfsPart).nth(4).always().act(Action::Cut));
+    repo.push().unwrap_err();
+    w.hub.faults().clear();
+    // The server forgets them sooner than it said.
+    w.hub.advance_clock(Duration::from_secs(7200));
+    w.hub.clear_requests();
+    repo.push().unwrap();
+    assert_eq!(requests(&w, Route::LfsBatch).len(), 1);
+    let stored: Vec<RequestRecord> = requests(&w, Route::LfsPart)
+        .into_iter()
+        .filter(|part| part.status == 200)
+        .collect();
+    assert_eq!(stored.len(), 8);
+    assert_eq!(journals(&w).len(), 0);
+    // And one that is damaged is no harm.
+    commit(&repo, "big.bin", weights(2, 2 * MIB));
+    w.hub
+        .faults()
+        .add(Fault::on(Route::LfsPart).nth(4).always().act(Action::Cut));
+    repo.push().unwrap_err();
+    w.hub.faults().clear();
+    fs::write(&journals(&w)[0], "nonsense\n").unwrap();
+    repo.push().unwrap();
+    assert_same_files(repo.workdir(), w.clone("alice/m", "fresh").workdir());
+}
+
+#[test]
+fn an_object_that_arrived_by_another_way_is_not_sent_again() {
+    let w = in_parts();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    commit(&repo, "big.bin", weights(1, 2 * MIB));
+    // All parts are there, and so is the whole; only the server does not come to say so.
+    w.hub
+        .faults()
+        .add(Fault::on(Route::LfsVerify).always().act(Action::Cut));
+    repo.push().unwrap_err();
+    w.hub.faults().clear();
+    w.hub.clear_requests();
+    repo.push().unwrap();
+    assert_eq!(requests(&w, Route::LfsPart).len(), 0);
+    assert_same_files(repo.workdir(), w.clone("alice/m", "fresh").workdir());
+}
+
+#[test]
+fn an_upload_cut_at_half_five_times_sends_little_more_than_its_size() {
+    let w = in_parts();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    let size = 8 * MIB;
+    commit(&repo, "big.bin", weights(1, size));
+    w.hub.clear_requests();
+    for nth in [4, 9, 14, 19, 24] {
+        w.hub.faults().add(
+            Fault::on(Route::LfsPart)
+                .nth(nth)
+                .act(Action::CutRequest(128 << 10)),
+        );
+    }
+    repo.push().unwrap();
+    assert_eq!(requests(&w, Route::LfsPart).len(), 32 + 5);
+    let bytes = sent(&requests(&w, Route::LfsPart));
+    let ratio = bytes as f64 / size as f64;
+    assert!(
+        ratio <= 1.2,
+        "{bytes} bytes sent: {ratio:.3} times the size"
+    );
+    assert_same_files(repo.workdir(), w.clone("alice/m", "fresh").workdir());
+}
+
+#[test]
+fn a_download_cut_at_half_five_times_asks_for_the_rest_only() {
+    let w = World::new();
+    w.model("alice/m");
+    let first = w.clone("alice/m", "first");
+    // Large beside what the sockets hold when the connection is cut.
+    let size = 24 * MIB;
+    commit(&first, "big.bin", weights(1, size));
+    first.push().unwrap();
+    let mut left = size as u64;
+    for number in 1..=5 {
+        left /= 2;
+        w.hub.faults().add(
+            Fault::on(Route::LfsGet)
+                .nth(number)
+                .act(Action::CutResponse(left)),
+        );
+    }
+    w.hub.clear_requests();
+    let repo = w.clone("alice/m", "ours");
+    let gets = requests(&w, Route::LfsGet);
+    assert_eq!(gets.len(), 6);
+    assert!(gets[1..].iter().all(|get| get.range.is_some()));
+    let ratio = received(&gets) as f64 / size as f64;
+    assert!(ratio <= 1.2, "{ratio:.3} times the size came");
+    assert_same_files(first.workdir(), repo.workdir());
+    assert_eq!(incomplete(&w, "ours").len(), 0);
+}
+
+#[test]
+fn a_download_goes_on_where_git_lfs_stopped() {
+    needs_git_lfs!();
+    let w = World::new();
+    w.model("alice/m");
+    let first = w.clone("alice/m", "first");
+    let content = weights(1, 3 * MIB);
+    commit(&first, "big.bin", content.clone());
+    first.push().unwrap();
+    let oid = oid(&w, first.workdir(), "big.bin");
+    let repo = w
+        .prepare("alice/m", "ours")
+        .content(hf_repository::Content::PointersOnly)
+        .clone_repo()
+        .unwrap();
+    // It would try for half a minute.
+    let retries = ["config", "lfs.transfer.maxretries", "1"];
+    w.git(repo.workdir(), &retries);
+    // git-lfs itself, cut off in the middle, leaves its beginning there.
+    let cut = Action::CutResponse(MIB as u64);
+    w.hub.faults().add(Fault::on(Route::LfsGet).act(cut));
+    let gone = Fault::on(Route::LfsGet).nth(2).always();
+    w.hub.faults().add(gone.act(Action::status(404)));
+    let output = w.try_git(repo.workdir(), &["lfs", "pull"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{told} {:?}", w.hub.requests());
+    w.hub.faults().clear();
+    let left = incomplete(&w, "ours");
+    assert!(!left.is_empty(), "git-lfs left nothing to go on with");
+    let part = left
+        .iter()
+        .find(|path| path.to_string_lossy().ends_with(&format!("{oid}.part")))
+        .expect("git-lfs keeps it under the agreed name");
+    let there = fs::metadata(part).unwrap().len();
+    assert!(there > 0);
+    w.hub.clear_requests();
+    repo.fetch_content(["big.bin"]).unwrap();
+    let gets = requests(&w, Route::LfsGet);
+    assert_eq!(received(&gets), content.len() as u64 - there);
+    assert_eq!(
+        gets[0].range.as_deref(),
+        Some(&*format!("bytes={there}-{}", content.len() - 1))
+    );
+    assert_same_files(first.workdir(), repo.workdir());
+    let object = w.path(&format!(
+        "ours/.git/lfs/objects/{}/{}/{oid}",
+        &oid[..2],
+        &oid[2..4]
+    ));
+    let mode = fs::metadata(object).unwrap().permissions().mode();
+    assert_eq!(mode & 0o444, 0o444, "as readable as any file here");
+}
+
+#[test]
+fn git_lfs_goes_on_where_a_download_stopped() {
+    needs_git_lfs!();
+    let w = World::new();
+    w.model("alice/m");
+    let first = w.clone("alice/m", "first");
+    let content = weights(1, 3 * MIB);
+    commit(&first, "big.bin", content.clone());
+    first.push().unwrap();
+    let repo = w
+        .prepare("alice/m", "ours")
+        .content(hf_repository::Content::PointersOnly)
+        .network_limits(NetworkLimits::default().retries(0))
+        .clone_repo()
+        .unwrap();
+    w.hub
+        .faults()
+        .add(Fault::on(Route::LfsGet).act(Action::CutResponse(MIB as u64)));
+    w.hub
+        .faults()
+        .add(Fault::on(Route::LfsGet).nth(2).always().act(Action::Cut));
+    let error = repo.fetch_content(["big.bin"]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network, "{error:?}");
+    w.hub.faults().clear();
+    let left = incomplete(&w, "ours");
+    assert_eq!(left.len(), 1);
+    assert!(left[0].to_string_lossy().ends_with(".part"));
+    let there = fs::metadata(&left[0]).unwrap().len();
+    w.hub.clear_requests();
+    w.git(repo.workdir(), &["lfs", "pull"]);
+    assert_eq!(
+        received(&requests(&w, Route::LfsGet)),
+        content.len() as u64 - there
+    );
+    assert_same_files(first.workdir(), repo.workdir());
+}
+
+#[test]
+fn a_damaged_beginning_costs_a_second_download_and_no_more() {
+    let w = World::new();
+    w.model("alice/m");
+    let first = w.clone("alice/m", "first");
+    commit(&first, "big.bin", weights(1, MIB));
+    first.push().unwrap();
+    let oid = oid(&w, first.workdir(), "big.bin");
+    let repo = w
+        .prepare("alice/m", "ours")
+        .content(hf_repository::Content::PointersOnly)
+        .clone_repo()
+        .unwrap();
+    let folder = w.path("ours/.git/lfs/incomplete");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(format!("{oid}.part")), weights(9, 1000)).unwrap();
+    w.hub.clear_requests();
+    repo.fetch_content(["big.bin"]).unwrap();
+    let ranges: Vec<bool> = requests(&w, Route::LfsGet)
+        .iter()
+        .map(|get| get.range.is_some())
+        .collect();
+    assert_eq!(ranges, [true, false]);
+    assert_same_files(first.workdir(), repo.workdir());
+}
+
+#[test]
+fn urls_that_live_two_seconds_are_asked_for_just_in_time() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w
+        .prepare("alice/m", "ours")
+        .network_limits(NetworkLimits::default().concurrent_transfers(2))
+        .clone_repo()
+        .unwrap();
+    let count = 24;
+    for number in 0..count {
+        write(
+            repo.workdir(),
+            &format!("{number}.bin"),
+            weights(number, 20_000),
+        );
+    }
+    repo.stage().unwrap();
+    let _ = repo.commit("many").unwrap();
+    w.hub.set_signature_lifetime(Duration::from_secs(2));
+    w.hub.faults().add(
+        Fault::on(Route::LfsPut)
+            .always()
+            .act(Action::Delay(Duration::from_millis(400))),
+    );
+    w.hub.clear_requests();
+    repo.push().unwrap();
+    let puts = requests(&w, Route::LfsPut);
+    let stored = puts.iter().filter(|put| put.status == 200).count();
+    assert_eq!(stored as u64, count, "each object arrives once");
+    let refused = puts.len() - stored;
+    assert!(refused <= 4, "{refused} came too late");
+    w.hub.set_signature_lifetime(Duration::from_secs(3600));
+    w.hub.faults().clear();
+    assert_same_files(repo.workdir(), w.clone("alice/m", "fresh").workdir());
+}
+
+#[test]
+fn many_small_objects_need_few_calls_and_keep_to_the_quota() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    let count = 1000;
+    for number in 0..count {
+        write(
+            repo.workdir(),
+            &format!("{}/{number}.bin", number % 10),
+            weights(number, 300),
+        );
+    }
+    repo.stage().unwrap();
+    let _ = repo.commit("many").unwrap();
+    w.hub.clear_requests();
+    // Ten calls and one that the push itself may make, of five in a window.
+    w.hub.set_quota(Some(Quota {
+        requests: 5,
+        window: Duration::from_secs(2),
+    }));
+    repo.push().unwrap();
+    w.hub.set_quota(None);
+    let calls = requests(&w, Route::LfsBatch);
+    let answered = calls.iter().filter(|call| call.status == 200).count();
+    assert_eq!(answered, 10);
+    assert!(
+        calls.len() - answered <= 2,
+        "{} calls were sent in vain",
+        calls.len() - answered
+    );
+    assert_eq!(requests(&w, Route::LfsPut).len() as u64, count);
+}
+
+#[test]
+fn a_server_that_takes_smaller_batches_gets_smaller_ones() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    for number in 0..9 {
+        write(
+            repo.workdir(),
+            &format!("{number}.bin"),
+            weights(number, 300),
+        );
+    }
+    repo.stage().unwrap();
+    let _ = repo.commit("nine").unwrap();
+    w.hub.clear_requests();
+    w.hub
+        .faults()
+        .add(Fault::on(Route::LfsBatch).act(Action::status(413)));
+    repo.push().unwrap();
+    assert_eq!(requests(&w, Route::LfsBatch).len(), 3);
+    assert_eq!(requests(&w, Route::LfsPut).len(), 9);
+    // One object alone cannot be made smaller.
+    commit(&repo, "one.bin", weights(77, 300));
+    w.hub
+        .faults()
+        .add(Fault::on(Route::LfsBatch).always().act(Action::status(413)));
+    assert_eq!(repo.push().unwrap_err().kind(), ErrorKind::Protocol);
+}
+
+#[test]
+fn a_stalled_transfer_is_given_up_and_tried_again() {
+    let limits = NetworkLimits::default().stall_timeout(Duration::from_millis(300));
+    for (number, (route, action)) in [
+        (Route::LfsPut, Action::Stall),
+        (Route::LfsGet, Action::Stall),
+        (Route::LfsGet, Action::StallResponse(10_000)),
+        (Route::LfsBatch, Action::Stall),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let w = World::new();
+        w.model("alice/m");
+        let prepare = |name: &str| w.prepare("alice/m", name).network_limits(limits.clone());
+        let repo = prepare("ours").clone_repo().unwrap();
+        commit(&repo, "w.bin", weights(number as u64, MIB));
+        if route != Route::LfsGet {
+            w.hub.faults().add(Fault::on(route).act(action.clone()));
+        }
+        let began = Instant::now();
+        repo.push().unwrap();
+        if route == Route::LfsGet {
+            w.hub.faults().add(Fault::on(route).act(action.clone()));
+        }
+        let fresh = prepare("fresh").clone_repo().unwrap();
+        assert!(began.elapsed() < LONG, "{route:?} {action:?}");
+        assert_same_files(repo.workdir(), fresh.workdir());
+        let seen = requests(&w, route).len();
+        assert!(seen >= 2, "{route:?} {action:?}: tried again");
+    }
+}
+
+#[test]
+fn a_cap_is_kept_and_can_be_lifted() {
+    let w = World::new();
+    w.model("alice/m");
+    let bandwidth = Bandwidth::limited(4_000_000);
+    let repo = w
+        .prepare("alice/m", "ours")
+        .bandwidth(bandwidth.clone())
+        .clone_repo()
+        .unwrap();
+    // 8 MB at 4 MB/s: not under two seconds, whatever the machine.
+    for number in 0..4 {
+        write(
+            repo.workdir(),
+            &format!("{number}.bin"),
+            weights(number, 2_000_000),
+        );
+    }
+    repo.stage().unwrap();
+    let _ = repo.commit("four").unwrap();
+    let began = Instant::now();
+    repo.push().unwrap();
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(1900), "{took:?}");
+    // Lifted while it runs, what would take an hour is over soon.
+    bandwidth.set(Some(2_000));
+    commit(&repo, "5.bin", weights(5, 8_000_000));
+    std::thread::scope(|scope| {
+        let push = scope.spawn(|| repo.push().unwrap());
+        crate::support::until("the upload begins", || {
+            requests(&w, Route::LfsPut).len() >= 5
+        });
+        assert_eq!(bandwidth.get(), Some(2_000));
+        bandwidth.set(None);
+        push.join().unwrap();
+    });
+    assert_same_files(repo.workdir(), w.clone("alice/m", "fresh").workdir());
+}
+
+#[test]
+fn parts_are_one_object_to_whoever_watches() {
+    let w = in_parts();
+    w.model("alice/m");
+    let (progress, events) = Progress::channel();
+    let repo = w
+        .prepare("alice/m", "ours")
+        .progress(progress)
+        .clone_repo()
+        .unwrap();
+    let size = 6 * MIB as u64;
+    commit(&repo, "big.bin", weights(1, 6 * MIB));
+    w.hub.faults().add(
+        Fault::on(Route::LfsPart)
+            .nth(5)
+            .times(3)
+            .act(Action::CutRequest(200_000)),
+    );
+    repo.push().unwrap();
+    drop(repo);
+    let (mut last, mut finished) = (0, 0);
+    for event in events {
+        match event {
+            Event::TransferProgress { bytes, total, .. } => {
+                assert!(bytes >= last && bytes <= size && total == size);
+                last = bytes;
+            }
+            Event::TransferFinished { bytes, .. } => {
+                assert_eq!(bytes, size);
+                finished += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(finished, 1);
+}
+
+#[test]
+fn the_size_of_parts_is_the_servers_business() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    for (number, part_size) in [1, 700_000, 1 << 20, 5 << 20].into_iter().enumerate() {
+        let length = if part_size == 1 { 40 } else { 2 * MIB };
+        w.hub.set_multipart(Some(Multipart {
+            threshold: 10,
+            part_size,
+        }));
+        commit(&repo, "big.bin", weights(number as u64, length));
+        w.hub.clear_requests();
+        repo.push().unwrap();
+        let parts = requests(&w, Route::LfsPart).len() as u64;
+        assert_eq!(parts, (length as u64).div_ceil(part_size));
+    }
+    assert_same_files(repo.workdir(), w.clone("alice/m", "fresh").workdir());
+}
