@@ -56,6 +56,7 @@
 //! [`close_within`]: Repository::close_within
 
 mod cancel;
+mod config;
 mod credential;
 mod env;
 mod error;
@@ -68,6 +69,7 @@ mod lfs;
 mod local;
 mod name;
 mod path;
+mod place;
 mod process;
 mod progress;
 mod push;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cancel::CancelToken;
+use crate::config::Use;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::lock::{AdvisoryLock, GitFolders, Purpose};
 use crate::git::{Fetched, Git, Identity, Tags, private_folder};
@@ -137,7 +138,7 @@ impl Local {
 
     /// Fetches all branches of the remote, after whoever else is fetching.
     pub(crate) fn fetch(&self, git: &Git, tags: Tags, cancel: &CancelToken) -> Result<Fetched> {
-        let remote = self.remote.git(cancel)?;
+        let remote = self.remote.git(Use::Fetch, cancel)?;
         let name = self.remote_name();
         let tracking = format!("refs/remotes/{name}/");
         let _fetcher = AdvisoryLock::acquire(
@@ -159,8 +160,8 @@ impl Local {
         commit: CommitId,
         content: Content,
     ) -> Result<()> {
-        let lfs = self.remote.lfs().ok();
-        self.switch(git, from, commit, content, lfs.as_ref())
+        let lfs = || self.remote.lfs(git, Use::Fetch, Some(commit)).map(Some);
+        self.switch(git, from, commit, content, &lfs)
     }
 
     /// The same, with what the store has; content that is not there is an error.
@@ -171,7 +172,7 @@ impl Local {
         commit: CommitId,
         content: Content,
     ) -> Result<()> {
-        self.switch(git, from, commit, content, None)
+        self.switch(git, from, commit, content, &|| Ok(None))
     }
 
     fn switch(
@@ -180,7 +181,7 @@ impl Local {
         from: Option<CommitId>,
         commit: CommitId,
         content: Content,
-        lfs: Option<&lfs::Remote>,
+        lfs: &dyn Fn() -> Result<Option<lfs::Remote>>,
     ) -> Result<()> {
         let from = from.map(|commit| git.tree_of(commit)).transpose()?;
         Switch {

@@ -1,24 +1,31 @@
 //! The remote of a clone: its address, its credentials, and who may be told them.
 
 use crate::cancel::CancelToken;
+use crate::config::Use;
 use crate::credential::{self, Found};
 use crate::error::{Error, ErrorKind, Result};
-use crate::git;
-use crate::http::{Client, Grant, Settings};
+use crate::git::{self, Git};
+use crate::http::{self, Client, Grant, Settings};
 use crate::hub::{self, Hub};
 use crate::id::{CommitId, Endpoint};
 use crate::lfs;
+use crate::lfs::endpoint;
 use crate::name::RemoteName;
+use crate::place::{Place, http_url};
 use crate::secret::{Secret, Token};
 use crate::source::{Location, Source};
-use crate::url::Url;
+use crate::url::{Url, Userinfo};
 use crate::worktree::Rules;
 
 /// Everything needed to talk to the remote.
 pub(crate) struct Connection {
     name: RemoteName,
     endpoint: Endpoint,
-    location: Location,
+    /// As it was named; see [`Place`].
+    home: Location,
+    recorded: String,
+    fetch: Location,
+    push: Location,
     client: Client,
 }
 
@@ -27,7 +34,7 @@ impl Connection {
     pub(crate) fn new(
         name: RemoteName,
         endpoint: Endpoint,
-        source: Source,
+        place: Place,
         secret: Option<Secret>,
         settings: Settings,
         cancel: &CancelToken,
@@ -42,26 +49,49 @@ impl Connection {
                 secret,
             });
         }
-        if let (Some(info), Some(url)) = (source.userinfo, http_url(&endpoint, &source.location))
-            && let Some(token) = info.password
+        let Place {
+            home,
+            recorded,
+            fetch,
+            push,
+        } = place;
+        let remote = http_url(&endpoint, &fetch.location).map(|url| http::Remote {
+            origin: url.origin(),
+            user: fetch.userinfo.as_ref().map(|info| info.user.clone()),
+            proxy: settings
+                .config
+                .get(&format!("remote.{name}.proxy"))
+                .map(str::to_owned),
+        });
+        let push = push.unwrap_or_else(|| fetch.clone());
+        // Of two for one server the one for fetches counts.
+        for Source {
+            location, userinfo, ..
+        } in [&push, &fetch]
         {
-            // Somebody wrote it into the URL for just this server.
-            let grant = Grant {
-                origin: url.origin(),
-                user: Some(info.user),
-                secret: Secret::Token(token),
+            let url = http_url(&endpoint, location);
+            let Some(grant) = url
+                .zip(userinfo.clone())
+                .and_then(|(url, info)| grant(&url, info))
+            else {
+                continue;
             };
             // Only what the caller passed itself counts more.
-            if !explicit || grants.iter().all(|found| found.origin != grant.origin) {
+            let is_hub = grant.origin == endpoint.url().origin();
+            if !(explicit && is_hub) {
                 grants.retain(|found| found.origin != grant.origin);
                 grants.push(grant);
             }
         }
+        let settings = settings.with_remote(remote);
         let client = Client::new(settings, grants)?.with_cancel(cancel)?;
         Ok(Self {
             name,
             endpoint,
-            location: source.location,
+            home,
+            recorded,
+            fetch: fetch.location,
+            push: push.location,
             client,
         })
     }
@@ -71,7 +101,7 @@ impl Connection {
         let grants = self.client.grants();
         let hub = self.endpoint.url().origin();
         let secret = Secret::Token(token);
-        let elsewhere = http_url(&self.endpoint, &self.location)
+        let elsewhere = http_url(&self.endpoint, &self.fetch)
             .and_then(|url| grants.find(&url.origin()))
             .filter(|grant| grant.origin != hub);
         grants.put(match elsewhere {
@@ -89,24 +119,27 @@ impl Connection {
         &self.name
     }
 
+    /// Where it is fetched from.
     pub(crate) fn location(&self) -> &Location {
-        &self.location
+        &self.fetch
     }
 
     /// What to write into `remote.origin.url`: plain, and never with credentials.
     pub(crate) fn config_url(&self) -> String {
-        match &self.location {
-            Location::Ssh(url) => url.clone(),
-            Location::Folder(path) => path.to_string_lossy().into_owned(),
-            Location::Hub { .. } | Location::Http(_) => http_url(&self.endpoint, &self.location)
-                .map(|url| url.to_full())
-                .unwrap_or_default(),
+        self.recorded.clone()
+    }
+
+    fn side(&self, usage: Use) -> &Location {
+        match usage {
+            Use::Fetch => &self.fetch,
+            Use::Push => &self.push,
         }
     }
 
     /// The remote as the git engine wants it; all its requests end when `cancel` is pulled.
-    pub(crate) fn git(&self, cancel: &CancelToken) -> Result<git::Remote> {
-        match (&self.location, http_url(&self.endpoint, &self.location)) {
+    pub(crate) fn git(&self, usage: Use, cancel: &CancelToken) -> Result<git::Remote> {
+        let location = self.side(usage);
+        match (location, http_url(&self.endpoint, location)) {
             (Location::Folder(path), _) => Ok(git::Remote::Folder(path.clone())),
             (_, Some(url)) => Ok(git::Remote::Http {
                 url,
@@ -117,9 +150,33 @@ impl Connection {
         }
     }
 
-    /// The remote as the LFS engines want it.
-    pub(crate) fn lfs(&self) -> Result<lfs::Remote> {
-        match (&self.location, http_url(&self.endpoint, &self.location)) {
+    /// The remote as the LFS engines want it, as the clone's config says now; while the work tree is
+    /// on its way to the commit `incoming`, with the `.lfsconfig` of that.
+    pub(crate) fn lfs(
+        &self,
+        git: &Git,
+        usage: Use,
+        incoming: Option<CommitId>,
+    ) -> Result<lfs::Remote> {
+        let config = git.lfs_config(incoming)?;
+        match endpoint::configured(&config, self.name.as_str(), usage)? {
+            Some(endpoint::Endpoint::Http(url, userinfo)) => {
+                let grants = self.client.grants();
+                if let Some(grant) = userinfo.and_then(|info| grant(&url, info))
+                    && grants.find(&grant.origin).is_none()
+                {
+                    grants.put(grant);
+                }
+                return Ok(lfs::Remote::Http(url));
+            }
+            Some(endpoint::Endpoint::Folder(path)) => {
+                return Ok(lfs::Remote::Folder(git::git_dir_of(&path)));
+            }
+            Some(endpoint::Endpoint::Ssh(what)) => return Err(no_ssh(&what)),
+            None => {}
+        }
+        let location = self.side(usage);
+        match (location, http_url(&self.endpoint, location)) {
             (Location::Folder(path), _) => Ok(lfs::Remote::Folder(git::git_dir_of(path))),
             (_, Some(url)) => Ok(lfs::Remote::Http(hub::lfs_url(&url))),
             (Location::Ssh(url), _) => Err(no_ssh(url)),
@@ -129,7 +186,7 @@ impl Connection {
 
     /// The Hub, if the remote is a repository there.
     pub(crate) fn hub(&self) -> Option<Hub> {
-        match self.location {
+        match self.fetch {
             Location::Hub { .. } => Some(Hub::new(self.endpoint.clone(), self.client.clone())),
             _ => None,
         }
@@ -137,7 +194,7 @@ impl Connection {
 
     /// What the remote's hook is known to refuse.
     pub(crate) fn rules(&self) -> Rules {
-        match self.location {
+        match self.push {
             Location::Hub { .. } => Rules::Hub,
             _ => Rules::None,
         }
@@ -149,18 +206,18 @@ impl Connection {
 
     /// The page of a commit, where the remote has such pages.
     pub(crate) fn commit_url(&self, commit: CommitId) -> Option<String> {
-        let url = http_url(&self.endpoint, &self.location)?;
+        let url = http_url(&self.endpoint, &self.home)?;
         Some(hub::commit_url(&url, commit).to_full())
     }
 }
 
-/// The git URL of a place on a server.
-fn http_url(endpoint: &Endpoint, location: &Location) -> Option<Url> {
-    match location {
-        Location::Hub { id, repo_type } => Some(hub::git_url(endpoint, id, *repo_type)),
-        Location::Http(url) => Some(url.clone()),
-        Location::Folder(_) | Location::Ssh(_) => None,
-    }
+/// What somebody wrote into a URL, for just that server.
+fn grant(url: &Url, info: Userinfo) -> Option<Grant> {
+    Some(Grant {
+        origin: url.origin(),
+        user: Some(info.user),
+        secret: Secret::Token(info.password?),
+    })
 }
 
 fn no_ssh(url: &str) -> Error {

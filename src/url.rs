@@ -87,6 +87,10 @@ impl Url {
         }
     }
 
+    pub(crate) fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
     pub(crate) fn is_http(&self) -> bool {
         matches!(self.scheme.as_str(), "http" | "https")
     }
@@ -191,6 +195,13 @@ impl fmt::Display for Url {
 impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Url({self})")
+    }
+}
+
+impl Origin {
+    /// Whether all but the host is the same.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.scheme == other.scheme && self.port == other.port
     }
 }
 

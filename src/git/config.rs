@@ -1,11 +1,45 @@
 //! The few settings of the repository that this library reads or writes.
 
 use super::Git;
-use super::error::patiently;
+use super::error::{patiently, wrap};
+use crate::config::{Config, Writer};
 use crate::error::Result;
 use crate::name::{BranchName, RemoteName};
 
+/// What the user's and the system's files say, for work outside any repository.
+pub(crate) fn user_config() -> Result<Config> {
+    git2::Config::open_default()
+        .and_then(|raw| values(&raw, Writer::User))
+        .map_err(wrap("read git's config"))
+}
+
+/// All values of a config. What is not UTF-8 is left out: no key of ours can be so.
+pub(super) fn values(raw: &git2::Config, writer: Writer) -> Result<Config, git2::Error> {
+    let mut config = Config::default();
+    let mut entries = raw.entries(None)?;
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let value = match entry.has_value() {
+            true => entry.value(),
+            // A name alone is git's way to say yes.
+            false => Ok("true"),
+        };
+        if let (Ok(key), Ok(value)) = (entry.name(), value) {
+            config.push(key, value, writer);
+        }
+    }
+    Ok(config)
+}
+
 impl Git {
+    /// All that git's config says here: the repository's, the user's and the system's files.
+    pub(crate) fn whole_config(&self) -> Result<Config> {
+        self.repo
+            .config()
+            .and_then(|raw| values(&raw, Writer::User))
+            .map_err(wrap("read git's config"))
+    }
+
     /// The value of `key`, from the repository, the user or the system.
     pub(crate) fn config(&self, key: &str) -> Option<String> {
         let config = self
@@ -28,7 +62,10 @@ impl Git {
 
     /// The URL of a remote as the config holds it; may contain credentials someone else wrote.
     pub(crate) fn remote_url(&self, remote: &RemoteName) -> Option<String> {
-        self.config(&format!("remote.{remote}.url"))
+        let config = self.whole_config().ok()?;
+        config
+            .first(&format!("remote.{remote}.url"))
+            .map(str::to_owned)
     }
 
     /// Records a remote with the refspec every clone has.

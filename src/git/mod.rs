@@ -10,6 +10,7 @@ mod diff;
 mod error;
 mod fetch;
 mod index;
+mod lfs_config;
 mod merge;
 mod objects;
 mod open;
@@ -27,6 +28,7 @@ mod transport;
 use std::path::{Path, PathBuf};
 
 pub use commit::Identity;
+pub(crate) use config::user_config;
 pub(crate) use diff::Change;
 pub(crate) use fetch::{Fetched, Tags};
 pub(crate) use index::{Entry, Index, Mode};

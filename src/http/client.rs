@@ -1,7 +1,8 @@
 //! Sending, and following redirects with care.
 
+use std::collections::HashMap;
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ureq::{Agent, AsSendBody, SendBody};
@@ -11,6 +12,7 @@ use super::host::{Bucket, Host};
 use super::request::{Body, Method, Request};
 use super::response::{Response, transport_error};
 use super::retry::{RetryPolicy, Tries, wait};
+use super::route::Route;
 use super::settings::Settings;
 use super::watch::{Pulse, Watched};
 use crate::cancel::{CancelToken, OnCancel};
@@ -28,12 +30,13 @@ pub(crate) struct Client {
     deadline: Option<Instant>,
 }
 
+/// Agents by what they are made for; made when they are first needed.
+type Agents = Mutex<HashMap<Route, Agent>>;
+
 struct Inner {
     settings: Settings,
     grants: Grants,
-    direct: Agent,
-    http_proxy: Option<Agent>,
-    https_proxy: Option<Agent>,
+    agents: Arc<Agents>,
     cancel: CancelToken,
     /// Ends blocked requests when cancelled.
     _on_cancel: OnCancel,
@@ -75,31 +78,16 @@ impl Client {
     }
 
     fn build(settings: Settings, grants: Grants, cancel: &CancelToken) -> Result<Self> {
-        let through = |proxy: &Option<String>| {
-            proxy
-                .as_deref()
-                .map(|proxy| settings.agent(Some(proxy)))
-                .transpose()
-        };
-        let direct = settings.agent(None)?;
-        let (http_proxy, https_proxy) = (
-            through(&settings.proxies.http)?,
-            through(&settings.proxies.https)?,
-        );
-        let agents: Vec<Agent> = [Some(&direct), http_proxy.as_ref(), https_proxy.as_ref()]
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect();
+        let agents = Arc::new(Agents::default());
+        let made = Arc::clone(&agents);
         let on_cancel = cancel.on_cancel(move || {
-            agents.iter().for_each(|agent| agent.clone().shutdown());
+            let made = made.lock().unwrap_or_else(PoisonError::into_inner);
+            made.values().for_each(|agent| agent.clone().shutdown());
         });
         let inner = Inner {
             settings,
             grants,
-            direct,
-            http_proxy,
-            https_proxy,
+            agents,
             cancel: cancel.clone(),
             _on_cancel: on_cancel,
         };
@@ -227,9 +215,13 @@ impl Client {
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }
-        let sent_authorization = request
-            .headers
+        let extra = self.inner.settings.extra_headers(url, &request.headers);
+        for (name, value) in &extra {
+            builder = builder.header(name, value);
+        }
+        let sent_authorization = extra
             .iter()
+            .chain(&request.headers)
             .any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
         let grant = if sent_authorization {
             None
@@ -242,7 +234,7 @@ impl Client {
         }
         tracing::debug!(method = request.method.as_str(), %url, authenticated, "request");
         let sending = Sending {
-            agent: self.agent(url),
+            agent: &self.agent(url)?,
             total: self.time_left(),
             patience: request
                 .patience
@@ -295,14 +287,23 @@ impl Client {
         (bucket != Bucket::Git).then_some(pulse)
     }
 
-    fn agent(&self, url: &Url) -> &Agent {
-        let proxied = self.inner.settings.proxies.choose(url).is_some();
-        let agent = match (proxied, url.is_https()) {
-            (true, true) => self.inner.https_proxy.as_ref(),
-            (true, false) => self.inner.http_proxy.as_ref(),
-            (false, _) => None,
-        };
-        agent.unwrap_or(&self.inner.direct)
+    /// The agent for a URL.
+    fn agent(&self, url: &Url) -> Result<Agent> {
+        let route = self.inner.settings.route(url);
+        let mut agents = self
+            .inner
+            .agents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(agent) = agents.get(&route) {
+            return Ok(agent.clone());
+        }
+        let agent = self.inner.settings.agent(&route)?;
+        agents.insert(route, agent.clone());
+        drop(agents);
+        // Whoever cancels from now on finds it.
+        self.inner.cancel.check()?;
+        Ok(agent)
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! | file | concern |
 //! |---|---|
-//! | `settings` | timeouts, proxies, certificates |
+//! | `settings` | timeouts, proxies, certificates: what the environment and git's config say |
+//! | `route` | the way to one URL, and the agent for it |
+//! | `extra_header` | headers the user wants on requests |
 //! | `grant` | which secret may go where |
 //! | `request`, `response` | what is sent, what came back |
 //! | `client` | sending, and following redirects |
@@ -14,12 +16,14 @@
 
 mod bandwidth;
 mod client;
+mod extra_header;
 mod grant;
 mod host;
 mod limits;
 mod request;
 mod response;
 pub(crate) mod retry;
+mod route;
 mod settings;
 mod status;
 #[cfg(test)]
@@ -34,4 +38,4 @@ pub(crate) use grant::{Auth, Grant};
 pub(crate) use host::{Bucket, Host};
 pub(crate) use request::{Body, Request};
 pub(crate) use response::Response;
-pub(crate) use settings::Settings;
+pub(crate) use settings::{Remote, Settings};

@@ -1,17 +1,14 @@
 //! How connections are made: timeouts, proxies, certificates.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
-
-use ureq::config::Config;
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::{Agent, Proxy};
 
 use super::Bandwidth;
 use super::retry::RetryPolicy;
+use crate::config::Config;
 use crate::env;
-use crate::error::{Error, ErrorKind, Result};
-use crate::url::Url;
+use crate::url::{Origin, Url};
 
 /// How to reach servers.
 #[derive(Clone, Debug)]
@@ -26,7 +23,29 @@ pub(crate) struct Settings {
     pub(crate) bandwidth: Bandwidth,
     /// A PEM file to trust instead of the certificates that come with the library.
     pub(crate) ca_file: Option<PathBuf>,
+    /// The same, where git's config names none either.
+    pub(crate) other_ca_file: Option<PathBuf>,
     pub(crate) proxies: Proxies,
+    /// git's config, for what depends on the URL.
+    pub(crate) config: Arc<Config>,
+    pub(crate) remote: Option<Remote>,
+}
+
+/// What concerns the clone's own remote.
+#[derive(Clone)]
+pub(crate) struct Remote {
+    pub(crate) origin: Origin,
+    /// The user its URL names.
+    pub(crate) user: Option<String>,
+    /// `remote.<name>.proxy`.
+    pub(crate) proxy: Option<String>,
+}
+
+impl std::fmt::Debug for Remote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The proxy's address may hold a password.
+        write!(f, "Remote({})", self.origin)
+    }
 }
 
 /// As long as a busy server may take to accept; git-lfs gives it 30 s, browsers about 10.
@@ -35,12 +54,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes per stall window: slower than the slowest modem, and a gigabyte would take a year.
 const STALL_BYTES: u64 = 1 << 10;
-/// Bytes per read or write; larger buffers doubled the rate of uploads over loopback.
-const BUFFER: usize = 256 << 10;
-/// Kept-open connections: the transfer threads', and some for git and the API.
-const IDLE_CONNECTIONS: usize = 16;
-/// Bytes of response headers; signed URLs in them can be long.
-const HEADER_BYTES: usize = 64 << 10;
+/// What stands for "no limit": longer than any work.
+const NO_LIMIT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Default for Settings {
     fn default() -> Self {
@@ -51,7 +66,10 @@ impl Default for Settings {
             retry: RetryPolicy::default(),
             bandwidth: Bandwidth::unlimited(),
             ca_file: None,
+            other_ca_file: None,
             proxies: Proxies::default(),
+            config: Arc::default(),
+            remote: None,
         }
     }
 }
@@ -60,68 +78,86 @@ impl Settings {
     /// The defaults, with proxies and certificates as the environment says.
     pub(crate) fn from_env() -> Self {
         Self {
-            ca_file: env::var("SSL_CERT_FILE").map(PathBuf::from),
+            ca_file: env::var("GIT_SSL_CAINFO").map(PathBuf::from),
+            other_ca_file: env::var("SSL_CERT_FILE").map(PathBuf::from),
             proxies: Proxies::read(env::var),
             ..Self::default()
         }
     }
 
-    /// An agent with these settings, through `proxy` if one is given.
-    pub(super) fn agent(&self, proxy: Option<&str>) -> Result<Agent> {
-        let proxy = proxy
-            .map(|address| {
-                // The address is not echoed: it may hold a password.
-                Proxy::new(address).map_err(|_| {
-                    Error::new(
-                        ErrorKind::InvalidInput,
-                        "the proxy's address cannot be read",
-                    )
-                    .with_hint("http_proxy and https_proxy look like http://host:3128")
-                })
-            })
-            .transpose()?;
-        let mut tls = TlsConfig::builder();
-        if let Some(file) = &self.ca_file {
-            tls = tls.root_certs(read_certificates(file)?);
+    /// These settings, as git's config says.
+    pub(crate) fn with_config(mut self, config: Config) -> Self {
+        let seconds = |key: &str| -> Option<u64> {
+            let value = config.get(key)?;
+            let number = value.parse().ok();
+            if number.is_none() {
+                tracing::warn!(
+                    key,
+                    value,
+                    "the value means nothing; the default is used instead"
+                );
+            }
+            number
+        };
+        let positive = |key| seconds(key).filter(|seconds| *seconds > 0);
+        // One limit for both here; each alone may take what git-lfs gives it.
+        let connect = positive("lfs.dialtimeout").max(positive("lfs.tlstimeout"));
+        if let Some(seconds) = connect {
+            self.connect_timeout = Duration::from_secs(seconds).min(NO_LIMIT);
         }
-        let config: Config = Agent::config_builder()
-            .http_status_as_error(false)
-            // Redirects are followed here, where it is known which origin a token belongs to.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(concat!("hf-repository/", env!("CARGO_PKG_VERSION")))
-            .proxy(proxy)
-            .tls_config(tls.build())
-            .timeout_resolve(Some(self.connect_timeout))
-            .timeout_connect(Some(self.connect_timeout))
-            .timeout_per_read(Some(self.stall_timeout))
-            .timeout_per_write(Some(self.stall_timeout))
-            .input_buffer_size(BUFFER)
-            .output_buffer_size(BUFFER)
-            .max_idle_connections(IDLE_CONNECTIONS)
-            .max_idle_connections_per_host(IDLE_CONNECTIONS)
-            .max_response_header_size(HEADER_BYTES)
-            .build();
-        Ok(config.new_agent())
+        if let Some(seconds) = seconds("lfs.activitytimeout") {
+            self.stall_timeout = match seconds {
+                0 => NO_LIMIT,
+                seconds => Duration::from_secs(seconds).min(NO_LIMIT),
+            };
+        }
+        self.config = Arc::new(config);
+        self
     }
-}
 
-fn read_certificates(file: &std::path::Path) -> Result<RootCerts> {
-    let bytes = std::fs::read(file).map_err(|error| Error::io("read", file, error))?;
-    let certificates: Vec<_> = parse_pem(&bytes)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    if certificates.is_empty() {
-        return Err(Error::new(
-            ErrorKind::InvalidInput,
-            format!("{} holds no certificate", file.display()),
-        )
-        .with_hint("SSL_CERT_FILE must name a PEM file"));
+    /// These settings for a clone with such a remote.
+    pub(crate) fn with_remote(mut self, remote: Option<Remote>) -> Self {
+        self.remote = remote;
+        self
     }
-    Ok(RootCerts::from(certificates))
+
+    /// The values of `http.<name>` for a URL, and whether each was meant for URLs like it only.
+    pub(super) fn values(&self, name: &str, url: &Url) -> Vec<(&str, bool)> {
+        self.config.values_for("http", name, url, self.user(url))
+    }
+
+    /// The value of `http.<name>` for a URL.
+    pub(super) fn value(&self, name: &str, url: &Url) -> Option<&str> {
+        self.config.value_for("http", name, url, self.user(url))
+    }
+
+    /// The remote of a URL's origin, if it is that of the clone.
+    fn remote_of(&self, url: &Url) -> Option<&Remote> {
+        let remote = self.remote.as_ref()?;
+        (remote.origin == url.origin()).then_some(remote)
+    }
+
+    fn user(&self, url: &Url) -> Option<&str> {
+        self.remote_of(url)?.user.as_deref()
+    }
+
+    /// The proxy for a URL: the remote's own, the config's, the environment's. An empty address in
+    /// the config means none.
+    pub(super) fn proxy(&self, url: &Url) -> Option<String> {
+        if self.proxies.excepts(url) {
+            return None;
+        }
+        let own = self
+            .remote_of(url)
+            .and_then(|remote| remote.proxy.as_deref());
+        let address = match own.or_else(|| self.value("proxy", url)) {
+            Some(address) => Some(address),
+            None => self.proxies.choose(url),
+        };
+        address
+            .filter(|address| !address.is_empty())
+            .map(str::to_owned)
+    }
 }
 
 /// Which proxy to use for which URL, in the manner of curl and git.
@@ -159,28 +195,30 @@ impl Proxies {
     }
 
     /// The proxy for a URL, if it is not reached directly.
-    ///
-    /// This machine always is: a proxy would take the name for itself, and see a token that is
-    /// sent over plain http only because it stays here.
     pub(super) fn choose(&self, url: &Url) -> Option<&str> {
-        if url.is_loopback() {
-            return None;
-        }
         let proxy = if url.is_https() {
             &self.https
         } else {
             &self.http
         };
+        proxy.as_deref().filter(|_| !self.excepts(url))
+    }
+
+    /// Whether a URL is reached directly, whatever proxies there are.
+    ///
+    /// This machine always is: a proxy would take the name for itself, and see a token that is
+    /// sent over plain http only because it stays here.
+    pub(super) fn excepts(&self, url: &Url) -> bool {
         let host = url.host().trim_matches(['[', ']']);
-        let direct = self.no_proxy.iter().any(|entry| {
-            let entry = entry.trim_matches(['[', ']']).trim_start_matches('.');
-            entry == "*"
-                || host == entry
-                || host
-                    .strip_suffix(entry)
-                    .is_some_and(|rest| rest.ends_with('.'))
-        });
-        proxy.as_deref().filter(|_| !direct)
+        url.is_loopback()
+            || self.no_proxy.iter().any(|entry| {
+                let entry = entry.trim_matches(['[', ']']).trim_start_matches('.');
+                entry == "*"
+                    || host == entry
+                    || host
+                        .strip_suffix(entry)
+                        .is_some_and(|rest| rest.ends_with('.'))
+            })
     }
 }
 
@@ -247,5 +285,77 @@ mod tests {
             ),
             None
         );
+    }
+
+    fn configured(lines: &[(&str, &str)], proxy: Option<&str>) -> Settings {
+        let mut config = Config::default();
+        for (key, value) in lines {
+            config.push(key, value, crate::config::Writer::User);
+        }
+        let remote = Remote {
+            origin: Url::parse("https://hub.example").expect("valid").origin(),
+            user: None,
+            proxy: proxy.map(str::to_owned),
+        };
+        let variables = [
+            ("https_proxy", "http://env"),
+            ("no_proxy", "direct.example"),
+        ];
+        let settings = Settings {
+            proxies: proxies(&variables),
+            ..Settings::default()
+        };
+        settings.with_config(config).with_remote(Some(remote))
+    }
+
+    #[test]
+    fn the_nearest_proxy_counts() {
+        let lines = [
+            ("http.proxy", "http://all"),
+            ("http.https://cdn.example.proxy", "http://cdn"),
+            ("http.https://none.example.proxy", ""),
+        ];
+        let proxy = |settings: &Settings, url: &str| settings.proxy(&Url::parse(url).expect(url));
+        let some = configured(&lines, Some("http://remote"));
+        for (url, expected) in [
+            ("https://hub.example/a", Some("http://remote")),
+            ("https://other.example", Some("http://all")),
+            ("https://cdn.example/a", Some("http://cdn")),
+            ("https://none.example/a", None),
+            ("https://direct.example/a", None),
+            ("http://127.0.0.1:1", None),
+        ] {
+            assert_eq!(proxy(&some, url).as_deref(), expected, "{url}");
+        }
+        let none = configured(&[], None);
+        assert_eq!(
+            proxy(&none, "https://hub.example").as_deref(),
+            Some("http://env")
+        );
+        let shown = format!("{some:?}");
+        assert!(
+            !shown.contains("http://remote") && !shown.contains("http://all"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn timeouts_are_those_of_the_config() {
+        let of = |lines: &[(&str, &str)]| {
+            let settings = configured(lines, None);
+            (settings.connect_timeout, settings.stall_timeout)
+        };
+        let seconds = Duration::from_secs;
+        assert_eq!(of(&[]), (CONNECT_TIMEOUT, STALL_TIMEOUT));
+        let lines = [
+            ("lfs.dialtimeout", "3"),
+            ("lfs.tlstimeout", "5"),
+            ("lfs.activitytimeout", "7"),
+        ];
+        assert_eq!(of(&lines), (seconds(5), seconds(7)));
+        let lines = [("lfs.dialtimeout", "0"), ("lfs.activitytimeout", "0")];
+        assert_eq!(of(&lines), (CONNECT_TIMEOUT, NO_LIMIT));
+        let lines = [("lfs.dialtimeout", "x"), ("lfs.activitytimeout", "-1")];
+        assert_eq!(of(&lines), (CONNECT_TIMEOUT, STALL_TIMEOUT));
     }
 }

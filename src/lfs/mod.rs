@@ -9,6 +9,7 @@ pub(crate) mod attributes;
 pub(crate) mod builtin;
 pub(crate) mod clean;
 pub(crate) mod detect;
+pub(crate) mod endpoint;
 mod folder;
 pub(crate) mod git_lfs;
 mod meter;

@@ -4,6 +4,7 @@ use super::journal::PushPromise;
 use super::report::Integration;
 use super::settings::OnConflict;
 use crate::cancel::CancelToken;
+use crate::config::Use;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::git::{Change, Git, Merge, PrivateRef, Rebase, Tags};
@@ -260,9 +261,12 @@ pub(super) fn remember(local: &Local, git: &Git, promise: &PushPromise, plan: &P
             content.extend(object.map(|object| (object, change.path)));
         }
     }
-    let lfs = local.remote.lfs()?;
+    let lfs = || {
+        let incoming = Some(plan.commit);
+        local.remote.lfs(git, Use::Fetch, incoming).map(Some)
+    };
     let source = Fill {
-        remote: Some(&lfs),
+        remote: &lfs,
         remote_name: local.remote_name().as_str(),
         ref_name: None,
         commit: Some(plan.commit),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::report::{Integration, PushReport, PushedRef};
 use super::state::Signal;
 use crate::cancel::CancelToken;
+use crate::config::Use;
 use crate::error::{Error, ErrorKind, Result};
 use crate::git::{Git, PushOutcome, RefPush, Remote};
 use crate::http::retry::wait;
@@ -52,7 +53,7 @@ impl Sending<'_> {
             cancel,
             ..
         } = *self;
-        let remote = local.remote.git(cancel)?;
+        let remote = local.remote.git(Use::Push, cancel)?;
         let advertised = git.push_advertisement(&remote, cancel)?;
         let tip = match advertised.find(&branch.local_ref()) {
             Some(id) => Some(git.known_commit(id).ok_or_else(|| moved(branch))?),
@@ -79,7 +80,7 @@ impl Sending<'_> {
         let commits = git.commits_between(commit, &confirmed)?;
         let contents = worktree::examine(git, &commits, local.remote.rules(), cancel)?;
         (self.done)(Signal::Examined);
-        let (lfs_objects, lfs_bytes) = self.upload(&contents.objects)?;
+        let (lfs_objects, lfs_bytes) = self.upload(git, &contents.objects)?;
         cancel.check()?;
         (self.done)(Signal::Verified);
 
@@ -169,7 +170,7 @@ impl Sending<'_> {
     }
 
     /// Makes the remote have the objects of all pointers that are about to be pushed.
-    fn upload(&self, holders: &[(Object, RepoPath, CommitId)]) -> Result<(usize, u64)> {
+    fn upload(&self, git: &Git, holders: &[(Object, RepoPath, CommitId)]) -> Result<(usize, u64)> {
         if holders.is_empty() {
             return Ok((0, 0));
         }
@@ -180,7 +181,7 @@ impl Sending<'_> {
             .map(|(object, path, _)| (object.oid, path.clone()))
             .collect();
         let report = local.engine.upload(&Job {
-            remote: &local.remote.lfs()?,
+            remote: &local.remote.lfs(git, Use::Push, None)?,
             remote_name: local.remote_name().as_str(),
             ref_name: Some(&self.branch.local_ref()),
             commit: Some(self.commit),

@@ -18,6 +18,7 @@ use super::settings::AutoPrune;
 use super::shared::Shared;
 use super::state::Signal;
 use super::step::step;
+use crate::config::Use;
 use crate::error::{Error, ErrorKind, Result};
 use crate::git::Git;
 use crate::id::LfsOid;
@@ -224,7 +225,7 @@ impl Shared {
                 cancel,
                 ..local.context(git)
             },
-            remote: &local.remote.lfs()?,
+            remote: &local.remote.lfs(git, Use::Fetch, None)?,
             confirmed: &sent.confirmed,
             lock: &|| local.lock(&[]),
         };

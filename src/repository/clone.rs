@@ -1,12 +1,14 @@
 use std::path::{Path, PathBuf};
 
 use super::{PrepareRepository, Repository};
+use crate::config::Use;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
 use crate::fs::lock::{AdvisoryLock, GitFolders, Purpose};
 use crate::git::{self, Git, Resolved, Tags, private_folder};
 use crate::local::LOCK_WAIT;
 use crate::name::BranchName;
+use crate::place::Reading;
 use crate::remote::Connection;
 use crate::source::Location;
 use crate::worktree::{self, Content};
@@ -51,13 +53,14 @@ impl PrepareRepository {
         let _span = tracing::info_span!("clone").entered();
         let _settled = self.settled();
         let endpoint = self.resolve_endpoint()?;
-        let source = self.parse_source(&endpoint)?;
-        let from_source = source.revision.clone();
+        let config = git::user_config()?;
+        let place = self.place(&endpoint, &config)?;
+        let from_source = place.fetch.revision.clone();
         let revision = self.wanted_revision().cloned().or(from_source);
         let target = Target::examine(&self.folder)?;
-        let connection = self.connect(&endpoint, source)?;
+        let connection = self.connect(&endpoint, place, config)?;
         // Before anything is made: whether the remote can be reached by us at all.
-        connection.git(&self.cancel)?;
+        connection.git(Use::Fetch, &self.cancel)?;
         self.create_on_hub(&connection)?;
 
         let git_dir = self.folder.join(".git");
@@ -70,7 +73,17 @@ impl PrepareRepository {
             Err(_) => begin(&self.folder)?,
         };
         match git.remote_url(connection.name()) {
-            Some(url) => self.refuse_other_source(&url, &endpoint, connection.location())?,
+            Some(url) => {
+                let config = git.whole_config()?;
+                let reading = Reading {
+                    endpoint: &endpoint,
+                    config: &config,
+                    base: &self.folder,
+                    repo_type: None,
+                };
+                let there = reading.place(&url)?;
+                self.refuse_other_source(&there.fetch.location, connection.location())?;
+            }
             None => git.add_remote(connection.name(), &connection.config_url())?,
         }
         let content = self.content.unwrap_or_default();
@@ -207,13 +220,14 @@ impl Repository {
         let _span = tracing::info_span!("check_write_access").entered();
         let git = self.local.git()?;
         git.push_advertisement(
-            &self.local.remote.git(&self.local.cancel)?,
+            &self.local.remote.git(Use::Push, &self.local.cancel)?,
             &self.local.cancel,
         )?;
         if let Some(hub) = self.local.remote.hub() {
             hub.check_may_write()?;
         }
-        self.local.engine.check_upload(&self.local.remote.lfs()?)
+        let lfs = self.local.remote.lfs(&git, Use::Push, None)?;
+        self.local.engine.check_upload(&lfs)
     }
 }
 

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::Repository;
+use crate::config::Use;
 use crate::error::Result;
 use crate::fs;
 use crate::git::{Entry, Git, Mode};
@@ -54,9 +55,9 @@ impl Repository {
                 wanted.insert(path.clone(), (entry, object));
             }
         }
-        let lfs = self.local.remote.lfs().ok();
+        let lfs = || self.local.remote.lfs(&git, Use::Fetch, None).map(Some);
         let source = Fill {
-            remote: lfs.as_ref(),
+            remote: &lfs,
             remote_name: self.local.remote_name().as_str(),
             ref_name: None,
             commit: git.head()?.commit(),

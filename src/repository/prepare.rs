@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Repository;
 use crate::cancel::CancelToken;
+use crate::config::Config;
 use crate::env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
@@ -18,11 +19,12 @@ use crate::lfs::settings::TransferSettings;
 use crate::lfs::store::Store;
 use crate::local::Local;
 use crate::name::{RemoteName, Revision};
+use crate::place::{Place, Reading};
 use crate::progress::{Progress, Settled};
 use crate::push::{AutoPrune, OnConflict, OnDrop, PushPolicy, Pushes, Settings};
 use crate::remote::Connection;
 use crate::secret::{Provider, Secret, Token};
-use crate::source::{self, Location, Source};
+use crate::source::Location;
 use crate::worktree::Content;
 
 /// Who does the work of Git LFS.
@@ -266,32 +268,43 @@ impl PrepareRepository {
             .and_then(|branch| git.upstream_remote(branch))
             .filter(|name| git.remote_url(name).is_some())
             .unwrap_or_else(RemoteName::origin);
-        let recorded = git.remote_url(&name).ok_or_else(|| {
+        let config = git.whole_config()?;
+        let url = format!("remote.{name}.url");
+        let recorded = config.first(&url).map(str::to_owned).ok_or_else(|| {
             Error::new(
                 ErrorKind::RemoteMismatch,
                 format!("{} has no remote named {name}", self.folder.display()),
             )
             .with_hint("add one with: git remote add origin <url>")
         })?;
-        let mut there = locate(&recorded, git.workdir(), &endpoint, None)?;
-        if let Some(wanted) = &self.source {
-            let wanted = locate(wanted, Path::new(""), &endpoint, self.repo_type)?;
-            self.refuse_other_source(&recorded, &endpoint, &wanted.location)?;
+        let reading = Reading {
+            endpoint: &endpoint,
+            config: &config,
+            base: git.workdir(),
+            repo_type: None,
+        };
+        let mut there = reading.place(&recorded)?;
+        there.push = reading.push_place(&name)?.or(there.push);
+        if self.source.is_some() {
+            let wanted = self.place(&endpoint, &config)?;
+            self.refuse_other_source(&there.fetch.location, &wanted.fetch.location)?;
             // What the caller wrote into the URL just now is newer than what is recorded.
-            there.userinfo = wanted.userinfo.or(there.userinfo);
+            there.fetch.userinfo = wanted.fetch.userinfo.or(there.fetch.userinfo);
         }
-        self.build(git, name, endpoint, there)
+        let connection = Connection::new(
+            name,
+            endpoint,
+            there,
+            self.secret.clone(),
+            self.http_settings(config),
+            &self.cancel,
+        )?;
+        self.finish(git, connection)
     }
 
     /// Checks that the remote a clone has recorded is the one that is wanted.
-    pub(super) fn refuse_other_source(
-        &self,
-        recorded: &str,
-        endpoint: &Endpoint,
-        wanted: &Location,
-    ) -> Result<()> {
-        let there = locate(recorded, &self.folder, endpoint, None)?;
-        if wanted.is_same_place(&there.location) {
+    pub(super) fn refuse_other_source(&self, recorded: &Location, wanted: &Location) -> Result<()> {
+        if wanted.is_same_place(recorded) {
             return Ok(());
         }
         Err(Error::new(
@@ -299,7 +312,7 @@ impl PrepareRepository {
             format!(
                 "{} is a clone of {}, not of {}",
                 self.folder.display(),
-                super::clone::describe(&there.location),
+                super::clone::describe(recorded),
                 super::clone::describe(wanted),
             ),
         )
@@ -314,19 +327,30 @@ impl PrepareRepository {
         }
     }
 
-    pub(super) fn parse_source(&self, endpoint: &Endpoint) -> Result<Source> {
-        let text = self.source.as_deref().unwrap_or_default();
-        locate(text, Path::new(""), endpoint, self.repo_type)
+    /// The place the source names.
+    pub(super) fn place(&self, endpoint: &Endpoint, config: &Config) -> Result<Place> {
+        let reading = Reading {
+            endpoint,
+            config,
+            base: Path::new(""),
+            repo_type: self.repo_type,
+        };
+        reading.place(self.source.as_deref().unwrap_or_default())
     }
 
     /// Everything but the work tree: for cloning, before there is one.
-    pub(super) fn connect(&self, endpoint: &Endpoint, source: Source) -> Result<Connection> {
+    pub(super) fn connect(
+        &self,
+        endpoint: &Endpoint,
+        place: Place,
+        config: Config,
+    ) -> Result<Connection> {
         Connection::new(
             RemoteName::origin(),
             endpoint.clone(),
-            source,
+            place,
             self.secret.clone(),
-            self.http_settings(),
+            self.http_settings(config),
             &self.cancel,
         )
     }
@@ -346,11 +370,12 @@ impl PrepareRepository {
         })
     }
 
-    /// How servers are reached: as the environment says, unless the caller said otherwise.
-    fn http_settings(&self) -> crate::http::Settings {
+    /// How servers are reached: as the environment and git's config say, unless the caller said
+    /// otherwise.
+    fn http_settings(&self, config: Config) -> crate::http::Settings {
         let mut settings = crate::http::Settings {
             bandwidth: self.bandwidth.clone(),
-            ..crate::http::Settings::from_env()
+            ..crate::http::Settings::from_env().with_config(config)
         };
         self.limits.apply(&mut settings);
         settings
@@ -366,24 +391,6 @@ impl PrepareRepository {
 
     pub(super) fn wanted_revision(&self) -> Option<&Revision> {
         self.revision.as_ref()
-    }
-
-    fn build(
-        self,
-        git: &Git,
-        name: RemoteName,
-        endpoint: Endpoint,
-        source: Source,
-    ) -> Result<Repository> {
-        let connection = Connection::new(
-            name,
-            endpoint,
-            source,
-            self.secret.clone(),
-            self.http_settings(),
-            &self.cancel,
-        )?;
-        self.finish(git, connection)
     }
 
     /// Puts the parts together.
@@ -423,23 +430,4 @@ impl PrepareRepository {
         let pushes = Pushes::new(Arc::clone(&local), self.background);
         Ok(Repository { local, pushes })
     }
-}
-
-/// Reads a source; a relative path is made absolute, as `git clone` records it, from `base` (from
-/// the process's folder if that is empty).
-fn locate(
-    text: &str,
-    base: &Path,
-    endpoint: &Endpoint,
-    repo_type: Option<RepoType>,
-) -> Result<Source> {
-    let mut source = source::parse(text, endpoint, repo_type)?;
-    if let Location::Folder(path) = &mut source.location {
-        if path.starts_with("~") {
-            *path = env::expand(&path.to_string_lossy());
-        }
-        let joined = base.join(&*path);
-        *path = std::path::absolute(&joined).unwrap_or(joined);
-    }
-    Ok(source)
 }

@@ -1,4 +1,5 @@
 use super::Repository;
+use crate::config::Use;
 use crate::error::Result;
 use crate::id::CommitId;
 use crate::lfs::Pruning;
@@ -88,13 +89,13 @@ impl Repository {
     fn prune_by_refs(&self, how: Pruning) -> Result<Pruned> {
         let local = &self.local;
         let git = local.git()?;
-        let remote = local.remote.git(&local.cancel)?;
+        let remote = local.remote.git(Use::Fetch, &local.cancel)?;
         let advertised = git.fetch_advertisement(&remote, &local.cancel)?;
         let tips = advertised.refs.iter();
         let confirmed: Vec<CommitId> = tips.filter_map(|tip| git.known_commit(tip.id)).collect();
         let prune = Prune {
             context: local.context(&git),
-            remote: &local.remote.lfs()?,
+            remote: &local.remote.lfs(&git, Use::Fetch, None)?,
             confirmed: &confirmed,
             lock: &|| local.lock(&["index.lock"]),
         };

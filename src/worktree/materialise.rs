@@ -24,7 +24,8 @@ use crate::progress::Event;
 /// Where missing objects come from.
 #[derive(Clone, Copy)]
 pub(crate) struct Fill<'a> {
-    pub(crate) remote: Option<&'a Remote>,
+    /// Looked up when something is missing; none means that only what is here counts.
+    pub(crate) remote: &'a dyn Fn() -> Result<Option<Remote>>,
     pub(crate) remote_name: &'a str,
     pub(crate) ref_name: Option<&'a str>,
     pub(crate) commit: Option<CommitId>,
@@ -233,7 +234,7 @@ pub(crate) fn fill<'p>(
     if missing.is_empty() {
         return Ok(());
     }
-    let Some(remote) = fill.remote else {
+    let Some(remote) = (fill.remote)()? else {
         return Err(Error::new(
             ErrorKind::LfsObjectMissing,
             format!(
@@ -244,7 +245,7 @@ pub(crate) fn fill<'p>(
         .with_hint("add a remote that has them"));
     };
     let report = context.engine.download(&Job {
-        remote,
+        remote: &remote,
         remote_name: fill.remote_name,
         ref_name: fill.ref_name,
         commit: fill.commit,

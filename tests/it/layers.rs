@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 /// Modules by layer, the lowest first; a module may use those of its own layer.
 const LAYERS: [&[&str]; 5] = [
     &[
-        "cancel", "error", "id", "name", "path", "progress", "secret", "source", "url",
+        "cancel", "config", "error", "id", "name", "path", "progress", "secret", "source", "url",
     ],
     &["env", "fs", "http", "process"],
     &["credential", "git", "hub", "lfs"],
-    &["local", "push", "remote", "worktree"],
+    &["local", "place", "push", "remote", "worktree"],
     &["repository"],
 ];
 
