@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::agent::{self, AgentConfig, Agents};
 use super::clean::{self, Cleaned};
 use super::settings::TransferSettings;
 use super::store::Store;
@@ -11,6 +12,7 @@ use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::fs::Take;
 use crate::http::Client;
+use crate::progress::Direction;
 use crate::url::Url;
 
 /// Does all of Git LFS in process.
@@ -20,6 +22,7 @@ pub(crate) struct Builtin {
     settings: TransferSettings,
     /// Where the journals of uploads in parts are kept.
     journals: PathBuf,
+    agents: AgentConfig,
 }
 
 impl Builtin {
@@ -28,12 +31,14 @@ impl Builtin {
         client: Client,
         settings: TransferSettings,
         journals: PathBuf,
+        agents: AgentConfig,
     ) -> Self {
         Self {
             store,
             client,
             settings,
             journals,
+            agents,
         }
     }
 
@@ -44,7 +49,19 @@ impl Builtin {
             store: &self.store,
             settings: &self.settings,
             journals: &self.journals,
+            agents: &self.agents,
         }
+    }
+
+    /// The agent that moves a job's objects without a server, if git's config names one.
+    fn standalone<'a>(
+        &'a self,
+        job: &'a Job<'a>,
+        direction: Direction,
+    ) -> Result<Option<Agents<'a>>> {
+        let spec = self.agents.standalone(job.remote, direction)?;
+        let concurrent = self.settings.concurrent;
+        Ok(spec.map(|spec| self.agents.start(spec, job, direction, concurrent)))
     }
 }
 
@@ -54,6 +71,9 @@ impl Engine for Builtin {
     }
 
     fn upload(&self, job: &Job<'_>) -> Result<Report> {
+        if let Some(agents) = self.standalone(job, Direction::Upload)? {
+            return agent::standalone_upload(agents, &self.store, job);
+        }
         match job.remote {
             Remote::Http(lfs) => transfer::upload(self.means(lfs), job),
             Remote::Folder(git_dir) => folder::upload(&self.store, git_dir, job),
@@ -61,6 +81,9 @@ impl Engine for Builtin {
     }
 
     fn download(&self, job: &Job<'_>) -> Result<Report> {
+        if let Some(agents) = self.standalone(job, Direction::Download)? {
+            return agent::standalone_download(agents, &self.store, job);
+        }
         match job.remote {
             Remote::Http(lfs) => transfer::download(self.means(lfs), job),
             Remote::Folder(git_dir) => folder::download(&self.store, git_dir, job),
@@ -74,6 +97,8 @@ impl Engine for Builtin {
         cancel: &CancelToken,
     ) -> Result<Vec<Object>> {
         match remote {
+            // Agents cannot be asked: nothing is known to be there.
+            _ if self.agents.is_standalone(remote) => Ok(Vec::new()),
             Remote::Http(lfs) => api::there(&self.client.with_cancel(cancel)?, lfs, objects),
             Remote::Folder(git_dir) => Ok(folder::there(&self.store, git_dir, objects)),
         }
@@ -85,6 +110,9 @@ impl Engine for Builtin {
 
     fn check_upload(&self, remote: &Remote) -> Result<()> {
         match remote {
+            _ if self.agents.is_standalone(remote) => {
+                self.agents.standalone(remote, Direction::Upload).map(drop)
+            }
             Remote::Http(lfs) => api::check_upload(&self.client, lfs),
             Remote::Folder(_) => Ok(()),
         }

@@ -4,6 +4,7 @@
 //! [`GitLfs`](git_lfs::GitLfs) drives the installed `git-lfs`. Nothing here knows about git's
 //! objects, refs or index; callers say which objects, and get told what became of each.
 
+pub(crate) mod agent;
 pub(crate) mod api;
 pub(crate) mod attributes;
 pub(crate) mod builtin;

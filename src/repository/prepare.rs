@@ -13,6 +13,7 @@ use crate::http::{Bandwidth, NetworkLimits};
 use crate::hub::Visibility;
 use crate::id::{Endpoint, RepoType};
 use crate::lfs::Engine;
+use crate::lfs::agent::AgentConfig;
 use crate::lfs::builtin::Builtin;
 use crate::lfs::git_lfs::GitLfs;
 use crate::lfs::settings::TransferSettings;
@@ -406,11 +407,13 @@ impl PrepareRepository {
             LfsEngine::Builtin => {
                 let client = connection.client().clone();
                 let journals = private_folder(git.common_dir()).join("uploads");
+                let agents = AgentConfig::read(&git.config_entries("lfs."), git.workdir());
                 Box::new(Builtin::new(
                     store.clone(),
                     client,
                     self.transfer_settings(git)?,
                     journals,
+                    agents,
                 ))
             }
             LfsEngine::GitLfs => Box::new(GitLfs::new(git.workdir(), store.clone())?),

@@ -7,6 +7,7 @@
     reason = "the rules of the library are not those of its tests"
 )]
 
+mod agents;
 mod background;
 mod bad_input;
 mod branches;

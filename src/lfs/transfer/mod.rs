@@ -6,8 +6,10 @@
 //! | `wire` | requests as a server's actions want them, and what their refusal means |
 //! | `basic` | one PUT or GET for an object; downloads go on where they stopped |
 //! | `multipart` | one PUT for each part, the Hub's way for large files |
+//! | `agents` | objects that programs of the user move |
 //! | `journal` | what of a multipart upload is done, kept across processes |
 
+mod agents;
 mod basic;
 mod journal;
 mod multipart;
@@ -18,6 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
+use super::agent::{AgentConfig, Crew};
 use super::api::{self, Actions, Answer, Answers, Question};
 use super::meter::Meter;
 use super::settings::TransferSettings;
@@ -27,6 +30,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::Client;
 use crate::progress::{Direction, Event};
 use crate::url::Url;
+use agents::Crews;
 use journal::Journals;
 use multipart::Plan;
 use schedule::{Schedule, Task};
@@ -41,6 +45,7 @@ pub(super) struct Means<'a> {
     pub(super) settings: &'a TransferSettings,
     /// Where the journals of multipart uploads are kept.
     pub(super) journals: &'a Path,
+    pub(super) agents: &'a AgentConfig,
 }
 
 /// One server and one store, for the time of a job.
@@ -51,16 +56,20 @@ struct Transfer<'a> {
     store: &'a Store,
     settings: &'a TransferSettings,
     journals: Journals<'a>,
+    agents: &'a AgentConfig,
+    crews: Crews<'a>,
     job: &'a Job<'a>,
     direction: Direction,
 }
 
 /// How an object is moved.
-enum Way {
+enum Way<'a> {
     /// By a single request.
     Basic(Box<Actions>),
     /// In parts.
     Multipart(Box<Plan>),
+    /// By a program of the user.
+    Agent(Arc<Crew<'a>>, Box<Actions>),
 }
 
 /// Uploads what the server lacks. If it lacks something that is missing here too, nothing is sent.
@@ -127,21 +136,26 @@ impl<'a> Transfer<'a> {
             store: means.store,
             settings: means.settings,
             journals: Journals::new(means.journals, means.lfs),
+            agents: means.agents,
+            crews: Crews::default(),
             job,
             direction,
         })
     }
 
     fn ask(&self, objects: &[Object]) -> Result<Answers> {
-        let transfers: &[&str] = if self.settings.basic_only {
-            &["basic"]
+        let transfers: Vec<&str> = if self.settings.basic_only {
+            vec!["basic"]
         } else {
-            &api::BUILT_IN
+            // What the user has set up comes first.
+            let agents = self.agents.offered(self.direction);
+            let agents = agents.map(|agent| agent.name.as_str());
+            agents.chain(api::BUILT_IN).collect()
         };
         let question = Question {
             direction: self.direction,
             ref_name: self.job.ref_name,
-            transfers,
+            transfers: &transfers,
             objects,
         };
         api::batch(&self.client, self.lfs, question)
@@ -163,17 +177,19 @@ impl<'a> Transfer<'a> {
             schedule.resume(self.journals.list());
         }
         thread::scope(|scope| {
-            for _ in 0..self.settings.concurrent.min(count) {
-                scope.spawn(|| self.work(&schedule));
+            for seat in 0..self.settings.concurrent.min(count) {
+                let schedule = &schedule;
+                scope.spawn(move || self.work(seat, schedule));
             }
         });
         self.job.cancel.check()?;
+        self.crews.finish();
         schedule.into_outcomes()
     }
 
-    fn work(&self, schedule: &Schedule<'_>) {
+    fn work(&self, seat: usize, schedule: &Schedule<'_, 'a>) {
         while let Some((task, way)) = schedule.next() {
-            let moved = self.move_object(&task, &way);
+            let moved = self.move_object(seat, &task, &way);
             if self.job.cancel.is_cancelled() {
                 return;
             }
@@ -189,7 +205,7 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    fn move_object(&self, task: &Task, way: &Way) -> Result<(), Stop> {
+    fn move_object(&self, seat: usize, task: &Task, way: &Way<'_>) -> Result<(), Stop> {
         let object = task.object;
         match (self.direction, way) {
             (Direction::Download, Way::Basic(actions)) => self.get(object, actions, &task.meter),
@@ -198,6 +214,7 @@ impl<'a> Transfer<'a> {
                 self.verify(object, actions.verify.as_ref())
             }
             (_, Way::Multipart(plan)) => self.put_parts(object, plan, &task.meter),
+            (_, Way::Agent(crew, actions)) => self.by_agent(crew, seat, task, actions),
         }
     }
 
@@ -206,7 +223,15 @@ impl<'a> Transfer<'a> {
     }
 
     /// How an object is moved by what the server says of it.
-    fn way(&self, object: Object, actions: Actions) -> Result<Way> {
+    fn way(
+        &self,
+        object: Object,
+        actions: Actions,
+        crew: Option<&Arc<Crew<'a>>>,
+    ) -> Result<Way<'a>> {
+        if let Some(crew) = crew {
+            return Ok(Way::Agent(Arc::clone(crew), Box::new(actions)));
+        }
         if self.direction == Direction::Upload
             && let Some(plan) = Plan::read(object, &actions)?
         {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::{Transfer, Way};
 use crate::error::{Error, Result};
 use crate::id::LfsOid;
+use crate::lfs::agent::Crew;
 use crate::lfs::api::{Actions, Answer};
 use crate::lfs::meter::Meter;
 use crate::lfs::{Object, Outcome};
@@ -36,15 +37,15 @@ pub(super) struct Task {
 }
 
 /// Objects waiting, ready to be moved, and done.
-pub(super) struct Schedule<'a> {
-    transfer: &'a Transfer<'a>,
-    state: Mutex<State>,
+pub(super) struct Schedule<'t, 'a> {
+    transfer: &'t Transfer<'a>,
+    state: Mutex<State<'a>>,
     changed: Condvar,
 }
 
-struct State {
+struct State<'a> {
     waiting: VecDeque<Task>,
-    ready: VecDeque<(Task, Way)>,
+    ready: VecDeque<(Task, Way<'a>)>,
     /// Objects to ask about at a time; smaller after some have expired unused.
     window: usize,
     /// Somebody is asking the server.
@@ -54,8 +55,8 @@ struct State {
     broken: Option<Error>,
 }
 
-impl<'a> Schedule<'a> {
-    pub(super) fn new(transfer: &'a Transfer<'a>, objects: Vec<Object>) -> Self {
+impl<'t, 'a> Schedule<'t, 'a> {
+    pub(super) fn new(transfer: &'t Transfer<'a>, objects: Vec<Object>) -> Self {
         let task = |object| Task {
             object,
             meter: transfer.meter(object),
@@ -77,7 +78,7 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<'a>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -104,7 +105,7 @@ impl<'a> Schedule<'a> {
     }
 
     /// The next object, and how to move it; `None` when there is nothing left to begin.
-    pub(super) fn next(&self) -> Option<(Task, Way)> {
+    pub(super) fn next(&self) -> Option<(Task, Way<'a>)> {
         let mut state = self.state();
         loop {
             if state.broken.is_some() || self.transfer.job.cancel.is_cancelled() {
@@ -125,19 +126,19 @@ impl<'a> Schedule<'a> {
     }
 
     /// Asks about the next window.
-    fn ask<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+    fn ask<'s>(&'s self, mut state: MutexGuard<'s, State<'a>>) -> MutexGuard<'s, State<'a>> {
         let mut tasks = state.take_window();
         state.asking = true;
         drop(state);
         let objects: Vec<Object> = tasks.iter().map(|task| task.object).collect();
-        let answers = self.transfer.ask(&objects);
+        let answers = self.transfer.ask_to_move(&objects);
         let mut ready = Vec::new();
         let mut outcomes = Vec::new();
         let mut broken = None;
         match answers {
-            Ok(answers) => {
+            Ok((answers, crew)) => {
                 for (task, (object, answer)) in tasks.drain(..).zip(answers.objects) {
-                    match self.take(task, answer) {
+                    match self.take(task, answer, crew.as_ref()) {
                         Ok(next) => ready.push(next),
                         Err(outcome) => outcomes.push((object, outcome)),
                     }
@@ -154,13 +155,18 @@ impl<'a> Schedule<'a> {
         state
     }
 
-    fn take(&self, mut task: Task, answer: Answer) -> Result<(Task, Way), Outcome> {
+    fn take(
+        &self,
+        mut task: Task,
+        answer: Answer,
+        crew: Option<&Arc<Crew<'a>>>,
+    ) -> Result<(Task, Way<'a>), Outcome> {
         match answer {
             Answer::Nothing => Err(Outcome::AlreadyThere),
             Answer::Refused(error) => Err(Outcome::Failed(error)),
             Answer::Transfer(actions) => {
                 task.usable_until = usable_until(&actions, SystemTime::now(), Instant::now());
-                let way = self.transfer.way(task.object, *actions);
+                let way = self.transfer.way(task.object, *actions, crew);
                 way.map(|way| (task, way)).map_err(Outcome::Failed)
             }
         }
@@ -195,7 +201,7 @@ impl<'a> Schedule<'a> {
     }
 }
 
-impl State {
+impl State<'_> {
     fn take_window(&mut self) -> Vec<Task> {
         let (mut tasks, mut bytes) = (Vec::new(), 0_u64);
         while tasks.len() < self.window
@@ -223,7 +229,7 @@ impl State {
 }
 
 impl Task {
-    fn is_over(&self, now: Instant) -> bool {
+    pub(super) fn is_over(&self, now: Instant) -> bool {
         self.usable_until.is_some_and(|until| now >= until)
     }
 }

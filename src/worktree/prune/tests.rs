@@ -9,6 +9,7 @@ use crate::fs;
 use crate::fs::lock::{GitFolders, Purpose};
 use crate::git::{Entry, Identity, Mode};
 use crate::http::{Client, Settings};
+use crate::lfs::agent::AgentConfig;
 use crate::lfs::builtin::Builtin;
 use crate::lfs::pointer::Pointer;
 use crate::lfs::settings::TransferSettings;
@@ -64,6 +65,7 @@ impl Clone {
             client,
             TransferSettings::default(),
             "nowhere".into(),
+            AgentConfig::default(),
         );
         let (progress, cancel) = (Progress::none(), CancelToken::new());
         let private = crate::git::private_folder(self.git.git_dir());

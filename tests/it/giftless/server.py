@@ -4,73 +4,33 @@ usage: server.py FOLDER    serves the bare repositories below FOLDER/git, and pr
 """
 
 import os
-import subprocess
 import sys
-from socketserver import ThreadingMixIn
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from giftless.app import init_app
 
-
-class Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-
-class Quiet(WSGIRequestHandler):
-    # Clients send the bytes of objects after "Expect: 100-continue" or at once; both are fine.
-    def log_message(self, *_):
-        pass
-
-
-def body(environ):
-    """The whole request body, with or without a length."""
-    stream = environ["wsgi.input"]
-    if environ.get("HTTP_TRANSFER_ENCODING", "").lower() != "chunked":
-        return stream.read(int(environ.get("CONTENT_LENGTH") or 0))
-    whole = b""
-    while size := int(stream.readline().split(b";")[0], 16):
-        whole += stream.read(size)
-        stream.readline()
-    stream.readline()
-    return whole
-
-
-def git(folder, environ, start_response):
-    variables = {
-        "PATH": os.environ["PATH"],
-        "GIT_PROJECT_ROOT": os.path.join(folder, "git"),
-        "GIT_HTTP_EXPORT_ALL": "1",
-        "REMOTE_USER": "anybody",
-        "REMOTE_ADDR": "127.0.0.1",
-    }
-    for name in ("PATH_INFO", "QUERY_STRING", "REQUEST_METHOD", "CONTENT_TYPE"):
-        variables[name] = environ.get(name, "")
-    for name, header in (("GIT_PROTOCOL", "HTTP_GIT_PROTOCOL"),
-                         ("HTTP_CONTENT_ENCODING", "HTTP_CONTENT_ENCODING")):
-        if header in environ:
-            variables[name] = environ[header]
-    sent = body(environ)
-    variables["CONTENT_LENGTH"] = str(len(sent))
-    output = subprocess.run(
-        ["git", "http-backend"], input=sent, env=variables, capture_output=True, check=True
-    ).stdout
-    head, _, answer = output.partition(b"\r\n\r\n")
-    headers = [tuple(line.split(": ", 1)) for line in head.decode().split("\r\n")]
-    status = next((value for name, value in headers if name == "Status"), "200 OK")
-    start_response(status, [header for header in headers if header[0] != "Status"])
-    return [answer]
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir, "support"))
+from git_http import git, serve
 
 
 def main():
     folder = sys.argv[1]
     # giftless 0.6 stumbles when two uploads make the same folder at once.
     os.makedirs(os.path.join(folder, "objects", "org", "model"))
+    storage = {"path": os.path.join(folder, "objects")}
     lfs = init_app(additional_config={
         "LEGACY_ENDPOINTS": False,
         "AUTH_PROVIDERS": ["giftless.auth.allow_anon:read_write"],
-        "TRANSFER_ADAPTERS": {"basic": {"options": {
-            "storage_options": {"path": os.path.join(folder, "objects")},
-        }}},
+        "TRANSFER_ADAPTERS": {
+            "basic": {"options": {"storage_options": storage}},
+            # In parts, but not as the Hub does it: chosen if a client offers it.
+            "multipart-basic": {
+                "factory": "giftless.transfer.multipart:factory",
+                "options": {
+                    "storage_class": "giftless.storage.local_storage:LocalStorage",
+                    "storage_options": storage,
+                },
+            },
+        },
         "PRE_AUTHORIZED_ACTION_PROVIDER": {"options": {"private_key": "not a secret " * 3}},
     })
 
@@ -79,9 +39,7 @@ def main():
             return lfs(environ, start_response)
         return git(folder, environ, start_response)
 
-    server = make_server("127.0.0.1", 0, application, Server, Quiet)
-    print(f"http://127.0.0.1:{server.server_port}", flush=True)
-    server.serve_forever()
+    serve(application)
 
 
 main()

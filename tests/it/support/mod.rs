@@ -2,6 +2,7 @@
 
 pub(crate) mod judge;
 pub(crate) mod saving;
+pub(crate) mod servers;
 
 use std::collections::BTreeSet;
 use std::fs;
