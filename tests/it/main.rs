@@ -35,6 +35,7 @@ mod push_corners;
 mod readers;
 mod remote_corners;
 mod round_trip;
+mod rudolfs;
 mod secrets;
 mod staging;
 mod steps;

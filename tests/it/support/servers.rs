@@ -35,6 +35,13 @@ pub(crate) fn start(command: &mut Command, find: fn(&str) -> Option<&str>) -> (S
     (server, address.expect("the server did not start"))
 }
 
+/// Serves the bare repositories below `folder/git` with `git http-backend`.
+pub(crate) fn git_http(w: &World, folder: &Path) -> (Server, String) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/git_http.py");
+    let mut command = w.command("python3", folder);
+    start(command.arg(script).arg(folder), url)
+}
+
 /// For servers that print nothing but their URL.
 pub(crate) fn url(line: &str) -> Option<&str> {
     Some(line.trim()).filter(|line| line.starts_with("http://"))
