@@ -145,8 +145,8 @@ impl Connection {
                 url,
                 client: self.client.for_work(cancel)?,
             }),
-            (Location::Ssh(url), _) => Err(no_ssh(url)),
-            (Location::Hub { .. } | Location::Http(_), None) => Err(no_ssh("the remote")),
+            (Location::Ssh(url), _) => Ok(git::Remote::Ssh(url.clone())),
+            (Location::Hub { .. } | Location::Http(_), None) => Err(no_url()),
         }
     }
 
@@ -172,15 +172,15 @@ impl Connection {
             Some(endpoint::Endpoint::Folder(path)) => {
                 return Ok(lfs::Remote::Folder(git::git_dir_of(&path)));
             }
-            Some(endpoint::Endpoint::Ssh(what)) => return Err(no_ssh(&what)),
+            Some(endpoint::Endpoint::Ssh(what)) => return Ok(lfs::Remote::Ssh(what)),
             None => {}
         }
         let location = self.side(usage);
         match (location, http_url(&self.endpoint, location)) {
             (Location::Folder(path), _) => Ok(lfs::Remote::Folder(git::git_dir_of(path))),
             (_, Some(url)) => Ok(lfs::Remote::Http(hub::lfs_url(&url))),
-            (Location::Ssh(url), _) => Err(no_ssh(url)),
-            (Location::Hub { .. } | Location::Http(_), None) => Err(no_ssh("the remote")),
+            (Location::Ssh(url), _) => Ok(lfs::Remote::Ssh(url.clone())),
+            (Location::Hub { .. } | Location::Http(_), None) => Err(no_url()),
         }
     }
 
@@ -220,10 +220,9 @@ fn grant(url: &Url, info: Userinfo) -> Option<Grant> {
     })
 }
 
-fn no_ssh(url: &str) -> Error {
+fn no_url() -> Error {
     Error::new(
-        ErrorKind::Unsupported,
-        format!("cannot reach {url}: ssh is not supported yet"),
+        ErrorKind::Internal,
+        "the remote has no URL to speak http with",
     )
-    .with_hint("use the https URL of the repository, and a token")
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod alive;
 mod copy;
+pub(crate) mod line_pipe;
 pub(crate) mod lock;
 mod read;
 mod stat;
@@ -181,6 +182,13 @@ pub(crate) fn touch_at(path: &Path) -> Option<io::Error> {
     let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
     let touched = rustix::fs::utimensat(rustix::fs::CWD, path, &times, flags);
     touched.err().map(io::Error::from)
+}
+
+/// Gives back the space that the first `bytes` of a file take; the rest keeps its place. A file system
+/// that cannot is left alone.
+pub(crate) fn give_back(file: &File, bytes: u64) {
+    let flags = rustix::fs::FallocateFlags::PUNCH_HOLE | rustix::fs::FallocateFlags::KEEP_SIZE;
+    let _ = rustix::fs::fallocate(file, flags, 0, bytes);
 }
 
 /// How long ago a time of [`Stat`] was; `None` if it is yet to come.

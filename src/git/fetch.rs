@@ -6,7 +6,7 @@ use std::rc::Rc;
 use git2::{AutotagOption, Direction, FetchOptions};
 
 use super::refs::object_id;
-use super::remote::{Advertised, Heard, Remote, callbacks, read_advertisement};
+use super::remote::{Advertised, Advertisement, Heard, Remote, callbacks, read_advertisement};
 use super::{Git, ObjectId};
 use crate::cancel::CancelToken;
 use crate::error::Result;
@@ -42,8 +42,44 @@ impl Git {
         progress: &Progress,
         cancel: &CancelToken,
     ) -> Result<Fetched> {
+        let advertised = match remote {
+            Remote::Ssh(url) => self.program_fetch(url, tags, cancel)?,
+            Remote::Http { .. } | Remote::Folder(_) => {
+                self.download(remote, name, tags, progress, cancel)?
+            }
+        };
+        cancel.check()?;
+        let mut branches = Vec::new();
+        self.make_way(name, &advertised.refs)?;
+        for Advertised { name: full, id } in &advertised.refs {
+            if let Some(branch) = full.strip_prefix("refs/heads/") {
+                // Names that only some other git allows are left alone; they must not end the fetch.
+                let Ok(branch) = branch.parse::<BranchName>() else {
+                    continue;
+                };
+                self.track(&branch.tracking_ref(name), *id, "fetch")?;
+                branches.push(branch);
+            } else if let Some(tag) = full.strip_prefix("refs/tags/") {
+                self.keep_tag(tag, *id)?;
+            }
+        }
+        Ok(Fetched {
+            default_branch: advertised.default_branch,
+            branches,
+        })
+    }
+
+    /// Brings the objects of all branches, and of the tags wanted; refs do not change.
+    fn download(
+        &self,
+        remote: &Remote,
+        name: &RemoteName,
+        tags: Tags,
+        progress: &Progress,
+        cancel: &CancelToken,
+    ) -> Result<Advertisement> {
         let heard = Rc::new(Heard::default());
-        let advertised = self.converse(remote, "fetch from", |raw| {
+        self.converse(remote, "fetch from", |raw| {
             let mut connection = raw.connect_auth(
                 Direction::Fetch,
                 Some(callbacks(&heard, progress, cancel)),
@@ -63,25 +99,6 @@ impl Git {
                     .download(&refspecs, Some(&mut options))?;
             }
             Ok(advertised)
-        })?;
-        cancel.check()?;
-        let mut branches = Vec::new();
-        self.make_way(name, &advertised.refs)?;
-        for Advertised { name: full, id } in &advertised.refs {
-            if let Some(branch) = full.strip_prefix("refs/heads/") {
-                // Names that only some other git allows are left alone; they must not end the fetch.
-                let Ok(branch) = branch.parse::<BranchName>() else {
-                    continue;
-                };
-                self.track(&branch.tracking_ref(name), *id, "fetch")?;
-                branches.push(branch);
-            } else if let Some(tag) = full.strip_prefix("refs/tags/") {
-                self.keep_tag(tag, *id)?;
-            }
-        }
-        Ok(Fetched {
-            default_branch: advertised.default_branch,
-            branches,
         })
     }
 
@@ -128,7 +145,7 @@ impl Git {
     }
 
     /// Refspecs for the tags to ask for by name.
-    fn wanted_tags(&self, refs: &[Advertised], tags: Tags) -> Vec<String> {
+    pub(super) fn wanted_tags(&self, refs: &[Advertised], tags: Tags) -> Vec<String> {
         if tags == Tags::All {
             return vec!["+refs/tags/*:refs/tags/*".to_owned()];
         }

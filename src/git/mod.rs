@@ -15,6 +15,7 @@ mod merge;
 mod objects;
 mod open;
 mod private_refs;
+mod program;
 mod push;
 mod rebase;
 mod refs;

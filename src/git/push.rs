@@ -62,8 +62,12 @@ impl Git {
         progress: &Progress,
         cancel: &CancelToken,
     ) -> Result<RefPush> {
-        let Remote::Folder(folder) = remote else {
-            return self.push_ref(remote, commit, &branch.local_ref(), progress, cancel);
+        let folder = match remote {
+            Remote::Folder(folder) => folder,
+            Remote::Ssh(url) => return self.program_push(url, commit, &branch.local_ref(), cancel),
+            Remote::Http { .. } => {
+                return self.push_ref(remote, commit, &branch.local_ref(), progress, cancel);
+            }
         };
         // libgit2 overwrites a local remote's ref, whoever moved it meanwhile: so the objects go
         // to a ref of our own, and the branch is moved by comparing and swapping.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use git2::{Direction, RemoteCallbacks};
 
 use super::error::wrap;
+use super::program::Side;
 use super::transport::{self, Session};
 use super::{Git, ObjectId};
 use crate::cancel::CancelToken;
@@ -24,6 +25,8 @@ pub(crate) enum Remote {
     Http { url: Url, client: Client },
     /// A repository on this machine.
     Folder(PathBuf),
+    /// A repository behind ssh, which the `git` program reaches.
+    Ssh(String),
 }
 
 impl Remote {
@@ -32,6 +35,7 @@ impl Remote {
         match self {
             Self::Http { url, .. } => url.to_string(),
             Self::Folder(path) => path.display().to_string(),
+            Self::Ssh(url) => url.clone(),
         }
     }
 }
@@ -130,6 +134,11 @@ impl Git {
                 let mut raw = self.repo.remote_anonymous(&path).map_err(wrap(&what))?;
                 talk(&mut raw).map_err(wrap(&what))
             }
+            // Its jobs branch off before they come here.
+            Remote::Ssh(_) => Err(Error::new(
+                ErrorKind::Internal,
+                format!("cannot {what}: libgit2 speaks no ssh here"),
+            )),
             Remote::Http { url, client } => {
                 let session = Arc::new(Session::new(url.clone(), client.clone()));
                 let _entered = transport::enter(&session)?;
@@ -167,6 +176,13 @@ impl Git {
         direction: Direction,
         cancel: &CancelToken,
     ) -> Result<Advertisement> {
+        if let Remote::Ssh(url) = remote {
+            let side = match direction {
+                Direction::Fetch => Side::Fetch,
+                Direction::Push => Side::Push,
+            };
+            return self.program_advertisement(url, side, cancel);
+        }
         let heard = Rc::new(Heard::default());
         let progress = Progress::none();
         self.converse(remote, "read the refs of", |raw| {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::error::Result;
-use crate::secret::Secret;
+use crate::secret::{Secret, Token};
 use crate::url::{Origin, Url};
 
 /// A secret and the only origin it is for.
@@ -51,6 +51,22 @@ impl Grants {
         let mut grants = self.0.write().unwrap_or_else(PoisonError::into_inner);
         grants.retain(|other| other.origin != grant.origin);
         grants.push(grant);
+    }
+
+    /// User name and token for a URL, for a program of the user's own: only the grant's own origin's,
+    /// and over plain http only for this machine.
+    ///
+    /// # Errors
+    /// If there should be one, but the caller's provider gives no token.
+    pub(crate) fn login(&self, url: &Url) -> Result<Option<(String, Token)>> {
+        if !(url.is_https() || url.is_loopback()) {
+            return Ok(None);
+        }
+        let Some(Grant { user, secret, .. }) = self.find(&url.origin()) else {
+            return Ok(None);
+        };
+        let user = user.unwrap_or_else(|| ANY_USER.to_owned());
+        Ok(Some((user, secret.token()?)))
     }
 
     /// The `Authorization` header for a URL: only for the grant's own origin, and over plain http

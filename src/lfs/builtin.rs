@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::agent::{self, AgentConfig, Agents};
 use super::clean::{self, Cleaned};
+use super::git_lfs::GitLfs;
 use super::settings::TransferSettings;
 use super::store::Store;
 use super::transfer::Means;
@@ -15,7 +16,7 @@ use crate::http::Client;
 use crate::progress::Direction;
 use crate::url::Url;
 
-/// Does all of Git LFS in process.
+/// Does all of Git LFS in process, but for what only git-lfs reaches.
 pub(crate) struct Builtin {
     store: Store,
     client: Client,
@@ -23,6 +24,8 @@ pub(crate) struct Builtin {
     /// Where the journals of uploads in parts are kept.
     journals: PathBuf,
     agents: AgentConfig,
+    /// For remotes behind ssh.
+    ssh: GitLfs,
 }
 
 impl Builtin {
@@ -32,6 +35,7 @@ impl Builtin {
         settings: TransferSettings,
         journals: PathBuf,
         agents: AgentConfig,
+        ssh: GitLfs,
     ) -> Self {
         Self {
             store,
@@ -39,6 +43,7 @@ impl Builtin {
             settings,
             journals,
             agents,
+            ssh,
         }
     }
 
@@ -77,6 +82,7 @@ impl Engine for Builtin {
         match job.remote {
             Remote::Http(lfs) => transfer::upload(self.means(lfs), job),
             Remote::Folder(git_dir) => folder::upload(&self.store, git_dir, job),
+            Remote::Ssh(_) => self.ssh.upload(job),
         }
     }
 
@@ -87,6 +93,7 @@ impl Engine for Builtin {
         match job.remote {
             Remote::Http(lfs) => transfer::download(self.means(lfs), job),
             Remote::Folder(git_dir) => folder::download(&self.store, git_dir, job),
+            Remote::Ssh(_) => self.ssh.download(job),
         }
     }
 
@@ -101,6 +108,7 @@ impl Engine for Builtin {
             _ if self.agents.is_standalone(remote) => Ok(Vec::new()),
             Remote::Http(lfs) => api::there(&self.client.with_cancel(cancel)?, lfs, objects),
             Remote::Folder(git_dir) => Ok(folder::there(&self.store, git_dir, objects)),
+            Remote::Ssh(_) => self.ssh.there(remote, objects, cancel),
         }
     }
 
@@ -115,6 +123,7 @@ impl Engine for Builtin {
             }
             Remote::Http(lfs) => api::check_upload(&self.client, lfs),
             Remote::Folder(_) => Ok(()),
+            Remote::Ssh(_) => self.ssh.check_upload(remote),
         }
     }
 }

@@ -48,6 +48,9 @@ pub(crate) enum Remote {
     Http(Url),
     /// The git folder of a repository on this machine; objects lie in its `lfs/objects`.
     Folder(PathBuf),
+    /// A repository behind ssh, of which git-lfs finds out where the objects are; its address, or
+    /// what names it, for messages.
+    Ssh(String),
 }
 
 /// Objects to move, and under which conditions.

@@ -143,7 +143,7 @@ impl Child {
     }
 
     /// Waits for the end of a program that has printed all it will.
-    pub(super) fn wait(self) -> Result<()> {
+    pub(super) fn wait(&self) -> Result<()> {
         self.end(None, Duration::ZERO)
     }
 
@@ -158,7 +158,11 @@ impl Child {
                 self.group.kill();
                 Err(self.silent("end", limit))
             }
-            Some(status) if status.success() => Ok(()),
+            Some(status) if status.success() => {
+                // What it said last is still on its way.
+                self.words.all(WORDS_PATIENCE);
+                Ok(())
+            }
             Some(status) => Err(self.failed(&status.to_string())),
         }
     }

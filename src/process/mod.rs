@@ -23,6 +23,5 @@ mod program;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports, reason = "custom transfer agents name it")]
 pub(crate) use child::Child;
-pub(crate) use program::{Input, Program};
+pub(crate) use program::{Input, Program, Ran};

@@ -41,6 +41,16 @@ pub(crate) struct Program {
     install_hint: String,
 }
 
+/// A program that has ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) output: Vec<u8>,
+    /// The last 64 KiB of its error output.
+    pub(crate) words: String,
+    /// What it says went wrong.
+    pub(crate) failure: Option<Error>,
+}
+
 /// Variables of git that may be passed on: how to reach and to trust a server. What names a
 /// repository, an index or an author must not be.
 const PASSED_ON: [&str; 8] = [
@@ -121,23 +131,37 @@ impl Program {
     /// [`ErrorKind::ProgramMissing`] if it is not installed, [`ErrorKind::ProgramFailed`] with its
     /// own words if it says it failed.
     pub(crate) fn run(self, cancel: &CancelToken) -> Result<Vec<u8>> {
-        self.run_watched(cancel, &mut || {})
+        let ran = self.run_to_end(cancel, &mut || {})?;
+        match ran.failure {
+            Some(error) => Err(error),
+            None => Ok(ran.output),
+        }
     }
 
-    /// The same; `watch` is called some twenty times a second, and once at the end.
-    pub(crate) fn run_watched(
-        self,
-        cancel: &CancelToken,
-        watch: &mut dyn FnMut(),
-    ) -> Result<Vec<u8>> {
+    /// The same for programs that print something worth reading before they fail; `watch` is called
+    /// some twenty times a second, and once at the end.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ProgramMissing`] if it is not installed, [`ErrorKind::Cancelled`].
+    pub(crate) fn run_to_end(self, cancel: &CancelToken, watch: &mut dyn FnMut()) -> Result<Ran> {
         let mut child = self.start(cancel)?;
-        let mut told = Vec::new();
-        while child.read_some(&mut told, TICK)? {
+        let mut output = Vec::new();
+        while child.read_some(&mut output, TICK)? {
             watch();
         }
-        let ended = child.wait();
+        let failure = match child.wait() {
+            Err(error) if error.kind() == ErrorKind::ProgramFailed => Some(error),
+            ended => {
+                ended?;
+                None
+            }
+        };
         watch();
-        ended.map(|()| told)
+        Ok(Ran {
+            output,
+            words: child.words(),
+            failure,
+        })
     }
 
     /// Starts it; it is killed when the [`Child`] is dropped or `cancel` is pulled.
@@ -152,21 +176,22 @@ impl Program {
         let mut command = duct::cmd(&self.name, &self.arguments)
             .stdout_file(output_end)
             .stderr_file(errors_end)
-            .unchecked()
-            .env("LC_ALL", "C");
+            .unchecked();
         if let Some(folder) = &self.folder {
             command = command.dir(folder);
         }
-        for name in env::names_starting_with("GIT_") {
-            if !PASSED_ON.iter().any(|prefix| name.starts_with(prefix)) {
-                command = command.env_remove(name);
-            }
+        // With duct, what is said first about a variable counts.
+        for (name, value) in self.variables.iter().rev() {
+            command = command.env(name, value);
         }
         for (name, value) in NO_QUESTIONS {
             command = command.env(name, value);
         }
-        for (name, value) in &self.variables {
-            command = command.env(name, value);
+        command = command.env("LC_ALL", "C");
+        for name in env::names_starting_with("GIT_") {
+            if !PASSED_ON.iter().any(|prefix| name.starts_with(prefix)) {
+                command = command.env_remove(name);
+            }
         }
         let mut to_child = None;
         command = match &self.input {

@@ -65,6 +65,17 @@ fn output_and_failures_come_back() {
 }
 
 #[test]
+fn the_last_word_on_a_variable_counts() {
+    let told = shell("echo $A $GIT_ASKPASS. $LC_ALL")
+        .variable("A", "one")
+        .variable("A", "two")
+        .variable("LC_ALL", "POSIX")
+        .run(&CancelToken::new())
+        .expect("runs");
+    assert_eq!(told, b"two . POSIX\n");
+}
+
+#[test]
 fn much_output_on_both_pipes_blocks_nobody() {
     let cancel = CancelToken::new();
     let told = shell("head -c 3000000 /dev/zero >&2; head -c 3000000 /dev/zero; echo last >&2")
@@ -159,8 +170,12 @@ fn a_cancelled_run_ends_at_once() {
 fn the_caller_is_called_while_a_program_runs() {
     let mut calls = 0;
     let cancel = CancelToken::new();
-    let told = shell("sleep 0.3; echo done")
-        .run_watched(&cancel, &mut || calls += 1)
+    let ran = shell("sleep 0.3; echo done; echo why >&2; exit 1")
+        .run_to_end(&cancel, &mut || calls += 1)
         .expect("runs");
-    assert_eq!((told.as_slice(), calls > 1), (&b"done\n"[..], true));
+    assert!(calls > 1 && ran.failure.is_some());
+    assert_eq!(
+        (ran.output.as_slice(), ran.words.as_str()),
+        (&b"done\n"[..], "why\n")
+    );
 }

@@ -32,10 +32,12 @@ use crate::worktree::Content;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LfsEngine {
-    /// This library, in process; nothing to install.
+    /// This library, in process; nothing to install. Only for ssh remotes the objects are moved by
+    /// the installed `git-lfs`.
     #[default]
     Builtin,
-    /// The installed `git-lfs` program, version 3.0 or later; it uses git's own credentials.
+    /// The installed `git-lfs` program, version 3.0 or later. Besides the token of the clone it knows
+    /// the credentials of git's own configuration.
     GitLfs,
 }
 
@@ -408,15 +410,20 @@ impl PrepareRepository {
                 let client = connection.client().clone();
                 let journals = private_folder(git.common_dir()).join("uploads");
                 let agents = AgentConfig::read(&git.config_entries("lfs."), git.workdir());
+                let ssh = GitLfs::for_ssh(git.workdir(), store.clone(), client.clone());
                 Box::new(Builtin::new(
                     store.clone(),
                     client,
                     self.transfer_settings(git)?,
                     journals,
                     agents,
+                    ssh,
                 ))
             }
-            LfsEngine::GitLfs => Box::new(GitLfs::new(git.workdir(), store.clone())?),
+            LfsEngine::GitLfs => {
+                let client = connection.client().clone();
+                Box::new(GitLfs::new(git.workdir(), store.clone(), client)?)
+            }
         };
         let local = Local {
             workdir: git.workdir().to_path_buf(),

@@ -68,8 +68,7 @@ impl Repository {
     /// Prunes as `options` say.
     ///
     /// # Errors
-    /// As [`prune`](Self::prune); [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a dry run with
-    /// [`LfsEngine::GitLfs`](crate::LfsEngine::GitLfs).
+    /// As [`prune`](Self::prune).
     pub fn prune_with(&self, options: &PruneOptions) -> Result<PruneReport> {
         let _span = tracing::info_span!("prune", how = ?options.how).entered();
         self.settle();

@@ -170,11 +170,6 @@ fn sources_and_names_that_mean_nothing() {
         w.prepare("alice/other", "ours").open(),
         ErrorKind::RemoteMismatch,
     );
-    refused(
-        w.prepare("git@host:a/b", "refused").clone_repo(),
-        ErrorKind::Unsupported,
-    );
-    assert!(!w.path("refused").exists());
 }
 
 #[test]

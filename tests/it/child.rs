@@ -145,6 +145,17 @@ fn run() {
         "git-lfs" => crate::engines::jobs(&argument(1), Path::new(&argument(2))),
         "git-lfs-save" => crate::engines::saves(&argument(1), Path::new(&argument(2))),
         "git-lfs-pull" => crate::engines::pull(Path::new(&argument(1))),
+        "git-lfs-token" => crate::engines::with_a_token(Path::new(&argument(1))),
+        "git-lfs-lost" => crate::engines::lost(Path::new(&argument(1))),
+        "git-lfs-cancel" => {
+            crate::engines::cancel(Path::new(&argument(1)), Path::new(&argument(2)))
+        }
+        "ssh-work" => crate::ssh::work(&argument(1), Path::new(&argument(2))),
+        "ssh-pull" => crate::ssh::pull(Path::new(&argument(1))),
+        "ssh-refused" => crate::ssh::refused(Path::new(&argument(1))),
+        "ssh-moved" => crate::ssh::moved(Path::new(&argument(1))),
+        "ssh-clone-fails" => crate::ssh::clone_fails(&argument(1), Path::new(&argument(2))),
+        "ssh-cancel" => crate::ssh::cancel(Path::new(&argument(1)), Path::new(&argument(2))),
         "measured" => crate::heavy::measured(&argument(1), Path::new(&argument(2))),
         "train" => crate::preemption::train(
             &argument(1),

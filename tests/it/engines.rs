@@ -2,14 +2,14 @@
 
 use std::process::Command;
 
-use hf_repository::{ErrorKind, LfsEngine, PruneOptions, Repository};
+use hf_repository::{CancelToken, ErrorKind, Event, LfsEngine, Progress, PruneOptions, Repository};
 
 use crate::child::succeed;
 use crate::support::judge::assert_same_files;
 use crate::support::{World, needs_git_lfs, weights, write};
 
-/// git-lfs takes its credentials from git's own configuration, so it runs in a child that has one.
-fn child(w: &World, job: &str, arguments: &[&str]) -> Command {
+/// Programs take their settings from the environment, so they run in a child that has one.
+pub(crate) fn child(w: &World, job: &str, arguments: &[&str]) -> Command {
     let mut command = w.child(job, arguments);
     command.env("PATH", std::env::var_os("PATH").unwrap());
     command
@@ -114,6 +114,208 @@ fn without_git_lfs_the_engine_says_so() {
     assert!(told.contains("ProgramMissing"), "{told}");
 }
 
+/// A git-lfs that runs `script` before it does its work; see [`path_with_wrapper`].
+fn wrap_git_lfs(w: &World, script: &str) {
+    let path = std::env::var_os("PATH").unwrap();
+    let mut found = std::env::split_paths(&path).map(|folder| folder.join("git-lfs"));
+    let real = found.find(|file| file.exists()).unwrap();
+    let text = format!("#!/bin/sh\n{script}\nexec '{}' \"$@\"\n", real.display());
+    let file = w.path("bin/git-lfs");
+    write(&w.path("bin"), "git-lfs", text);
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(file, mode).unwrap();
+}
+
+fn path_with_wrapper(w: &World) -> String {
+    format!(
+        "{}:{}",
+        w.path("bin").display(),
+        std::env::var("PATH").unwrap()
+    )
+}
+
+#[test]
+fn the_callers_token_is_enough_and_is_never_shown() {
+    needs_git_lfs!();
+    let w = World::new();
+    w.model("alice/m");
+    let ours = w.path("ours");
+    let seen = w.path("seen");
+    wrap_git_lfs(
+        &w,
+        &format!(
+            "env | grep -v ^HF_ >>'{0}'; echo \"$@\" >>'{0}'",
+            seen.display()
+        ),
+    );
+    let config = std::fs::read_to_string(w.path("gitconfig")).unwrap();
+    let (config, _) = config.split_once("[credential]").unwrap();
+    write(&w.path(""), "no-credentials", config);
+    let output = child(&w, "git-lfs-token", &[&ours.to_string_lossy()])
+        .env("GIT_CONFIG_GLOBAL", w.path("no-credentials"))
+        .env("PATH", path_with_wrapper(&w))
+        .output()
+        .unwrap();
+    let told = succeed(&output);
+    let seen = std::fs::read_to_string(&seen).unwrap();
+    assert!(seen.contains("push --object-id"), "{seen}");
+    for text in [
+        &told,
+        &seen,
+        &String::from_utf8_lossy(&output.stderr).into_owned(),
+    ] {
+        assert!(!text.contains(&w.token));
+    }
+    assert_same_files(&ours, w.clone("alice/m", "fresh").workdir());
+}
+
+/// Pushes and fetches with nothing but the token; names with blanks in the events.
+pub(crate) fn with_a_token(folder: &std::path::Path) {
+    let (progress, events) = Progress::channel();
+    let prepared = Repository::prepare("alice/m", folder).lfs_engine(LfsEngine::GitLfs);
+    let repo = prepared.progress(progress).clone_repo().unwrap();
+    let files = [
+        ("dir/with blanks ü.bin", 3_000_000),
+        ("b, *.bin", 2_000_000),
+        ("c.bin", 100),
+    ];
+    for (seed, (name, size)) in files.into_iter().enumerate() {
+        write(folder, name, weights(seed as u64, size));
+    }
+    repo.stage().unwrap();
+    let _ = repo.commit("three").unwrap();
+    let report = repo.push().unwrap();
+    assert_eq!((report.lfs_objects, report.lfs_bytes), (3, 5_000_100));
+    // The same content once more: the server has it.
+    repo.checkout_with("again", hf_repository::CheckoutOptions::Create)
+        .unwrap();
+    write(folder, "d.bin", weights(2, 100));
+    write(folder, "e.bin", weights(5, 100));
+    repo.stage().unwrap();
+    let _ = repo.commit("one is known").unwrap();
+    assert_eq!(repo.push().unwrap().lfs_objects, 1);
+    repo.checkout("main").unwrap();
+    repo.close().unwrap();
+
+    let clone = folder.with_extension("clone");
+    let prepared = Repository::prepare("alice/m", &clone).lfs_engine(LfsEngine::GitLfs);
+    let prepared = prepared.content(hf_repository::Content::PointersOnly);
+    let repo = prepared.clone_repo().unwrap();
+    let objects = || {
+        let files = crate::support::judge::files(&clone.join(".git/lfs/objects"));
+        files.values().filter(|(kind, _)| *kind == 'f').count()
+    };
+    assert_eq!(repo.fetch_content(["dir"]).unwrap().len(), 1);
+    assert_eq!(objects(), 1, "one was asked for");
+    assert_eq!(repo.fetch_content([""; 0]).unwrap().len(), 2);
+    assert_same_files(folder, &clone);
+    drop(repo);
+
+    let mut finished = Vec::new();
+    let mut furthest = 0;
+    for event in events {
+        match event {
+            Event::TransferFinished { path, .. } => finished.push(path.unwrap().to_string()),
+            Event::TransferProgress { bytes, total, .. } => {
+                assert!(bytes <= total);
+                furthest = furthest.max(bytes);
+            }
+            _ => {}
+        }
+    }
+    finished.sort();
+    assert_eq!(
+        finished,
+        ["b, *.bin", "c.bin", "dir/with blanks ü.bin", "e.bin"]
+    );
+    assert!(furthest > 0, "no progress was seen");
+}
+
+#[test]
+fn an_object_that_is_nowhere_ends_a_push_before_it_begins() {
+    needs_git_lfs!();
+    let w = World::new();
+    w.model("alice/m");
+    let ours = w.path("ours");
+    let output = child(&w, "git-lfs-lost", &[&ours.to_string_lossy()]).output();
+    succeed(&output.unwrap());
+    assert_eq!(w.remote_tip("alice/m", "lost"), None);
+    assert!(w.remote_tip("alice/m", "known").is_some());
+}
+
+/// One object is missing here and there; another is missing here only.
+pub(crate) fn lost(folder: &std::path::Path) {
+    let prepared = Repository::prepare("alice/m", folder).lfs_engine(LfsEngine::GitLfs);
+    let repo = prepared.clone_repo().unwrap();
+    let drop_objects = || std::fs::remove_dir_all(folder.join(".git/lfs/objects")).unwrap();
+    write(folder, "a.bin", weights(1, 1_000));
+    repo.stage().unwrap();
+    let _ = repo.commit("pushed").unwrap();
+    repo.push().unwrap();
+    repo.checkout_with("known", hf_repository::CheckoutOptions::Create)
+        .unwrap();
+    write(folder, "b.bin", weights(1, 1_000));
+    repo.stage().unwrap();
+    let _ = repo.commit("the same content").unwrap();
+    drop_objects();
+    assert_eq!(repo.push().unwrap().lfs_objects, 0);
+    repo.checkout_with("lost", hf_repository::CheckoutOptions::Create)
+        .unwrap();
+    write(folder, "c.bin", weights(2, 1_000));
+    repo.stage().unwrap();
+    drop_objects();
+    write(folder, "d.bin", weights(3, 1_000));
+    repo.stage().unwrap();
+    let _ = repo.commit("one is lost").unwrap();
+    let error = repo.push().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LfsObjectMissing, "{error:?}");
+    assert_eq!(error.offences()[0].path.as_str(), "c.bin");
+}
+
+#[test]
+fn cancelling_ends_git_lfs_and_what_it_started() {
+    needs_git_lfs!();
+    let w = World::new();
+    w.model("alice/m");
+    let (ours, pid) = (w.path("ours"), w.path("pid"));
+    // One that starts another program and waits for it, when it is to push.
+    wrap_git_lfs(
+        &w,
+        &format!(
+            "[ \"$1\" = push ] && {{ sleep 600 & echo $! >'{0}.new'; mv '{0}.new' '{0}'; wait; }}",
+            pid.display()
+        ),
+    );
+    let arguments = [&*ours.to_string_lossy(), &pid.to_string_lossy()];
+    let output = child(&w, "git-lfs-cancel", &arguments)
+        .env("PATH", path_with_wrapper(&w))
+        .output()
+        .unwrap();
+    succeed(&output);
+    let process = std::fs::read_to_string(&pid).unwrap();
+    let stat = std::path::Path::new("/proc")
+        .join(process.trim())
+        .join("stat");
+    crate::support::until("what git-lfs started is gone", || {
+        let stat = std::fs::read_to_string(&stat).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    });
+}
+
+pub(crate) fn cancel(folder: &std::path::Path, pid: &std::path::Path) {
+    let cancel = CancelToken::new();
+    let prepared = Repository::prepare("alice/m", folder).lfs_engine(LfsEngine::GitLfs);
+    let repo = prepared.cancel_token(cancel.clone()).clone_repo().unwrap();
+    write(folder, "a.bin", weights(1, 1_000));
+    repo.stage().unwrap();
+    let _ = repo.commit("for nobody").unwrap();
+    let push = std::thread::spawn(move || repo.push().map(drop));
+    crate::support::until("git-lfs is at work", || pid.exists() || push.is_finished());
+    cancel.cancel();
+    let error = push.join().unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled, "{error:?}");
+}
+
 /// The part of the child.
 pub(crate) fn jobs(source: &str, folder: &std::path::Path) {
     let prepared = Repository::prepare(source, folder).lfs_engine(LfsEngine::GitLfs);
@@ -136,8 +338,8 @@ pub(crate) fn jobs(source: &str, folder: &std::path::Path) {
         "a commit waits to be pushed"
     );
     repo.push().unwrap();
-    let dry_run = repo.prune_with(&PruneOptions::default().dry_run());
-    assert_eq!(dry_run.unwrap_err().kind(), ErrorKind::Unsupported);
+    let would = repo.prune_with(&PruneOptions::default().dry_run()).unwrap();
+    assert_eq!((would.objects, would.bytes), (1, 50_000));
     let pruned = repo.prune().unwrap();
     assert_eq!((pruned.objects, pruned.bytes), (1, 50_000));
     assert!(repo.status().unwrap().is_clean());

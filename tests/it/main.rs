@@ -37,6 +37,7 @@ mod remote_corners;
 mod round_trip;
 mod rudolfs;
 mod secrets;
+mod ssh;
 mod staging;
 mod steps;
 mod support;

@@ -245,6 +245,7 @@ fn how_well(config: &str, remote: &Remote) -> Option<usize> {
         Remote::Folder(git_dir) => {
             below(&git_dir.to_string_lossy(), config.strip_prefix("file://")?)
         }
+        Remote::Ssh(address) => below(address, config),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::git::{Entry, Identity, Mode};
 use crate::http::{Client, Settings};
 use crate::lfs::agent::AgentConfig;
 use crate::lfs::builtin::Builtin;
+use crate::lfs::git_lfs::GitLfs;
 use crate::lfs::pointer::Pointer;
 use crate::lfs::settings::TransferSettings;
 use crate::lfs::store::Store;
@@ -60,12 +61,14 @@ impl Clone {
 
     fn prune<T>(&self, confirmed: &[CommitId], run: impl FnOnce(&Prune<'_>) -> T) -> T {
         let client = Client::new(Settings::from_env(), Vec::new()).expect("client");
+        let ssh = GitLfs::for_ssh(self.git.workdir(), self.store.clone(), client.clone());
         let engine = Builtin::new(
             self.store.clone(),
             client,
             TransferSettings::default(),
             "nowhere".into(),
             AgentConfig::default(),
+            ssh,
         );
         let (progress, cancel) = (Progress::none(), CancelToken::new());
         let private = crate::git::private_folder(self.git.git_dir());

@@ -3,6 +3,7 @@
 pub(crate) mod judge;
 pub(crate) mod saving;
 pub(crate) mod servers;
+pub(crate) mod sshd;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,0 +1,429 @@
+//! Remotes that only the `git` program reaches: those behind ssh.
+//!
+//! Programs transport; everything else stays as it is: what is fetched and pushed is decided here,
+//! refs are set by us, and the outcome of a push is read ref by ref.
+
+use super::fetch::Tags;
+use super::push::{PushOutcome, RefPush};
+use super::remote::{Advertised, Advertisement};
+use super::{Git, ObjectId};
+use crate::cancel::CancelToken;
+use crate::env;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::CommitId;
+use crate::process::{Input, Program, Ran};
+use crate::secret::printable;
+
+/// For ssh as git runs it where the user has not said how: it asks nothing, and notices within a
+/// minute that the other side is gone, as nobody else would.
+const SSH: &str = "ssh -o BatchMode=yes -o ConnectTimeout=30 \
+                   -o ServerAliveInterval=15 -o ServerAliveCountMax=3";
+
+/// Nothing that a user's configuration has git do besides.
+const NOTHING_ELSE: [&str; 8] = [
+    "-c",
+    "gc.auto=0",
+    "-c",
+    "maintenance.auto=false",
+    "-c",
+    "fetch.recurseSubmodules=false",
+    "-c",
+    "fetch.writeCommitGraph=false",
+];
+
+/// How often a fetch starts over when the remote's branches move under it.
+const ROUNDS: usize = 3;
+
+/// Which side of a remote is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Fetch,
+    Push,
+}
+
+impl Git {
+    fn program(&self, action: &str) -> Program {
+        let mut program = Program::new("git", action)
+            .folder(self.git_dir())
+            .variable("GIT_DIR", self.git_dir())
+            .arguments(NOTHING_ELSE)
+            .install_hint(
+                "ssh remotes need the git program: install it, or use the https URL and a token",
+            );
+        let said = ["GIT_SSH_COMMAND", "GIT_SSH"]
+            .iter()
+            .any(|name| env::var(name).is_some());
+        if !said && self.ssh_command().is_none() {
+            program = program.variable("GIT_SSH_COMMAND", SSH);
+        }
+        program
+    }
+
+    /// `core.sshCommand`, as git itself reads it: from files we do not look into as well.
+    fn ssh_command(&self) -> Option<Vec<u8>> {
+        Program::new("git", "read core.sshCommand")
+            .folder(self.git_dir())
+            .variable("GIT_DIR", self.git_dir())
+            .arguments(["config", "--get", "core.sshCommand"])
+            .run(&CancelToken::new())
+            .ok()
+    }
+
+    /// What the remote offers to those who read, or to those who push.
+    pub(super) fn program_advertisement(
+        &self,
+        url: &str,
+        side: Side,
+        cancel: &CancelToken,
+    ) -> Result<Advertisement> {
+        let action = format!("read the refs of {url}");
+        let mut program = self
+            .program(&action)
+            .arguments(["ls-remote", "--symref", "--quiet"]);
+        if side == Side::Push {
+            // It talks to any program that advertises refs; this one answers only those who may push.
+            program = program.arguments(["--upload-pack=git-receive-pack"]);
+        }
+        let ran = run(program.arguments(["--", url]), &action, cancel)?;
+        Ok(read_listing(&String::from_utf8_lossy(&ran.output)))
+    }
+
+    /// Brings the objects of all branches, and of the tags wanted; refs do not change.
+    pub(super) fn program_fetch(
+        &self,
+        url: &str,
+        tags: Tags,
+        cancel: &CancelToken,
+    ) -> Result<Advertisement> {
+        for _ in 0..ROUNDS {
+            let advertised = self.program_advertisement(url, Side::Fetch, cancel)?;
+            let branches = advertised
+                .refs
+                .iter()
+                .filter(|found| found.name.starts_with("refs/heads/") && !self.has(found.id));
+            let mut names: Vec<String> = branches.map(|found| found.name.clone()).collect();
+            names.extend(self.tags_to_name(&advertised.refs, tags));
+            if !names.is_empty() {
+                self.program_download(url, &names, cancel)?;
+            }
+            // Tags on the commits that came are known to be wanted only now.
+            let names = self.tags_to_name(&advertised.refs, tags);
+            if !names.is_empty() {
+                self.program_download(url, &names, cancel)?;
+            }
+            let complete = advertised
+                .refs
+                .iter()
+                .filter(|found| found.name.starts_with("refs/heads/"))
+                .all(|found| self.has(found.id));
+            if complete {
+                return Ok(advertised);
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Network,
+            format!("cannot fetch from {url}: its branches move faster than they can be fetched"),
+        )
+        .with_hint("call again"))
+    }
+
+    fn program_download(&self, url: &str, names: &[String], cancel: &CancelToken) -> Result<()> {
+        let action = format!("fetch from {url}");
+        let program = self
+            .program(&action)
+            .arguments([
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--stdin",
+            ])
+            .arguments(["--", url])
+            .input(Input::Bytes((names.join("\n") + "\n").into_bytes()));
+        run(program, &action, cancel).map(drop)
+    }
+
+    fn has(&self, id: ObjectId) -> bool {
+        self.repo.odb().is_ok_and(|odb| odb.exists(id))
+    }
+
+    /// Names of tags to ask for: all that are not here, or those on commits that are.
+    fn tags_to_name(&self, refs: &[Advertised], tags: Tags) -> Vec<String> {
+        let lacking = |found: &&Advertised| {
+            found.name.starts_with("refs/tags/")
+                && !found.name.ends_with("^{}")
+                && !self.has(found.id)
+        };
+        match tags {
+            Tags::All => {
+                let tags = refs.iter().filter(lacking);
+                tags.map(|found| found.name.clone()).collect()
+            }
+            Tags::Following => {
+                let refspecs = self.wanted_tags(refs, tags);
+                let name = |refspec: &String| {
+                    let (name, _) = refspec.trim_start_matches('+').split_once(':')?;
+                    Some(name.to_owned())
+                };
+                refspecs.iter().filter_map(name).collect()
+            }
+        }
+    }
+
+    /// Pushes `commit` to the ref of that name, fast-forward only, and runs no hook of the clone: what
+    /// they would do (git-lfs's uploads objects) has been done.
+    pub(super) fn program_push(
+        &self,
+        url: &str,
+        commit: CommitId,
+        full_name: &str,
+        cancel: &CancelToken,
+    ) -> Result<RefPush> {
+        let action = format!("push to {url}");
+        let program = self
+            .program(&action)
+            .arguments(["push", "--porcelain", "--no-verify", "--no-follow-tags"])
+            .arguments(["--recurse-submodules=no", "--no-signed", "--no-thin", "--"])
+            .arguments([url, &format!("{commit}:{full_name}")]);
+        let ran = program.run_to_end(cancel, &mut || {})?;
+        let told = String::from_utf8_lossy(&ran.output);
+        let Some(outcome) = read_push(&told, full_name) else {
+            let said_nothing = || {
+                let text =
+                    format!("{url} took the push but did not say what became of {full_name}");
+                Error::new(ErrorKind::Protocol, text)
+                    .with_hint("call again: the push is repeated only if it is needed")
+            };
+            let failure = ran.failure.map(|error| explain(error, &ran.words, &action));
+            return Err(failure.unwrap_or_else(said_nothing));
+        };
+        Ok(RefPush {
+            outcome,
+            server_text: server_text(&ran.words),
+        })
+    }
+}
+
+/// Runs it, and says what went wrong in terms of remotes.
+fn run(program: Program, action: &str, cancel: &CancelToken) -> Result<Ran> {
+    let mut ran = program.run_to_end(cancel, &mut || {})?;
+    match ran.failure.take() {
+        Some(error) => Err(explain(error, &ran.words, action)),
+        None => Ok(ran),
+    }
+}
+
+/// `<id>\t<name>` lines; before them `ref: <branch>\tHEAD`.
+fn read_listing(text: &str) -> Advertisement {
+    let mut listing = Advertisement::default();
+    for line in text.lines() {
+        let Some((left, name)) = line.split_once('\t') else {
+            continue;
+        };
+        if let Some(target) = left.strip_prefix("ref: ") {
+            if name == "HEAD" {
+                let branch = target.strip_prefix("refs/heads/");
+                listing.default_branch = branch.and_then(|branch| branch.parse().ok());
+            }
+        } else if name.starts_with("refs/")
+            && let Ok(id) = ObjectId::from_str(left)
+        {
+            let name = name.to_owned();
+            listing.refs.push(Advertised { name, id });
+        }
+    }
+    listing
+}
+
+/// `<flag>\t<from>:<to>\t<summary> (<reason>)`, from `git push --porcelain`.
+fn read_push(text: &str, full_name: &str) -> Option<PushOutcome> {
+    text.lines().find_map(|line| {
+        let mut fields = line.splitn(3, '\t');
+        let (flag, refs, summary) = (fields.next()?, fields.next()?, fields.next()?);
+        if refs.rsplit_once(':')?.1 != full_name {
+            return None;
+        }
+        if flag != "!" {
+            return Some(PushOutcome::Accepted);
+        }
+        let reason = summary
+            .split_once('(')
+            .map_or(summary, |(_, reason)| reason);
+        let reason = reason.strip_suffix(')').unwrap_or(reason);
+        Some(PushOutcome::Refused(reason.to_owned()))
+    })
+}
+
+/// What the server said, out of what git did.
+fn server_text(words: &str) -> String {
+    let lines = words
+        .lines()
+        .filter_map(|line| line.strip_prefix("remote:"));
+    let lines: Vec<&str> = lines
+        .map(|line| line.trim_end().trim_start_matches(' '))
+        .collect();
+    lines.join("\n")
+}
+
+/// What ssh, git and the servers behind it say, and what it means; the first that fits counts.
+const MEANINGS: [(&[&str], ErrorKind, &str); 6] = [
+    (
+        &[
+            "Host key verification failed",
+            "HOST IDENTIFICATION HAS CHANGED",
+        ],
+        ErrorKind::Network,
+        "ssh does not know the server's key: connect once with ssh by hand and compare it, \
+         or put it into known_hosts",
+    ),
+    (
+        &["Permission denied (", "Too many authentication failures"],
+        ErrorKind::Unauthorized,
+        "ssh found no key that the server accepts: see that `ssh -T` to this host works without \
+         a question (ssh-agent, ~/.ssh/config)",
+    ),
+    (
+        &["cannot run ssh", "ssh: command not found", "ssh: not found"],
+        ErrorKind::ProgramMissing,
+        "install ssh (openssh-client), or use the https URL and a token",
+    ),
+    (
+        &[
+            "does not appear to be a git repository",
+            "epository not found",
+            "does not exist",
+            "no such repository",
+        ],
+        ErrorKind::RepoNotFound,
+        "see that the path in the URL is right, and that your key may read the repository",
+    ),
+    (
+        &[
+            "not allowed",
+            "access denied",
+            "Access denied",
+            "permission to",
+        ],
+        ErrorKind::Forbidden,
+        "your key is known, but may not do this",
+    ),
+    (
+        &[
+            "Could not resolve hostname",
+            "Connection refused",
+            "Connection timed out",
+            "Connection closed",
+            "Connection reset",
+            "No route to host",
+            "Network is unreachable",
+            "Broken pipe",
+            "hung up unexpectedly",
+            "early EOF",
+            "unexpected disconnect",
+            "Could not read from remote repository",
+        ],
+        ErrorKind::Network,
+        "see that the host can be reached by ssh; the program's own words are in server_message()",
+    ),
+];
+
+fn explain(error: Error, words: &str, action: &str) -> Error {
+    let meant = MEANINGS
+        .iter()
+        .find(|(texts, ..)| texts.iter().any(|text| words.contains(text)));
+    match meant {
+        Some((_, kind, hint)) if error.kind() == ErrorKind::ProgramFailed => {
+            Error::new(*kind, format!("cannot {action}"))
+                .with_hint(*hint)
+                .with_server_message(&printable(words))
+                .with_source(error)
+        }
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0123456789012345678901234567890123456789";
+
+    #[test]
+    fn listings_are_read() {
+        let text = format!(
+            "ref: refs/heads/trunk\tHEAD\n{ID}\tHEAD\n{ID}\trefs/heads/trunk\n\
+             {ID}\trefs/tags/v1^{{}}\nnonsense\nxyz\trefs/heads/bad\n"
+        );
+        let listing = read_listing(&text);
+        let names: Vec<&str> = listing
+            .refs
+            .iter()
+            .map(|found| found.name.as_str())
+            .collect();
+        assert_eq!(names, ["refs/heads/trunk", "refs/tags/v1^{}"]);
+        let default = listing.default_branch.map(|branch| branch.to_string());
+        assert_eq!(default.as_deref(), Some("trunk"));
+        assert!(read_listing("").refs.is_empty());
+    }
+
+    #[test]
+    fn outcomes_are_read_ref_by_ref() {
+        let name = "refs/heads/main";
+        let line =
+            |flag: &str, summary: &str| format!("To x\n{flag}\t{ID}:{name}\t{summary}\nDone\n");
+        for (flag, summary) in [("*", "[new branch]"), (" ", "1..2"), ("=", "[up to date]")] {
+            assert_eq!(
+                read_push(&line(flag, summary), name),
+                Some(PushOutcome::Accepted)
+            );
+        }
+        for (summary, reason) in [
+            ("[rejected] (fetch first)", "fetch first"),
+            (
+                "[remote rejected] (pre-receive hook declined)",
+                "pre-receive hook declined",
+            ),
+            ("[remote rejected]", "[remote rejected]"),
+        ] {
+            let refused = Some(PushOutcome::Refused(reason.to_owned()));
+            assert_eq!(read_push(&line("!", summary), name), refused);
+        }
+        assert_eq!(read_push(&line("*", "x"), "refs/heads/other"), None);
+        assert_eq!(read_push("Everything up-to-date\n", name), None);
+    }
+
+    #[test]
+    fn words_get_a_meaning() {
+        for (words, kind) in [
+            (
+                "Host key verification failed.\r\nfatal: Could not read from remote repository.",
+                ErrorKind::Network,
+            ),
+            (
+                "git@h: Permission denied (publickey).",
+                ErrorKind::Unauthorized,
+            ),
+            (
+                "fatal: '/x' does not appear to be a git repository",
+                ErrorKind::RepoNotFound,
+            ),
+            ("ERROR: Repository not found.", ErrorKind::RepoNotFound),
+            (
+                "error: cannot run ssh: No such file or directory",
+                ErrorKind::ProgramMissing,
+            ),
+            (
+                "ssh: connect to host h port 22: Connection refused",
+                ErrorKind::Network,
+            ),
+            ("fatal: bad object", ErrorKind::ProgramFailed),
+        ] {
+            let failed = Error::new(ErrorKind::ProgramFailed, "git failed");
+            assert_eq!(explain(failed, words, "ssh://h/x").kind(), kind, "{words}");
+        }
+        assert_eq!(
+            server_text("remote: no \nfatal: x\nremote:\nremote:  two\n"),
+            "no\n\ntwo"
+        );
+    }
+}

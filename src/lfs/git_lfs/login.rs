@@ -1,0 +1,137 @@
+//! The caller's token for a program that asks git for credentials.
+//!
+//! git runs an inline helper of ours for the server's origin. It makes a pipe in a folder that only
+//! this user may enter, asks for an answer in it through another one, and gets the token: which so
+//! is on no command line, in no environment and in no file.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::env;
+use crate::error::{Error, Result};
+use crate::fs::line_pipe::{LinePipe, answer};
+use crate::http::Client;
+use crate::process::Program;
+use crate::url::Url;
+
+/// How long a helper that asked may take to open its own pipe; it does that next.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Answers the helper for as long as it lives.
+pub(super) struct Login {
+    variables: Vec<(OsString, OsString)>,
+    _asked: LinePipe,
+}
+
+impl Login {
+    /// For a server there is a token for; `None` for others: git's own configuration counts there.
+    pub(super) fn new(client: &Client, url: &Url, folder: &Path) -> Result<Option<Self>> {
+        if client.grants().login(url)?.is_none() {
+            return Ok(None);
+        }
+        let requests = folder.join("requests");
+        let (grants, place, server) = (client.grants().clone(), folder.to_path_buf(), url.clone());
+        let asked = LinePipe::new(&requests, move |line| {
+            let Some(pipe) = name_of(line).map(|name| place.join(name)) else {
+                return;
+            };
+            // Asked anew every time: it may have been renewed.
+            let text = match grants.login(&server) {
+                Ok(Some((user, token))) => {
+                    format!("username={user}\npassword={}\n", token.expose())
+                }
+                Ok(None) => String::new(),
+                Err(error) => {
+                    tracing::warn!(%error, "no token for the credential helper");
+                    String::new()
+                }
+            };
+            if let Err(error) = answer(&pipe, text.as_bytes(), PATIENCE) {
+                tracing::debug!(%error, "a credential helper did not wait for its answer");
+            }
+        });
+        let asked = asked.map_err(|error| Error::io("make the pipe", &requests, error))?;
+        Ok(Some(Self {
+            variables: configuration(url, folder),
+            _asked: asked,
+        }))
+    }
+
+    /// Tells git of the helper.
+    pub(super) fn apply(&self, program: Program) -> Program {
+        let variables = self.variables.iter();
+        variables.fold(program, |program, (name, value)| {
+            program.variable(name, value)
+        })
+    }
+}
+
+/// A file name that the helper below makes; nothing else is opened.
+fn name_of(line: &[u8]) -> Option<&str> {
+    let name = std::str::from_utf8(line).ok()?;
+    let number = name.strip_prefix("answer.")?;
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then_some(name)
+}
+
+/// The helper replaces those that are configured for the origin: the caller's token counts more.
+fn configuration(url: &Url, folder: &Path) -> Vec<(OsString, OsString)> {
+    let key = format!("credential.{}.helper", origin(url));
+    let folder = folder.to_string_lossy().replace('\'', r"'\''");
+    let helper = format!(
+        "!f() {{ test \"$1\" = get || exit 0; cd '{folder}' && umask 077 && \
+         mkfifo answer.$$ && echo answer.$$ >requests && cat answer.$$; rm -f answer.$$; }}; f"
+    );
+    let before = env::var("GIT_CONFIG_COUNT").and_then(|count| count.parse::<usize>().ok());
+    let first = before.unwrap_or_default();
+    let mut variables = Vec::new();
+    for (number, value) in [String::new(), helper].into_iter().enumerate() {
+        let number = first + number;
+        variables.push((
+            format!("GIT_CONFIG_KEY_{number}").into(),
+            key.clone().into(),
+        ));
+        variables.push((format!("GIT_CONFIG_VALUE_{number}").into(), value.into()));
+    }
+    variables.push(("GIT_CONFIG_COUNT".into(), (first + 2).to_string().into()));
+    variables
+}
+
+/// `scheme://host[:port]`
+fn origin(url: &Url) -> String {
+    let full = url.to_full();
+    let after = full.find("://").map_or(0, |at| at + 3);
+    let end = full[after..].find('/').map_or(full.len(), |at| after + at);
+    full[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_helpers_own_pipes_are_answered() {
+        assert_eq!(name_of(b"answer.12"), Some("answer.12"));
+        for line in [
+            "",
+            "answer.",
+            "answer.1/../x",
+            "answer.-1",
+            "/etc/passwd",
+            "requests",
+        ] {
+            assert_eq!(name_of(line.as_bytes()), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_helper_is_for_the_origin_alone() {
+        let url = Url::parse("https://hub.example:8443/a/b.git/info/lfs").expect("valid");
+        assert_eq!(origin(&url), "https://hub.example:8443");
+        let variables = configuration(&url, Path::new("/tmp/it's"));
+        assert_eq!(variables.len(), 5);
+        let helper = variables[3].1.to_string_lossy();
+        assert!(helper.contains(r"cd '/tmp/it'\''s'"), "{helper}");
+    }
+}

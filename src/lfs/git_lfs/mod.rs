@@ -1,0 +1,446 @@
+//! The second engine: the installed `git-lfs` does the work, in the same store.
+//!
+//! | file | concern |
+//! |---|---|
+//! | `version` | which git-lfs is here, and what it can do |
+//! | `progress` | what it says of its transfers |
+//! | `login` | the caller's token, for a program that asks git |
+
+mod login;
+mod progress;
+mod version;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::clean::{self, Cleaned};
+use super::pointer::Pointer;
+use super::store::Store;
+use super::{Engine, Job, Object, Outcome, Pruning, Remote, Report, api, folder};
+use crate::cancel::CancelToken;
+use crate::error::{Error, ErrorKind, Result};
+use crate::fs::{self, Take};
+use crate::http::Client;
+use crate::id::LfsOid;
+use crate::process::{Input, Program};
+use crate::progress::Direction;
+use login::Login;
+use progress::Listener;
+use version::Version;
+
+/// Objects named in one call of versions that read no list; far below the system's limit.
+const OBJECTS_PER_CALL: usize = 500;
+/// Bytes of paths named in one call: a single argument may have 128 KiB on Linux.
+const PATHS_PER_CALL: usize = 96 << 10;
+
+/// What it is here for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// All of Git LFS.
+    Everything,
+    /// Transfers to and from remotes that only git-lfs reaches.
+    Ssh,
+}
+
+/// Drives `git-lfs`.
+pub(crate) struct GitLfs {
+    workdir: PathBuf,
+    store: Store,
+    client: Client,
+    purpose: Purpose,
+    version: OnceLock<Version>,
+}
+
+impl GitLfs {
+    /// Checks that a git-lfs of version 3 or later is installed.
+    pub(crate) fn new(workdir: &Path, store: Store, client: Client) -> Result<Self> {
+        let engine = Self {
+            purpose: Purpose::Everything,
+            ..Self::for_ssh(workdir, store, client)
+        };
+        engine.version("do the work of Git LFS")?;
+        Ok(engine)
+    }
+
+    /// For remotes that only git-lfs reaches; it is looked for when objects are to be moved.
+    pub(crate) fn for_ssh(workdir: &Path, store: Store, client: Client) -> Self {
+        Self {
+            workdir: workdir.to_path_buf(),
+            store,
+            client,
+            purpose: Purpose::Ssh,
+            version: OnceLock::new(),
+        }
+    }
+
+    fn version(&self, action: &str) -> Result<Version> {
+        if let Some(version) = self.version.get() {
+            return Ok(*version);
+        }
+        let told = self
+            .program(action)
+            .arguments(["version"])
+            .run(&CancelToken::new())?;
+        let version = Version::parse(&String::from_utf8_lossy(&told))?;
+        Ok(*self.version.get_or_init(|| version))
+    }
+
+    fn program(&self, action: impl Into<String>) -> Program {
+        let hint = match self.purpose {
+            Purpose::Everything => {
+                "install git-lfs, or use the built-in LFS engine, which needs no program"
+            }
+            Purpose::Ssh => {
+                "LFS objects behind ssh are moved by git-lfs: install it (3.0 or later), or use \
+                 the https URL and a token"
+            }
+        };
+        Program::new("git-lfs", action)
+            .folder(&self.workdir)
+            .install_hint(hint)
+    }
+
+    /// Has git-lfs store what is in `content`, as the content of `file`.
+    fn feed(&self, file: &Path, content: &Path, cancel: &CancelToken) -> Result<Object> {
+        let text = self
+            .program(format!("store {}", file.display()))
+            .arguments([Path::new("clean"), Path::new("--"), file])
+            .input(Input::File(content.to_path_buf()))
+            .run(cancel)?;
+        let pointer = Pointer::parse(&text).map_err(|error| {
+            Error::new(
+                ErrorKind::ProgramFailed,
+                "git-lfs clean did not answer with a pointer",
+            )
+            .with_source(error)
+        })?;
+        Ok(Object {
+            oid: pointer.oid,
+            size: pointer.size,
+        })
+    }
+
+    /// Runs git-lfs for the transfers of `job`, with the caller's token where there is one.
+    fn transfer(&self, job: &Job<'_>, program: Program, listener: &mut Listener) -> Result<()> {
+        let login = match job.remote {
+            Remote::Http(url) => Login::new(&self.client, url, listener.folder())?,
+            Remote::Folder(_) | Remote::Ssh(_) => None,
+        };
+        let program = program.variable("GIT_LFS_PROGRESS", listener.path());
+        let program = match &login {
+            Some(login) => login.apply(program),
+            None => program,
+        };
+        let ran = program.run_to_end(job.cancel, &mut || listener.hear())?;
+        ran.failure.map_or(Ok(()), Err)
+    }
+
+    fn push(&self, job: &Job<'_>, objects: &[Object], listener: &mut Listener) -> Result<()> {
+        let action = format!("upload LFS objects to {}", place(job.remote));
+        let reads_lists = self.version(&action)?.reads_object_lists();
+        let oids: Vec<String> = objects
+            .iter()
+            .map(|object| object.oid.to_string())
+            .collect();
+        let program = || {
+            self.program(action.clone())
+                .arguments(["push", "--object-id", job.remote_name])
+        };
+        if reads_lists {
+            let list = (oids.join("\n") + "\n").into_bytes();
+            let program = program().arguments(["--stdin"]).input(Input::Bytes(list));
+            return self.transfer(job, program, listener);
+        }
+        for oids in oids.chunks(OBJECTS_PER_CALL) {
+            self.transfer(job, program().arguments(oids), listener)?;
+        }
+        Ok(())
+    }
+
+    /// Has git-lfs fetch objects: those whose paths it can be told, else all of the commit.
+    fn fetch(&self, job: &Job<'_>, objects: &[Object], listener: &mut Listener) -> Result<()> {
+        let action = format!("download LFS objects from {}", place(job.remote));
+        self.version(&action)?;
+        let patterns: Option<Vec<String>> = objects
+            .iter()
+            .map(|object| pattern(job.names.get(&object.oid)?.as_str()))
+            .collect();
+        let calls = match patterns {
+            Some(patterns) => joined(&patterns),
+            // Nothing included is everything.
+            None => vec![String::new()],
+        };
+        let commit = job.commit.map(|commit| commit.to_string());
+        for include in calls {
+            let program = self
+                .program(action.clone())
+                .arguments([
+                    "fetch",
+                    "--include",
+                    &include,
+                    "--exclude",
+                    "",
+                    job.remote_name,
+                ])
+                .arguments(commit.as_deref());
+            self.transfer(job, program, listener)?;
+        }
+        Ok(())
+    }
+
+    /// Objects that are not here, and those of them that the remote has.
+    ///
+    /// Where nobody can be asked, git-lfs fetches them: then they are here, and there.
+    fn missing_here(&self, job: &Job<'_>) -> Result<(Vec<Object>, Vec<Object>)> {
+        let objects = job.objects.iter().copied();
+        let missing: Vec<Object> = objects
+            .filter(|object| !self.store.contains(*object))
+            .collect();
+        if missing.is_empty() {
+            return Ok((missing, Vec::new()));
+        }
+        let there = match job.remote {
+            Remote::Http(_) | Remote::Folder(_) => self.there(job.remote, &missing, job.cancel)?,
+            Remote::Ssh(_) => {
+                let report = self.download(&Job {
+                    objects: &missing,
+                    ..*job
+                })?;
+                let came = |(object, outcome): (Object, Outcome)| match outcome {
+                    Outcome::Transferred | Outcome::AlreadyThere => Some(object),
+                    Outcome::Failed(_) => None,
+                };
+                report.outcomes.into_iter().filter_map(came).collect()
+            }
+        };
+        Ok((missing, there))
+    }
+}
+
+/// A path as a pattern of git-lfs that matches nothing else, if there is one: the list is split at
+/// commas, and what escapes there differs between versions.
+fn pattern(path: &str) -> Option<String> {
+    let plain = !path.contains([',', '*', '?', '[', ']', '\\', '!', '#', '"']);
+    let trimmed = path.trim() == path && !path.contains(char::is_control);
+    (plain && trimmed).then(|| format!("/{path}"))
+}
+
+/// The patterns, comma by comma, in as few calls as fit.
+fn joined(patterns: &[String]) -> Vec<String> {
+    let mut calls: Vec<String> = Vec::new();
+    for pattern in patterns {
+        match calls.last_mut() {
+            Some(call) if call.len() + pattern.len() < PATHS_PER_CALL => {
+                call.push(',');
+                call.push_str(pattern);
+            }
+            _ => calls.push(pattern.clone()),
+        }
+    }
+    calls
+}
+
+/// What to call a remote in messages.
+fn place(remote: &Remote) -> String {
+    match remote {
+        Remote::Http(url) => url.to_string(),
+        Remote::Folder(path) => path.display().to_string(),
+        Remote::Ssh(address) => address.clone(),
+    }
+}
+
+fn missing(object: Object) -> Error {
+    Error::new(
+        ErrorKind::LfsObjectMissing,
+        format!(
+            "the LFS object {} is neither here nor on the remote",
+            object.oid
+        ),
+    )
+    .with_hint("find a clone that has the file, and push it from there")
+}
+
+impl Engine for GitLfs {
+    fn clean(&self, file: &Path, take: Take, cancel: &CancelToken) -> Result<Cleaned> {
+        match take {
+            Take::Whole => {
+                let stat = clean::settled(file, take)?;
+                let object = self.feed(file, file, cancel)?;
+                if object.size == stat.size && take.accepts(&stat, fs::lstat(file)?.as_ref()) {
+                    Ok(Cleaned { object, stat })
+                } else {
+                    Err(clean::changed(file))
+                }
+            }
+            Take::Prefix => {
+                // git-lfs reads to the end, wherever that is by then: it gets a copy.
+                let (copy, stat) = clean::copy(&self.store, file, take, cancel)?;
+                let object = self.feed(file, copy.path(), cancel)?;
+                Ok(Cleaned { object, stat })
+            }
+        }
+    }
+
+    fn upload(&self, job: &Job<'_>) -> Result<Report> {
+        let (missing_here, there) = self.missing_here(job)?;
+        let lost = missing_here.iter().filter(|object| !there.contains(object));
+        let lost: Vec<(Object, Outcome)> = lost
+            .map(|object| (*object, Outcome::Failed(missing(*object))))
+            .collect();
+        if !lost.is_empty() {
+            return Ok(Report { outcomes: lost });
+        }
+        let before = match job.remote {
+            // git-lfs copies these without a word.
+            Remote::Folder(git_dir) => folder::there(&self.store, git_dir, job.objects),
+            Remote::Http(_) | Remote::Ssh(_) => there,
+        };
+        let objects = job.objects.iter().copied();
+        let to_send: Vec<Object> = objects.filter(|object| !before.contains(object)).collect();
+        let mut listener = Listener::new(job, Direction::Upload, &to_send)?;
+        if !to_send.is_empty() {
+            self.push(job, &to_send, &mut listener)?;
+        }
+        let silent = matches!(job.remote, Remote::Folder(_));
+        let outcome = |object: &Object| {
+            // It said that all went well; what it said nothing else of was there.
+            let sent = !before.contains(object) && (silent || listener.moved(*object));
+            if sent {
+                listener.finished(*object);
+                (*object, Outcome::Transferred)
+            } else {
+                (*object, Outcome::AlreadyThere)
+            }
+        };
+        let outcomes = job.objects.iter().map(outcome).collect();
+        Ok(Report { outcomes })
+    }
+
+    fn download(&self, job: &Job<'_>) -> Result<Report> {
+        let objects = job.objects.iter().copied();
+        let wanted: Vec<Object> = objects
+            .filter(|object| !self.store.contains(*object))
+            .collect();
+        let before: HashMap<LfsOid, bool> = job
+            .objects
+            .iter()
+            .map(|object| (object.oid, !wanted.contains(object)))
+            .collect();
+        let mut listener = Listener::new(job, Direction::Download, &wanted)?;
+        let mut failure = None;
+        if !wanted.is_empty() {
+            // Objects may have come before it failed: the store decides.
+            match self.fetch(job, &wanted, &mut listener) {
+                Err(error) if error.kind() == ErrorKind::ProgramFailed => failure = Some(error),
+                result => result?,
+            }
+        }
+        let outcome = |object: &Object| {
+            let outcome = if before[&object.oid] {
+                Outcome::AlreadyThere
+            } else if self.store.contains(*object) {
+                listener.finished(*object);
+                Outcome::Transferred
+            } else {
+                let text = format!("git-lfs did not bring the LFS object {}", object.oid);
+                let error = Error::new(ErrorKind::LfsObjectMissing, text);
+                Outcome::Failed(match &failure {
+                    Some(failure) => error
+                        .with_server_message(failure.server_message().unwrap_or_default())
+                        .with_source(failure.clone()),
+                    None => error,
+                })
+            };
+            (*object, outcome)
+        };
+        Ok(Report {
+            outcomes: job.objects.iter().map(outcome).collect(),
+        })
+    }
+
+    fn there(
+        &self,
+        remote: &Remote,
+        objects: &[Object],
+        cancel: &CancelToken,
+    ) -> Result<Vec<Object>> {
+        match remote {
+            // git-lfs cannot be asked about single objects, but its server can.
+            Remote::Http(lfs) => api::there(&self.client.with_cancel(cancel)?, lfs, objects),
+            Remote::Folder(git_dir) => Ok(folder::there(&self.store, git_dir, objects)),
+            // Nobody to ask: so none is known to be there, and all are kept here.
+            Remote::Ssh(_) => Ok(Vec::new()),
+        }
+    }
+
+    fn prune(&self, how: Pruning, cancel: &CancelToken) -> Result<Option<(usize, u64)>> {
+        let program = self.program("prune LFS objects");
+        match how {
+            Pruning::DryRun => {
+                let told = program
+                    .arguments(["prune", "--dry-run", "--verbose"])
+                    .run(cancel)?;
+                let named = pruned(&String::from_utf8_lossy(&told));
+                let stored = self.store.stored()?.into_iter();
+                let would_go = stored.filter(|stored| named.contains(&stored.oid));
+                Ok(Some(would_go.fold((0, 0), |(objects, bytes), stored| {
+                    (objects + 1, bytes + stored.bytes)
+                })))
+            }
+            Pruning::Delete => {
+                let before = self.store.usage()?;
+                program.arguments(["prune"]).run(cancel)?;
+                let after = self.store.usage()?;
+                Ok(Some((
+                    before.0.saturating_sub(after.0),
+                    before.1.saturating_sub(after.1),
+                )))
+            }
+        }
+    }
+
+    fn check_upload(&self, remote: &Remote) -> Result<()> {
+        match remote {
+            Remote::Http(lfs) => api::check_upload(&self.client, lfs),
+            // The git side was asked; git-lfs has no way to ask without sending something.
+            Remote::Folder(_) | Remote::Ssh(_) => Ok(()),
+        }
+    }
+}
+
+/// From the lines ` * <oid> (<size>)` of `git lfs prune --verbose`.
+fn pruned(text: &str) -> Vec<LfsOid> {
+    let lines = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("* "));
+    let first = lines.filter_map(|line| line.split_whitespace().next());
+    first.filter_map(|word| word.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_name_one_file_or_are_not_used() {
+        assert_eq!(pattern("dir/a b ü.bin").as_deref(), Some("/dir/a b ü.bin"));
+        for path in ["a,b", "a*", "a?", "[a]", "a\\b", "!a", "#a", " a", "a "] {
+            assert_eq!(pattern(path), None, "{path}");
+        }
+        let long = vec!["x".repeat(40 << 10); 5];
+        let calls: Vec<usize> = joined(&long).iter().map(String::len).collect();
+        assert_eq!(calls, [(80 << 10) + 1, (80 << 10) + 1, 40 << 10]);
+        assert!(joined(&[]).is_empty());
+    }
+
+    #[test]
+    fn objects_to_prune_are_read_from_its_list() {
+        let oid = "ab".repeat(32);
+        let text = format!(
+            "prune: 5 local objects, 3 retained, done.\n\n * {oid} (3.0 MB), done.\n * x (1 B)\n"
+        );
+        assert_eq!(pruned(&text), [oid.parse().expect("valid")]);
+        assert!(pruned("prune: 0 local objects, 0 retained, done.\n").is_empty());
+    }
+}
