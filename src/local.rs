@@ -14,7 +14,7 @@ use crate::lfs::{self, Engine};
 use crate::name::{BranchName, RemoteName};
 use crate::progress::Progress;
 use crate::remote::Connection;
-use crate::worktree::{Content, Context, Fill, Switch};
+use crate::worktree::{Context, Fill, Switch, Wanted};
 
 /// How long a change waits for another one to finish, in this process or another.
 pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(60);
@@ -158,10 +158,9 @@ impl Local {
         git: &Git,
         from: Option<CommitId>,
         commit: CommitId,
-        content: Content,
     ) -> Result<()> {
         let lfs = || self.remote.lfs(git, Use::Fetch, Some(commit)).map(Some);
-        self.switch(git, from, commit, content, &lfs)
+        self.switch(git, from, commit, &lfs)
     }
 
     /// The same, with what the store has; content that is not there is an error.
@@ -170,9 +169,8 @@ impl Local {
         git: &Git,
         from: Option<CommitId>,
         commit: CommitId,
-        content: Content,
     ) -> Result<()> {
-        self.switch(git, from, commit, content, &|| Ok(None))
+        self.switch(git, from, commit, &|| Ok(None))
     }
 
     fn switch(
@@ -180,10 +178,10 @@ impl Local {
         git: &Git,
         from: Option<CommitId>,
         commit: CommitId,
-        content: Content,
         lfs: &dyn Fn() -> Result<Option<lfs::Remote>>,
     ) -> Result<()> {
         let from = from.map(|commit| git.tree_of(commit)).transpose()?;
+        let wanted = Wanted::recall(git, Some(commit))?;
         Switch {
             context: self.context(git),
             fill: Fill {
@@ -194,7 +192,7 @@ impl Local {
             },
             from,
             to: git.tree_of(commit)?,
-            wanted: &|_| content.wants(),
+            wanted: &|path| wanted.wants(path),
         }
         .run()
     }

@@ -80,6 +80,17 @@ impl Git {
         })
     }
 
+    /// Removes `key` from the repository's own config, if it is there.
+    pub(crate) fn unset_config(&self, key: &str) -> Result<()> {
+        patiently(&format!("unset {key}"), || {
+            let config = self.repo.config()?;
+            match config.open_level(git2::ConfigLevel::Local)?.remove(key) {
+                Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(()),
+                result => result,
+            }
+        })
+    }
+
     /// The URL of a remote as the config holds it; may contain credentials someone else wrote.
     pub(crate) fn remote_url(&self, remote: &RemoteName) -> Option<String> {
         let config = self.whole_config().ok()?;

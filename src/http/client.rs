@@ -215,7 +215,7 @@ impl Client {
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }
-        let extra = self.inner.settings.extra_headers(url, &request.headers);
+        let extra = self.inner.settings.extra_headers(request);
         for (name, value) in &extra {
             builder = builder.header(name, value);
         }

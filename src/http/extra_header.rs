@@ -3,20 +3,18 @@
 //! git sends them wherever it goes; here each goes only where its key says: `http.<url>.extraHeader`
 //! to such URLs, plain `http.extraHeader` to the remote's own origin. So neither storage hosts nor
 //! whoever a server redirects to gets to see them. Over plain http a header for all URLs goes to this
-//! machine only, as the token does.
+//! machine only, as the token does. An `Authorization` takes the place of the token, so it goes only on
+//! requests that would have that: a signed URL has its permission in itself, and storage refuses two.
 
 use http::{HeaderName, HeaderValue};
 
 use super::settings::Settings;
-use crate::url::Url;
+use super::{Auth, Request};
 
 impl Settings {
-    /// The headers for a URL, but for those a request has already.
-    pub(super) fn extra_headers(
-        &self,
-        url: &Url,
-        has: &[(String, String)],
-    ) -> Vec<(String, String)> {
+    /// The headers for a request, but for those it has already.
+    pub(super) fn extra_headers(&self, request: &Request) -> Vec<(String, String)> {
+        let url = &request.url;
         let is_remote = self
             .remote
             .as_ref()
@@ -36,8 +34,9 @@ impl Settings {
             }
         }
         headers.retain(|(name, _)| {
-            !has.iter()
-                .any(|(other, _)| other.eq_ignore_ascii_case(name))
+            let is = |other: &str| other.eq_ignore_ascii_case(name);
+            let has = request.headers.iter().any(|(other, _)| is(other));
+            !has && (request.auth != Auth::None || !is("authorization"))
         });
         headers
     }
@@ -57,6 +56,7 @@ mod tests {
     use super::*;
     use crate::config::{Config, Writer};
     use crate::http::settings::Remote;
+    use crate::url::Url;
 
     fn url(text: &str) -> Url {
         Url::parse(text).expect(text)
@@ -78,7 +78,8 @@ mod tests {
     }
 
     fn names(settings: &Settings, to: &str) -> Vec<String> {
-        let headers = settings.extra_headers(&url(to), &[]);
+        let request = Request::get(url(to)).auth(Auth::Basic);
+        let headers = settings.extra_headers(&request);
         headers.into_iter().map(|(name, _)| name).collect()
     }
 
@@ -133,7 +134,18 @@ mod tests {
         ];
         let some = settings("https://h", &lines);
         assert_eq!(names(&some, "https://h/x"), ["X-B"]);
-        let has = [("x-b".to_owned(), "0".to_owned())];
-        assert!(some.extra_headers(&url("https://h"), &has).is_empty());
+        let has = Request::get(url("https://h")).header("x-b", "0");
+        assert!(some.extra_headers(&has).is_empty());
+    }
+
+    #[test]
+    fn a_permission_goes_only_where_the_token_would() {
+        let some = settings(
+            "https://h",
+            &[("http.extraHeader", "Authorization: Basic eA==")],
+        );
+        assert_eq!(names(&some, "https://h/x"), ["Authorization"]);
+        let signed = Request::get(url("https://h/signed?x=1"));
+        assert!(some.extra_headers(&signed).is_empty());
     }
 }

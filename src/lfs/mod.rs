@@ -5,12 +5,14 @@
 //! objects, refs or index; callers say which objects, and get told what became of each.
 
 pub(crate) mod agent;
+pub(crate) mod alternates;
 pub(crate) mod api;
 pub(crate) mod attributes;
 pub(crate) mod builtin;
 pub(crate) mod clean;
 pub(crate) mod detect;
 pub(crate) mod endpoint;
+pub(crate) mod filter;
 mod folder;
 pub(crate) mod git_lfs;
 mod meter;

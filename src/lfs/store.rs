@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
@@ -21,6 +22,8 @@ use crate::id::LfsOid;
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     root: PathBuf,
+    /// Where the stores of other repositories are that may have an object.
+    alternates: Arc<[PathBuf]>,
 }
 
 /// One object of the store, as it lies there.
@@ -53,7 +56,21 @@ const ORPHAN_AGE: Duration = Duration::from_secs(60);
 impl Store {
     /// The store in `root`: `<git dir>/lfs`, or what `lfs.storage` says. Nothing is created yet.
     pub(crate) fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self {
+            root,
+            alternates: Arc::default(),
+        }
+    }
+
+    /// This store, with others to take objects from; see [`obtain`](Self::obtain).
+    pub(crate) fn borrowing(mut self, roots: Vec<PathBuf>) -> Self {
+        self.alternates = roots.into();
+        self
+    }
+
+    /// The stores to take objects from.
+    pub(super) fn alternates(&self) -> impl Iterator<Item = Self> + '_ {
+        self.alternates.iter().cloned().map(Self::new)
     }
 
     /// Where an object lies, or would lie.

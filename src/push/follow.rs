@@ -6,7 +6,7 @@ use crate::git::{Git, Head, PrivateRef};
 use crate::id::CommitId;
 use crate::local::Local;
 use crate::name::BranchName;
-use crate::worktree::{self, Content};
+use crate::worktree;
 
 /// Where the branch at `tip` is to go, if a push integrated it with what the remote had.
 pub(crate) fn target(git: &Git, branch: &BranchName, tip: CommitId) -> Result<Option<CommitId>> {
@@ -40,7 +40,7 @@ pub(crate) fn follow(local: &Local, git: &Git, head: Head) -> Result<Head> {
     };
     let log = "hf-repository: follow the remote";
     let moved = local
-        .switch_offline(git, Some(*commit), goal, Content::recall(git))
+        .switch_offline(git, Some(*commit), goal)
         .and_then(|()| git.set_ref(&branch.local_ref(), goal, Some(*commit), log))
         .and_then(|()| worktree::complete(git))
         .and_then(|()| {

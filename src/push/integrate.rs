@@ -13,7 +13,7 @@ use crate::lfs::Object;
 use crate::local::Local;
 use crate::name::BranchName;
 use crate::path::RepoPath;
-use crate::worktree::{Content, Fill, Pointers, fill};
+use crate::worktree::{Fill, Pointers, Wanted, fill};
 
 /// Which commit goes to which branch.
 pub(super) struct Plan {
@@ -246,7 +246,7 @@ pub(super) fn remember(local: &Local, git: &Git, promise: &PushPromise, plan: &P
     }
     git.set_private(&PrivateRef::Integrated(&promise.branch), plan.commit)?;
     git.drop_private(&PrivateRef::Pushing(plan.commit))?;
-    let wants_all = Content::recall(git).wants();
+    let wanted = Wanted::recall(git, Some(plan.commit))?;
     let (from, to) = (git.tree_of(promise.commit)?, git.tree_of(plan.commit)?);
     let mut pointers = Pointers::new(git);
     let mut content: Vec<(Object, RepoPath)> = Vec::new();
@@ -255,7 +255,7 @@ pub(super) fn remember(local: &Local, git: &Git, promise: &PushPromise, plan: &P
             && mode.is_file()
         {
             let object = pointers.get(blob)?.filter(|object| object.size > 0);
-            if !wants_all && !has_content(git, &mut pointers, &change)? {
+            if !wanted.wants(&change.path) && !has_content(git, &mut pointers, &change)? {
                 continue;
             }
             content.extend(object.map(|object| (object, change.path)));

@@ -180,6 +180,10 @@ impl Sending<'_> {
             .iter()
             .map(|(object, path, _)| (object.oid, path.clone()))
             .collect();
+        for object in &objects {
+            // One that is nowhere may be on the remote already: the engine finds out.
+            local.store.obtain(*object, self.cancel)?;
+        }
         let report = local.engine.upload(&Job {
             remote: &local.remote.lfs(git, Use::Push, None)?,
             remote_name: local.remote_name().as_str(),

@@ -4,7 +4,6 @@ use crate::git::{Head, Resolved};
 use crate::id::CommitId;
 use crate::local::refuse_unfinished;
 use crate::name::{BranchName, Revision};
-use crate::worktree::Content;
 
 /// How to check out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,8 +85,7 @@ impl Repository {
             )
             .with_hint("work there, or check out another branch here"));
         }
-        self.local
-            .switch_to(&git, head.commit(), commit, Content::recall(&git))?;
+        self.local.switch_to(&git, head.commit(), commit)?;
         self.point_head(&git, &resolved)?;
         Ok(CheckoutReport {
             branch,

@@ -86,8 +86,12 @@ impl PrepareRepository {
             }
             None => git.add_remote(connection.name(), &connection.config_url())?,
         }
-        let content = self.content.unwrap_or_default();
-        content.remember(&git)?;
+        match self.content {
+            Some(content) => content.remember(&git)?,
+            // What was chosen for a try that was interrupted holds no longer.
+            None if is_unfinished(&git_dir) => Content::forget(&git)?,
+            None => {}
+        }
         let repository = self.finish(&git, connection)?;
         if !is_unfinished(&git_dir) {
             // Another process cloned into the same folder while this one waited for it.
@@ -100,7 +104,7 @@ impl PrepareRepository {
         match revision {
             Some(revision) => {
                 let resolved = git.resolve(&revision, repository.local.remote_name())?;
-                repository.check_out_clone(&git, &resolved, content)?;
+                repository.check_out_clone(&git, &resolved)?;
             }
             None => {
                 let default = fetched
@@ -115,7 +119,7 @@ impl PrepareRepository {
                             remote,
                             commit,
                         };
-                        repository.check_out_clone(&git, &resolved, content)?;
+                        repository.check_out_clone(&git, &resolved)?;
                     }
                     None => {
                         git.set_symbolic("HEAD", &default.local_ref(), "clone")?;
@@ -174,14 +178,14 @@ fn begin(folder: &Path) -> Result<Git> {
 }
 
 impl Repository {
-    fn check_out_clone(&self, git: &Git, resolved: &Resolved, content: Content) -> Result<()> {
+    fn check_out_clone(&self, git: &Git, resolved: &Resolved) -> Result<()> {
         let commit = match resolved {
             Resolved::LocalBranch { commit, .. }
             | Resolved::RemoteBranch { commit, .. }
             | Resolved::Tag { commit, .. }
             | Resolved::Commit { commit } => *commit,
         };
-        self.local.switch_to(git, None, commit, content)?;
+        self.local.switch_to(git, None, commit)?;
         self.point_head(git, resolved)
     }
 

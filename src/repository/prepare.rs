@@ -12,12 +12,12 @@ use crate::git::{Git, Identity, private_folder};
 use crate::http::{Bandwidth, NetworkLimits};
 use crate::hub::Visibility;
 use crate::id::{Endpoint, RepoType};
-use crate::lfs::Engine;
 use crate::lfs::agent::AgentConfig;
 use crate::lfs::builtin::Builtin;
 use crate::lfs::git_lfs::GitLfs;
 use crate::lfs::settings::TransferSettings;
 use crate::lfs::store::Store;
+use crate::lfs::{Engine, alternates};
 use crate::local::Local;
 use crate::name::{RemoteName, Revision};
 use crate::place::{Place, Reading};
@@ -403,7 +403,9 @@ impl PrepareRepository {
             Some(path) => git.common_dir().join(env::expand(&path)),
             None => git.common_dir().join("lfs"),
         };
-        let store = Store::new(root);
+        let variable = env::var("GIT_ALTERNATE_OBJECT_DIRECTORIES");
+        let others = alternates::find(git.common_dir(), variable.as_deref());
+        let store = Store::new(root).borrowing(others);
         store.remove_orphans();
         let engine: Box<dyn Engine> = match self.engine {
             LfsEngine::Builtin => {

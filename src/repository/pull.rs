@@ -6,7 +6,7 @@ use crate::id::CommitId;
 use crate::local::refuse_unfinished;
 use crate::name::BranchName;
 use crate::push;
-use crate::worktree::{self, Content};
+use crate::worktree;
 
 /// What a pull does if the clone and the remote both have commits of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,8 +160,7 @@ impl Repository {
         };
         let tip = joined.tip;
         push::note_replayed(&git, &joined.rewritten)?;
-        self.local
-            .switch_to(&git, before, tip, Content::recall(&git))?;
+        self.local.switch_to(&git, before, tip)?;
         git.set_ref(&branch.local_ref(), tip, before, joined.log)?;
         worktree::complete(&git)?;
         if let Some(before) = before {

@@ -227,10 +227,12 @@ pub(crate) fn fill<'p>(
         objects.insert(object);
         names.entry(object.oid).or_insert_with(|| path.clone());
     }
-    let missing: Vec<Object> = objects
-        .into_iter()
-        .filter(|object| !context.store.contains(*object))
-        .collect();
+    let mut missing = Vec::new();
+    for object in objects {
+        if !context.store.obtain(object, context.cancel)? {
+            missing.push(object);
+        }
+    }
     if missing.is_empty() {
         return Ok(());
     }

@@ -37,6 +37,7 @@ pub(crate) use stage::Stage;
 pub use stage::{Skipped, StageReport};
 pub(crate) use tree::staged_tree;
 pub use wanted::Content;
+pub(crate) use wanted::Wanted;
 
 use crate::cancel::CancelToken;
 use crate::git::Git;

@@ -99,6 +99,10 @@ fn run() {
         "pull" => {
             Repository::open(argument(1)).unwrap().pull().unwrap();
         }
+        "fetch-content" => {
+            let repo = Repository::open(argument(1)).unwrap();
+            assert!(!repo.fetch_content([""; 0]).unwrap().is_empty());
+        }
         "checkout" => {
             Repository::open(argument(1))
                 .unwrap()

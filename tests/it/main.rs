@@ -8,11 +8,13 @@
 )]
 
 mod agents;
+mod alternates;
 mod background;
 mod bad_input;
 mod branches;
 mod changing;
 mod child;
+mod configuration;
 mod corners;
 mod crash;
 mod deferred;

@@ -4,6 +4,7 @@ pub(crate) mod judge;
 pub(crate) mod saving;
 pub(crate) mod servers;
 pub(crate) mod sshd;
+pub(crate) mod tunnel;
 
 use std::collections::BTreeSet;
 use std::fs;
