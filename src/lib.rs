@@ -42,7 +42,9 @@
 //! `HF_ENDPOINT` is the Hub; `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, `HF_TOKEN_PATH`, `HF_HOME` and
 //! `HF_HUB_DISABLE_IMPLICIT_TOKEN` decide the token as they do for the Hub's other tools;
 //! `http_proxy`, `https_proxy`, `all_proxy`, `no_proxy` and `SSL_CERT_FILE` how servers are reached.
-//! git's configuration gives the identity, ignore rules and attributes.
+//! git's configuration gives the identity, ignore rules and attributes, and says where remotes and
+//! LFS servers are and how to reach them, as for git and git-lfs; `docs/configuration.md` in the
+//! repository lists the keys.
 //!
 //! [`open_or_clone`]: PrepareRepository::open_or_clone
 //! [`stage`]: Repository::stage
