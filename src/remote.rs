@@ -172,7 +172,7 @@ impl Connection {
             Some(endpoint::Endpoint::Folder(path)) => {
                 return Ok(lfs::Remote::Folder(git::git_dir_of(&path)));
             }
-            Some(endpoint::Endpoint::Ssh(what)) => return Ok(lfs::Remote::Ssh(what)),
+            Some(endpoint::Endpoint::Ssh(url)) => return Ok(lfs::Remote::Ssh(url)),
             None => {}
         }
         let location = self.side(usage);

@@ -126,7 +126,7 @@ fn plain(location: Location) -> Result<Source> {
 }
 
 /// An ssh address as it may be shown.
-fn without_password(text: &str) -> String {
+pub(crate) fn without_password(text: &str) -> String {
     let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
     let Some((user, host)) = rest.rsplit_once('@') else {
         return text.to_owned();

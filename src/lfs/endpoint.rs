@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::config::{Config, Entry, Use, Writer};
 use crate::error::{Error, ErrorKind, Result};
+use crate::source::without_password;
 use crate::url::{Url, Userinfo};
 
 /// An LFS server as the config names it.
@@ -16,7 +17,7 @@ pub(crate) enum Endpoint {
     Http(Url, Option<Userinfo>),
     /// A repository on this machine.
     Folder(PathBuf),
-    /// An address for ssh, with the key that holds it.
+    /// An address for ssh, without a password.
     Ssh(String),
 }
 
@@ -73,13 +74,13 @@ fn read(config: &Config, entry: &Entry, usage: Use) -> Result<Endpoint> {
             return Ok(Endpoint::Http(url, userinfo.filter(|_| own)));
         }
         if matches!(url.scheme(), "ssh" | "git+ssh" | "ssh+git") {
-            return Ok(Endpoint::Ssh(what));
+            return Ok(Endpoint::Ssh(without_password(address)));
         }
     } else if let Some((host, _)) = address.split_once(':')
         && host.contains('@')
         && !host.contains('/')
     {
-        return Ok(Endpoint::Ssh(what));
+        return Ok(Endpoint::Ssh(without_password(address)));
     }
     refuse(
         "is no address of an LFS server",
