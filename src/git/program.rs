@@ -11,8 +11,8 @@ use crate::cancel::CancelToken;
 use crate::env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::CommitId;
+use crate::process::ssh;
 use crate::process::{Input, Program, Ran};
-use crate::secret::printable;
 
 /// For ssh as git runs it where the user has not said how: it asks nothing, and notices within a
 /// minute that the other side is gone, as nobody else would.
@@ -265,28 +265,8 @@ fn server_text(words: &str) -> String {
     lines.join("\n")
 }
 
-/// What ssh, git and the servers behind it say, and what it means; the first that fits counts.
-const MEANINGS: [(&[&str], ErrorKind, &str); 6] = [
-    (
-        &[
-            "Host key verification failed",
-            "HOST IDENTIFICATION HAS CHANGED",
-        ],
-        ErrorKind::Network,
-        "ssh does not know the server's key: connect once with ssh by hand and compare it, \
-         or put it into known_hosts",
-    ),
-    (
-        &["Permission denied (", "Too many authentication failures"],
-        ErrorKind::Unauthorized,
-        "ssh found no key that the server accepts: see that `ssh -T` to this host works without \
-         a question (ssh-agent, ~/.ssh/config)",
-    ),
-    (
-        &["cannot run ssh", "ssh: command not found", "ssh: not found"],
-        ErrorKind::ProgramMissing,
-        "install ssh (openssh-client), or use the https URL and a token",
-    ),
+/// What git and the servers behind ssh say, and what it means; the first that fits counts.
+const MEANINGS: [(&[&str], ErrorKind, &str); 3] = [
     (
         &[
             "does not appear to be a git repository",
@@ -309,14 +289,6 @@ const MEANINGS: [(&[&str], ErrorKind, &str); 6] = [
     ),
     (
         &[
-            "Could not resolve hostname",
-            "Connection refused",
-            "Connection timed out",
-            "Connection closed",
-            "Connection reset",
-            "No route to host",
-            "Network is unreachable",
-            "Broken pipe",
             "hung up unexpectedly",
             "early EOF",
             "unexpected disconnect",
@@ -327,15 +299,19 @@ const MEANINGS: [(&[&str], ErrorKind, &str); 6] = [
     ),
 ];
 
+/// The error in terms of remotes: what ssh says first, then git.
 fn explain(error: Error, words: &str, action: &str) -> Error {
-    let meant = MEANINGS
-        .iter()
-        .find(|(texts, ..)| texts.iter().any(|text| words.contains(text)));
-    match meant {
-        Some((_, kind, hint)) if error.kind() == ErrorKind::ProgramFailed => {
-            Error::new(*kind, format!("cannot {action}"))
-                .with_hint(*hint)
-                .with_server_message(&printable(words))
+    let by_git = || {
+        let meant = MEANINGS
+            .iter()
+            .find(|(texts, ..)| texts.iter().any(|text| words.contains(text)));
+        meant.map(|(_, kind, hint)| (*kind, *hint))
+    };
+    match ssh::meaning(words).or_else(by_git) {
+        Some((kind, hint)) if error.kind() == ErrorKind::ProgramFailed => {
+            Error::new(kind, format!("cannot {action}"))
+                .with_hint(hint)
+                .with_server_message(words)
                 .with_source(error)
         }
         _ => error,

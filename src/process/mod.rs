@@ -9,6 +9,7 @@
 //! | `program` | what to run and how |
 //! | `child` | a program that runs, and talking to it |
 //! | `group` | the processes that end together |
+//! | `ssh` | what ssh says when it gives up |
 //! | `pipes` | the threads that keep a child from blocking |
 
 #![allow(
@@ -20,6 +21,7 @@ mod child;
 mod group;
 mod pipes;
 mod program;
+pub(crate) mod ssh;
 #[cfg(test)]
 mod tests;
 

@@ -150,6 +150,7 @@ fn run() {
         "git-lfs-save" => crate::engines::saves(&argument(1), Path::new(&argument(2))),
         "git-lfs-pull" => crate::engines::pull(Path::new(&argument(1))),
         "git-lfs-token" => crate::engines::with_a_token(Path::new(&argument(1))),
+        "git-lfs-fails" => crate::engines::fails(Path::new(&argument(1)), &argument(2)),
         "git-lfs-lost" => crate::engines::lost(Path::new(&argument(1))),
         "git-lfs-cancel" => {
             crate::engines::cancel(Path::new(&argument(1)), Path::new(&argument(2)))

@@ -4,6 +4,8 @@ use std::process::Command;
 
 use hf_repository::{CancelToken, ErrorKind, Event, LfsEngine, Progress, PruneOptions, Repository};
 
+use mini_hub::{Action, Fault, Route};
+
 use crate::child::succeed;
 use crate::support::judge::assert_same_files;
 use crate::support::{World, needs_git_lfs, weights, write};
@@ -314,6 +316,89 @@ pub(crate) fn cancel(folder: &std::path::Path, pid: &std::path::Path) {
     cancel.cancel();
     let error = push.join().unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled, "{error:?}");
+}
+
+#[test]
+fn what_git_lfs_fails_with_has_a_kind() {
+    needs_git_lfs!();
+    for (job, route, action) in [
+        ("push Server", Route::LfsBatch, Action::status(500)),
+        ("push Forbidden", Route::LfsBatch, Action::status(403)),
+        ("push Network", Route::LfsBatch, Action::Cut),
+        ("fetch Server", Route::LfsBatch, Action::status(503)),
+        ("fetch RepoNotFound", Route::LfsBatch, Action::status(404)),
+    ] {
+        let w = World::new();
+        w.model("alice/m");
+        let first = w.clone("alice/m", "first");
+        write(first.workdir(), "w.bin", weights(1, 1_000));
+        first.stage().unwrap();
+        let _ = first.commit("an object").unwrap();
+        first.push().unwrap();
+        w.hub.faults().add(Fault::on(route).act(action).always());
+        let ours = w.path("ours");
+        let output = child(&w, "git-lfs-fails", &[&ours.to_string_lossy(), job]).output();
+        succeed(&output.unwrap());
+    }
+}
+
+pub(crate) fn fails(folder: &std::path::Path, job: &str) {
+    let (job, kind) = job.split_once(' ').unwrap();
+    let prepared = Repository::prepare("alice/m", folder).lfs_engine(LfsEngine::GitLfs);
+    let prepared = prepared.content(hf_repository::Content::PointersOnly);
+    let repo = prepared.clone_repo().unwrap();
+    for (key, value) in [
+        ("lfs.transfer.maxretries", "1"),
+        ("lfs.locksverify", "false"),
+    ] {
+        let set = Command::new("git")
+            .args(["-C", &folder.to_string_lossy(), "config", key, value])
+            .status();
+        assert!(set.unwrap().success());
+    }
+    let error = if job == "push" {
+        write(folder, "new.bin", weights(2, 1_000));
+        repo.stage().unwrap();
+        let _ = repo.commit("another").unwrap();
+        repo.push().unwrap_err()
+    } else {
+        repo.fetch_content(["w.bin"]).unwrap_err()
+    };
+    assert_eq!(format!("{:?}", error.kind()), kind, "{error:?}");
+}
+
+/// All git-lfs programs that `HF_REPOSITORY_GIT_LFS_BINARIES` lists, as PATH lists folders.
+#[test]
+fn other_versions_of_git_lfs_do_the_same_jobs() {
+    let listed = std::env::var_os("HF_REPOSITORY_GIT_LFS_BINARIES");
+    let ci = std::env::var_os("HF_REPOSITORY_CI").is_some();
+    assert!(
+        listed.is_some() || !ci,
+        "CI must name other git-lfs programs"
+    );
+    let Some(listed) = listed else {
+        crate::support::shout("HF_REPOSITORY_GIT_LFS_BINARIES names no other git-lfs");
+        return;
+    };
+    for program in std::env::split_paths(&listed) {
+        let w = World::new();
+        w.model("alice/m");
+        w.model("alice/n");
+        std::fs::create_dir_all(w.path("bin")).unwrap();
+        std::os::unix::fs::symlink(&program, w.path("bin/git-lfs")).unwrap();
+        let (ours, token) = (w.path("ours"), w.path("token"));
+        for (job, arguments) in [
+            ("git-lfs", &["alice/n", &*ours.to_string_lossy()][..]),
+            ("git-lfs-token", &[&*token.to_string_lossy()]),
+        ] {
+            let output = child(&w, job, arguments)
+                .env("PATH", path_with_wrapper(&w))
+                .output()
+                .unwrap();
+            succeed(&output);
+        }
+        assert_same_files(&token, w.clone("alice/m", "fresh").workdir());
+    }
 }
 
 /// The part of the child.

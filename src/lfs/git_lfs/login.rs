@@ -4,7 +4,6 @@
 //! this user may enter, asks for an answer in it through another one, and gets the token: which so
 //! is on no command line, in no environment and in no file.
 
-use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Answers the helper for as long as it lives.
 pub(super) struct Login {
-    variables: Vec<(OsString, OsString)>,
+    helper: [(String, String); 2],
     _asked: LinePipe,
 }
 
@@ -53,18 +52,32 @@ impl Login {
         });
         let asked = asked.map_err(|error| Error::io("make the pipe", &requests, error))?;
         Ok(Some(Self {
-            variables: configuration(url, folder),
+            helper: helper(url, folder),
             _asked: asked,
         }))
     }
 
-    /// Tells git of the helper.
-    pub(super) fn apply(&self, program: Program) -> Program {
-        let variables = self.variables.iter();
-        variables.fold(program, |program, (name, value)| {
-            program.variable(name, value)
-        })
+    /// What tells git of the helper.
+    pub(super) fn configuration(&self) -> &[(String, String)] {
+        &self.helper
     }
+}
+
+/// A program with lines of git's config of its own.
+pub(super) fn configured(program: Program, lines: &[(String, String)]) -> Program {
+    // There may be some in the environment already.
+    let before = env::var("GIT_CONFIG_COUNT").and_then(|count| count.parse::<usize>().ok());
+    let first = before.unwrap_or_default();
+    let set = |program: Program, (number, (key, value)): (usize, &(String, String))| {
+        program
+            .variable(format!("GIT_CONFIG_KEY_{number}"), key)
+            .variable(format!("GIT_CONFIG_VALUE_{number}"), value)
+    };
+    let count = (first + lines.len()).to_string();
+    (first..)
+        .zip(lines)
+        .fold(program, set)
+        .variable("GIT_CONFIG_COUNT", count)
 }
 
 /// A file name that the helper below makes; nothing else is opened.
@@ -76,26 +89,14 @@ fn name_of(line: &[u8]) -> Option<&str> {
 }
 
 /// The helper replaces those that are configured for the origin: the caller's token counts more.
-fn configuration(url: &Url, folder: &Path) -> Vec<(OsString, OsString)> {
+fn helper(url: &Url, folder: &Path) -> [(String, String); 2] {
     let key = format!("credential.{}.helper", origin(url));
     let folder = folder.to_string_lossy().replace('\'', r"'\''");
     let helper = format!(
         "!f() {{ test \"$1\" = get || exit 0; cd '{folder}' && umask 077 && \
          mkfifo answer.$$ && echo answer.$$ >requests && cat answer.$$; rm -f answer.$$; }}; f"
     );
-    let before = env::var("GIT_CONFIG_COUNT").and_then(|count| count.parse::<usize>().ok());
-    let first = before.unwrap_or_default();
-    let mut variables = Vec::new();
-    for (number, value) in [String::new(), helper].into_iter().enumerate() {
-        let number = first + number;
-        variables.push((
-            format!("GIT_CONFIG_KEY_{number}").into(),
-            key.clone().into(),
-        ));
-        variables.push((format!("GIT_CONFIG_VALUE_{number}").into(), value.into()));
-    }
-    variables.push(("GIT_CONFIG_COUNT".into(), (first + 2).to_string().into()));
-    variables
+    [(key.clone(), String::new()), (key, helper)]
 }
 
 /// `scheme://host[:port]`
@@ -129,9 +130,9 @@ mod tests {
     fn the_helper_is_for_the_origin_alone() {
         let url = Url::parse("https://hub.example:8443/a/b.git/info/lfs").expect("valid");
         assert_eq!(origin(&url), "https://hub.example:8443");
-        let variables = configuration(&url, Path::new("/tmp/it's"));
-        assert_eq!(variables.len(), 5);
-        let helper = variables[3].1.to_string_lossy();
+        let [(key, reset), (same, helper)] = helper(&url, Path::new("/tmp/it's"));
+        assert_eq!(key, "credential.https://hub.example:8443.helper");
+        assert_eq!((same, reset.as_str()), (key, ""));
         assert!(helper.contains(r"cd '/tmp/it'\''s'"), "{helper}");
     }
 }

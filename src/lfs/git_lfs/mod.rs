@@ -23,8 +23,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{self, Take};
 use crate::http::Client;
 use crate::id::LfsOid;
+use crate::process::ssh;
 use crate::process::{Input, Program};
 use crate::progress::Direction;
+use crate::url::Url;
 use login::Login;
 use progress::Listener;
 use version::Version;
@@ -121,19 +123,52 @@ impl GitLfs {
         })
     }
 
-    /// Runs git-lfs for the transfers of `job`, with the caller's token where there is one.
+    /// Runs git-lfs for the transfers of `job`, with the server we found and the caller's token for it
+    /// where there is one.
     fn transfer(&self, job: &Job<'_>, program: Program, listener: &mut Listener) -> Result<()> {
+        let mut lines = Vec::new();
         let login = match job.remote {
-            Remote::Http(url) => Login::new(&self.client, url, listener.folder())?,
+            Remote::Http(url) => {
+                // While the work tree is on its way git-lfs would read another `.lfsconfig` than we.
+                lines.extend(["lfs.url", "lfs.pushurl"].map(|key| (key.to_owned(), url.to_full())));
+                Login::new(&self.client, url, listener.folder())?
+            }
             Remote::Folder(_) | Remote::Ssh(_) => None,
         };
+        lines.extend(login.iter().flat_map(Login::configuration).cloned());
         let program = program.variable("GIT_LFS_PROGRESS", listener.path());
-        let program = match &login {
-            Some(login) => login.apply(program),
-            None => program,
-        };
+        let program = login::configured(program, &lines);
         let ran = program.run_to_end(job.cancel, &mut || listener.hear())?;
-        ran.failure.map_or(Ok(()), Err)
+        match ran.failure {
+            Some(error) => Err(self.explain(error, &ran.words, job, listener.direction())),
+            None => Ok(()),
+        }
+    }
+
+    /// git-lfs fails with words that are mostly the server's. What kind of failure it is, the server
+    /// tells when it is asked in process, unless it has recovered; ssh has words of its own.
+    fn explain(&self, error: Error, words: &str, job: &Job<'_>, direction: Direction) -> Error {
+        let ask = |lfs: &Url| {
+            let client = self.client.with_cancel(job.cancel)?;
+            match direction {
+                Direction::Upload => api::check_upload(&client, lfs),
+                Direction::Download => api::there(&client, lfs, &job.objects[..1]).map(drop),
+            }
+        };
+        let meant = match job.remote {
+            Remote::Http(lfs) => match ask(lfs) {
+                Err(reason) => return reason.with_source(error),
+                Ok(()) => passing(words),
+            },
+            Remote::Ssh(_) => ssh::meaning(words).or_else(|| passing(words)),
+            Remote::Folder(_) => None,
+        };
+        match meant {
+            Some((kind, hint)) => Error::new(kind, error.to_string())
+                .with_hint(hint)
+                .with_source(error),
+            None => error,
+        }
     }
 
     fn push(&self, job: &Job<'_>, objects: &[Object], listener: &mut Listener) -> Result<()> {
@@ -239,6 +274,26 @@ fn joined(patterns: &[String]) -> Vec<String> {
         }
     }
     calls
+}
+
+/// What passes by itself, in git-lfs's own words: a server's failure is a "Fatal error", the others are
+/// those of Go's network library.
+fn passing(words: &str) -> Option<(ErrorKind, &'static str)> {
+    let says = |texts: &[&str]| texts.iter().any(|text| words.contains(text));
+    if says(&["Fatal error: "]) {
+        Some((ErrorKind::Server, "the server failed; call again later"))
+    } else if says(&[
+        "connection refused",
+        "connection reset",
+        "no such host",
+        "i/o timeout",
+        "unexpected EOF",
+        ": EOF",
+    ]) {
+        Some((ErrorKind::Network, "see that the LFS server can be reached"))
+    } else {
+        None
+    }
 }
 
 /// What to call a remote in messages.

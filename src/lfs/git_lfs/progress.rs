@@ -90,6 +90,10 @@ impl Listener {
         })
     }
 
+    pub(super) fn direction(&self) -> Direction {
+        self.direction
+    }
+
     /// For `GIT_LFS_PROGRESS`.
     pub(super) fn path(&self) -> &Path {
         &self.path
