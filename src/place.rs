@@ -20,8 +20,18 @@ pub(crate) struct Place {
     pub(crate) recorded: String,
     /// Where fetches go, by `url.<base>.insteadOf`.
     pub(crate) fetch: Source,
-    /// Where pushes go, by `pushInsteadOf`, if that is elsewhere.
-    pub(crate) push: Option<Source>,
+    /// Where pushes go, by `pushurl` and `pushInsteadOf`.
+    pub(crate) push: PushPlace,
+}
+
+/// Where pushes go.
+#[derive(Debug)]
+pub(crate) enum PushPlace {
+    /// To where fetches come from.
+    Same,
+    Elsewhere(Source),
+    /// What is written there cannot be read. Some write `no_push:` to be safe; fetching goes on.
+    Nowhere,
 }
 
 /// How addresses are read.
@@ -53,20 +63,20 @@ impl Reading<'_> {
             return Ok(Place {
                 home: plain.map_or_else(|| fetch.location.clone(), |plain| plain.location),
                 recorded,
-                push: self.push_instead(text, &fetch)?,
+                push: self.push_instead(text, &fetch),
                 fetch,
             });
         }
         let plain = self.read(text, self.repo_type)?;
         let recorded = self.address(&plain.location);
-        let push = self.push_instead(text, &plain)?;
+        let push = self.push_instead(text, &plain);
         // `user/name` stands for a URL, which may stand for another.
         let (fetch, push) = match self.config.rewritten(&recorded, Use::Fetch) {
             Some(address) => (self.read(&address, None)?, push),
             None => (plain.clone(), push),
         };
         let push = match push {
-            None if recorded != text => self.push_instead(&recorded, &fetch)?,
+            PushPlace::Same if recorded != text => self.push_instead(&recorded, &fetch),
             push => push,
         };
         let userinfo = fetch.userinfo.or(plain.userinfo);
@@ -83,22 +93,31 @@ impl Reading<'_> {
     }
 
     /// Reads `remote.<name>.pushurl`, if there is one.
-    pub(crate) fn push_place(&self, remote: &RemoteName) -> Result<Option<Source>> {
-        let Some(text) = self.config.first(&format!("remote.{remote}.pushurl")) else {
-            return Ok(None);
-        };
+    pub(crate) fn push_place(&self, remote: &RemoteName) -> Option<PushPlace> {
+        let text = self.config.first(&format!("remote.{remote}.pushurl"))?;
         // What is written for pushes only is no matter for pushInsteadOf.
         let address = self.config.rewritten(text, Use::Fetch);
-        self.read(address.as_deref().unwrap_or(text), None)
-            .map(Some)
+        let address = address.as_deref().unwrap_or(text);
+        // To git this is a path, and to us it must not become a repository of the Hub.
+        let is_path = !address.contains(':');
+        let text = if is_path && !address.starts_with(['/', '~']) {
+            format!("./{address}")
+        } else {
+            address.to_owned()
+        };
+        let read = self.read(&text, None);
+        Some(read.map_or(PushPlace::Nowhere, PushPlace::Elsewhere))
     }
 
-    fn push_instead(&self, text: &str, fetch: &Source) -> Result<Option<Source>> {
+    fn push_instead(&self, text: &str, fetch: &Source) -> PushPlace {
         let Some(address) = self.config.rewritten(text, Use::Push) else {
-            return Ok(None);
+            return PushPlace::Same;
         };
-        let push = self.read(&address, None)?;
-        Ok((push.location != fetch.location).then_some(push))
+        match self.read(&address, None) {
+            Ok(push) if push.location == fetch.location => PushPlace::Same,
+            Ok(push) => PushPlace::Elsewhere(push),
+            Err(_) => PushPlace::Nowhere,
+        }
     }
 
     /// A relative path is made absolute, as `git clone` records it.
@@ -155,7 +174,11 @@ mod tests {
         (
             place.recorded,
             reading.address(&place.fetch.location),
-            place.push.map(|push| reading.address(&push.location)),
+            match place.push {
+                PushPlace::Elsewhere(push) => Some(reading.address(&push.location)),
+                PushPlace::Same => None,
+                PushPlace::Nowhere => Some("nowhere".to_owned()),
+            },
         )
     }
 
@@ -209,6 +232,6 @@ mod tests {
         let place = reading.place("a/b").expect("read");
         assert_eq!(place.recorded, "https://huggingface.co/a/b");
         assert_eq!(place.fetch.userinfo.expect("there").user, "ci");
-        assert!(place.push.is_none());
+        assert!(matches!(place.push, PushPlace::Same));
     }
 }

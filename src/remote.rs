@@ -11,7 +11,7 @@ use crate::id::{CommitId, Endpoint};
 use crate::lfs;
 use crate::lfs::endpoint;
 use crate::name::RemoteName;
-use crate::place::{Place, http_url};
+use crate::place::{Place, PushPlace, http_url};
 use crate::secret::{Secret, Token};
 use crate::source::{Location, Source};
 use crate::url::{Url, Userinfo};
@@ -25,7 +25,8 @@ pub(crate) struct Connection {
     home: Location,
     recorded: String,
     fetch: Location,
-    push: Location,
+    /// None if what is written there cannot be read.
+    push: Option<Location>,
     client: Client,
 }
 
@@ -63,11 +64,15 @@ impl Connection {
                 .get(&format!("remote.{name}.proxy"))
                 .map(str::to_owned),
         });
-        let push = push.unwrap_or_else(|| fetch.clone());
+        let push = match push {
+            PushPlace::Same => Some(fetch.clone()),
+            PushPlace::Elsewhere(push) => Some(push),
+            PushPlace::Nowhere => None,
+        };
         // Of two for one server the one for fetches counts.
         for Source {
             location, userinfo, ..
-        } in [&push, &fetch]
+        } in push.iter().chain([&fetch])
         {
             let url = http_url(&endpoint, location);
             let Some(grant) = url
@@ -91,7 +96,7 @@ impl Connection {
             home,
             recorded,
             fetch: fetch.location,
-            push: push.location,
+            push: push.map(|push| push.location),
             client,
         })
     }
@@ -129,16 +134,22 @@ impl Connection {
         self.recorded.clone()
     }
 
-    fn side(&self, usage: Use) -> &Location {
+    fn side(&self, usage: Use) -> Result<&Location> {
         match usage {
-            Use::Fetch => &self.fetch,
-            Use::Push => &self.push,
+            Use::Fetch => Ok(&self.fetch),
+            Use::Push => self.push.as_ref().ok_or_else(|| {
+                Error::new(
+                    ErrorKind::InvalidInput,
+                    format!("cannot push: the address in remote.{}.pushurl, or what pushInsteadOf makes of it, cannot be read", self.name),
+                )
+                .with_hint(format!("if pushes are meant to go out: git config remote.{}.pushurl <url>", self.name))
+            }),
         }
     }
 
     /// The remote as the git engine wants it; all its requests end when `cancel` is pulled.
     pub(crate) fn git(&self, usage: Use, cancel: &CancelToken) -> Result<git::Remote> {
-        let location = self.side(usage);
+        let location = self.side(usage)?;
         match (location, http_url(&self.endpoint, location)) {
             (Location::Folder(path), _) => Ok(git::Remote::Folder(path.clone())),
             (_, Some(url)) => Ok(git::Remote::Http {
@@ -175,7 +186,7 @@ impl Connection {
             Some(endpoint::Endpoint::Ssh(url)) => return Ok(lfs::Remote::Ssh(url)),
             None => {}
         }
-        let location = self.side(usage);
+        let location = self.side(usage)?;
         match (location, http_url(&self.endpoint, location)) {
             (Location::Folder(path), _) => Ok(lfs::Remote::Folder(git::git_dir_of(path))),
             (_, Some(url)) => Ok(lfs::Remote::Http(hub::lfs_url(&url))),
@@ -195,7 +206,7 @@ impl Connection {
     /// What the remote's hook is known to refuse.
     pub(crate) fn rules(&self) -> Rules {
         match self.push {
-            Location::Hub { .. } => Rules::Hub,
+            Some(Location::Hub { .. }) => Rules::Hub,
             _ => Rules::None,
         }
     }

@@ -121,3 +121,49 @@ impl Git {
         name.parse().ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use git2::ConfigLevel;
+
+    #[test]
+    fn the_nearest_file_counts() {
+        let folder = tempfile::tempdir().expect("temp");
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            path
+        };
+        let other = file("other", "[a]\n\tincluded = yes\n");
+        let global = format!(
+            "[a]\n\tx = 1\n\ty = 1\n[include]\n\tpath = {}\n",
+            other.display()
+        );
+        let mut raw = git2::Config::new().expect("made");
+        let levels = [
+            (
+                ConfigLevel::Local,
+                "local",
+                "[A]\n\tX = 3\n\tx = 4\n\tswitch\n",
+            ),
+            (ConfigLevel::System, "system", "[a]\n\tx = 0\n\tz = 0\n"),
+            (ConfigLevel::Global, "global", &global),
+        ];
+        for (level, name, text) in levels {
+            raw.add_file(&file(name, text), level, false)
+                .expect("added");
+        }
+        let config = values(&raw, Writer::User).expect("read");
+        for (key, value) in [
+            ("x", "4"),
+            ("y", "1"),
+            ("z", "0"),
+            ("included", "yes"),
+            ("switch", "true"),
+        ] {
+            assert_eq!(config.get(&format!("a.{key}")), Some(value), "{key}");
+        }
+        assert_eq!(config.first("a.x"), Some("0"));
+    }
+}

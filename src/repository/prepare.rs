@@ -287,7 +287,9 @@ impl PrepareRepository {
             repo_type: None,
         };
         let mut there = reading.place(&recorded)?;
-        there.push = reading.push_place(&name)?.or(there.push);
+        if let Some(push) = reading.push_place(&name) {
+            there.push = push;
+        }
         if self.source.is_some() {
             let wanted = self.place(&endpoint, &config)?;
             self.refuse_other_source(&there.fetch.location, &wanted.fetch.location)?;

@@ -214,6 +214,32 @@ fn pushes_go_where_git_and_git_lfs_send_them() {
 }
 
 #[test]
+fn an_address_that_stops_pushes_stops_nothing_else() {
+    let w = World::new();
+    model_with_files(&w, "alice/m");
+    drop(w.clone("alice/m", "ours"));
+    for (address, kind) in [
+        ("no_push", ErrorKind::RepoNotFound),
+        ("no/push", ErrorKind::RepoNotFound),
+        ("no_push:", ErrorKind::InvalidInput),
+        ("no-push://", ErrorKind::InvalidInput),
+    ] {
+        w.git(
+            w.path("ours"),
+            &["config", "remote.origin.pushurl", address],
+        );
+        let repo = w.prepare("alice/m", "ours").open().unwrap();
+        repo.pull().unwrap();
+        commit_weights(&repo, address.len() as u64);
+        w.hub.clear_requests();
+        let error = repo.push().unwrap_err();
+        assert_eq!(error.kind(), kind, "{address}: {error}");
+        // Not to the Hub, under whatever name.
+        assert!(w.hub.requests().is_empty(), "{address}");
+    }
+}
+
+#[test]
 fn the_repository_says_where_its_objects_are() {
     needs_git_lfs!();
     let w = World::new();
