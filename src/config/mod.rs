@@ -84,6 +84,12 @@ impl Config {
         self.entries.iter().rev().find(|entry| entry.key == key)
     }
 
+    /// What follows `prefix` in the keys that start so, with the values, in their order.
+    pub(crate) fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let below = move |entry: &'a Entry| Some((entry.key.strip_prefix(prefix)?, &*entry.value));
+        self.entries.iter().filter_map(below)
+    }
+
     /// The first value of a list such as a remote's URLs; an empty one starts the list anew.
     pub(crate) fn first(&self, key: &str) -> Option<&str> {
         let key = canonical(key);

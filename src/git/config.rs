@@ -50,26 +50,6 @@ impl Git {
         config.get_str(key).ok().map(str::to_owned)
     }
 
-    /// All entries whose key starts with `prefix`, those that count more behind the others.
-    ///
-    /// Sections and names are in lower case, what is between them is as somebody wrote it.
-    pub(crate) fn config_entries(&self, prefix: &str) -> Vec<(String, String)> {
-        let mut found = Vec::new();
-        let config = self.repo.config().and_then(|mut all| all.snapshot());
-        let entries = config.as_ref().map(|config| config.entries(None));
-        if let Ok(Ok(mut entries)) = entries {
-            while let Some(entry) = entries.next() {
-                if let Ok(entry) = entry
-                    && let (Ok(key), Ok(value)) = (entry.name(), entry.value())
-                    && key.starts_with(prefix)
-                {
-                    found.push((key.to_owned(), value.to_owned()));
-                }
-            }
-        }
-        found
-    }
-
     /// Sets `key` in the repository's own config.
     pub(crate) fn set_config(&self, key: &str, value: &str) -> Result<()> {
         patiently(&format!("set {key}"), || {

@@ -413,7 +413,7 @@ impl PrepareRepository {
             LfsEngine::Builtin => {
                 let client = connection.client().clone();
                 let journals = private_folder(git.common_dir()).join("uploads");
-                let agents = AgentConfig::read(&git.config_entries("lfs."), git.workdir());
+                let agents = AgentConfig::read(git.whole_config()?, git.workdir());
                 let ssh = GitLfs::for_ssh(git.workdir(), store.clone(), client.clone());
                 Box::new(Builtin::new(
                     store.clone(),

@@ -10,9 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::super::{Job, Remote};
 use super::Agents;
+use crate::config::{Config, Writer, switch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Direction;
-use crate::url::Url;
 
 /// Names that mean a transfer done in process; an agent of that name is left alone, as by git-lfs.
 ///
@@ -63,8 +63,8 @@ impl AgentSpec {
 #[derive(Debug, Default)]
 pub(crate) struct AgentConfig {
     agents: Vec<AgentSpec>,
-    /// Agents that need no server: for which URLs (`None`: for all), and the name.
-    standalone: Vec<(Option<String>, String)>,
+    /// What git's config says, and nobody else.
+    config: Config,
     /// Where agents run: the work tree's root, as under git-lfs.
     pub(super) workdir: PathBuf,
     /// Agents that did not want to bring objects when they were asked to.
@@ -72,74 +72,23 @@ pub(crate) struct AgentConfig {
 }
 
 impl AgentConfig {
-    /// Reads the entries of git's config below `lfs.`, the last of a key being the one that counts.
-    pub(crate) fn read(entries: &[(String, String)], workdir: &Path) -> Self {
-        let mut config = Self {
+    /// Reads what the user's files say of agents.
+    pub(crate) fn read(config: Config, workdir: &Path) -> Self {
+        let config = config.retain(|entry| entry.writer == Writer::User);
+        let mut agents: Vec<AgentSpec> = Vec::new();
+        for (key, _) in config.below(AGENT_PREFIX) {
+            let name = key.strip_suffix(".path").unwrap_or_default();
+            let known = agents.iter().any(|agent| agent.name == name);
+            if !name.is_empty() && !name.contains('.') && !known {
+                agents.extend(agent(&config, name));
+            }
+        }
+        Self {
+            agents,
+            config,
             workdir: workdir.to_path_buf(),
             ..Self::default()
-        };
-        for (key, value) in entries {
-            let named = key
-                .strip_prefix(AGENT_PREFIX)
-                .and_then(|rest| rest.strip_suffix(".path"));
-            if let Some(name) = named
-                && !name.is_empty()
-                && !name.contains('.')
-                && !value.is_empty()
-            {
-                config.add(name, value, entries);
-            } else if let Some(rest) = key
-                .strip_prefix("lfs.")
-                .and_then(|rest| rest.strip_suffix(STANDALONE))
-            {
-                let url = rest.strip_suffix('.').map(str::to_owned);
-                config.standalone.retain(|(known, _)| *known != url);
-                config.standalone.push((url, value.clone()));
-            }
         }
-        config
-    }
-
-    fn add(&mut self, name: &str, path: &str, entries: &[(String, String)]) {
-        if BUILT_IN.contains(&name) {
-            tracing::debug!(
-                name,
-                "this transfer is done in process; its agent is not used"
-            );
-            return;
-        }
-        let value = |key: &str| {
-            let key = format!("{AGENT_PREFIX}{name}.{key}");
-            let mut found = entries.iter().rev().filter(|(known, _)| *known == key);
-            found.next().map(|(_, value)| value.as_str())
-        };
-        let direction = value("direction").unwrap_or_default().to_ascii_lowercase();
-        let directions = match direction.as_str() {
-            "" | "both" => Directions::Both,
-            "upload" => Directions::Only(Direction::Upload),
-            "download" => Directions::Only(Direction::Download),
-            _ => {
-                tracing::warn!(name, direction, "an agent that moves objects neither way");
-                return;
-            }
-        };
-        let one = value("concurrent").is_some_and(|value| {
-            ["false", "0", "off", "no", "f"]
-                .iter()
-                .any(|no| value.eq_ignore_ascii_case(no))
-        });
-        self.agents.retain(|known| known.name != name);
-        self.agents.push(AgentSpec {
-            name: name.to_owned(),
-            path: path.to_owned(),
-            args: value("args").unwrap_or_default().to_owned(),
-            processes: if one {
-                Processes::One
-            } else {
-                Processes::Several
-            },
-            directions,
-        });
     }
 
     /// The agents a server may choose from.
@@ -197,16 +146,27 @@ impl AgentConfig {
     }
 
     fn standalone_name(&self, remote: &Remote) -> Option<&str> {
-        let named = self.standalone.iter().filter_map(|(url, name)| {
-            let length = match url {
-                Some(url) => how_well(url, remote)?,
-                None => 0,
-            };
-            Some((length, name.as_str()))
-        });
-        let named = named.max_by_key(|(length, _)| *length);
+        let name = match remote {
+            Remote::Http(lfs) => self.config.value_for("lfs", STANDALONE, lfs, None),
+            Remote::Folder(git_dir) => self.at(&format!("file://{}", git_dir.display())),
+            Remote::Ssh(address) => self.at(address),
+        };
         // An empty name takes back what is said for more URLs.
-        named.map(|(_, name)| name).filter(|name| !name.is_empty())
+        name.filter(|name| !name.is_empty())
+    }
+
+    /// The standalone agent for an address that is compared as text.
+    fn at(&self, address: &str) -> Option<&str> {
+        let suffix = format!(".{STANDALONE}");
+        let named = self.config.below("lfs.").filter_map(|(key, name)| {
+            let url = key.strip_suffix(&suffix)?.trim_end_matches('/');
+            let rest = address.strip_prefix(url)?;
+            let below = rest.is_empty() || rest.starts_with('/');
+            below.then_some((url.len(), name))
+        });
+        let best = named.max_by_key(|(length, _)| *length);
+        best.map(|(_, name)| name)
+            .or_else(|| self.config.get(&format!("lfs.{STANDALONE}")))
     }
 
     /// One of the agents, ready to work on a job.
@@ -228,38 +188,52 @@ impl AgentConfig {
     }
 }
 
-/// How much of a remote's address a URL of the config names; `None` if it is for others.
-fn how_well(config: &str, remote: &Remote) -> Option<usize> {
-    let below = |path: &str, folder: &str| {
-        let folder = folder.trim_end_matches('/');
-        let rest = path.strip_prefix(folder)?;
-        // One more than nothing: even a bare host is more than no URL at all.
-        (rest.is_empty() || rest.starts_with('/')).then_some(folder.len() + 1)
-    };
-    match remote {
-        Remote::Http(lfs) => {
-            let url = Url::parse(config).ok()?;
-            let same = url.origin() == lfs.origin();
-            same.then(|| below(lfs.path(), url.path())).flatten()
-        }
-        Remote::Folder(git_dir) => {
-            below(&git_dir.to_string_lossy(), config.strip_prefix("file://")?)
-        }
-        Remote::Ssh(address) => below(address, config),
+/// The agent of that name, if it is one to be used.
+fn agent(config: &Config, name: &str) -> Option<AgentSpec> {
+    if BUILT_IN.contains(&name) {
+        tracing::debug!(name, "done in process: the agent of that name is not used");
+        return None;
     }
+    let value = |key: &str| config.get(&format!("{AGENT_PREFIX}{name}.{key}"));
+    let path = value("path").filter(|path| !path.is_empty())?;
+    let direction = value("direction").unwrap_or_default().to_ascii_lowercase();
+    let directions = match direction.as_str() {
+        "" | "both" => Directions::Both,
+        "upload" => Directions::Only(Direction::Upload),
+        "download" => Directions::Only(Direction::Download),
+        _ => {
+            tracing::warn!(name, direction, "an agent that moves objects neither way");
+            return None;
+        }
+    };
+    let processes = match value("concurrent").filter(|value| !value.is_empty()) {
+        Some(value) if switch(value) == Some(false) => Processes::One,
+        _ => Processes::Several,
+    };
+    Some(AgentSpec {
+        name: name.to_owned(),
+        path: path.to_owned(),
+        args: value("args").unwrap_or_default().to_owned(),
+        processes,
+        directions,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::url::Url;
 
     fn config(text: &str) -> AgentConfig {
-        let line = |line: &str| {
+        let mut config = Config::default();
+        for line in text.trim().lines() {
             let (key, value) = line.trim().split_once('=').expect("key=value");
-            (key.to_owned(), value.to_owned())
-        };
-        let entries: Vec<_> = text.trim().lines().map(line).collect();
-        AgentConfig::read(&entries, Path::new("/work"))
+            config.push(key, value, Writer::User);
+        }
+        let evil = "lfs.customtransfer.evil.path";
+        config.push(evil, "evil", Writer::Repository);
+        config.push("lfs.standalonetransferagent", "evil", Writer::Repository);
+        AgentConfig::read(config, Path::new("/work"))
     }
 
     fn names(config: &AgentConfig, direction: Direction) -> Vec<&str> {
@@ -346,6 +320,7 @@ mod tests {
             (http("http://hub.example/alice/m.git/info/lfs"), Some("all")),
             (Remote::Folder("/srv/git/m.git".into()), Some("disk")),
             (Remote::Folder("/srv/gitter/m.git".into()), Some("all")),
+            (Remote::Ssh("git@hub.example:m".to_owned()), Some("all")),
         ] {
             let found = config.standalone(&remote, Direction::Upload);
             let name = found.expect("usable").map(|agent| &*agent.name);
