@@ -15,6 +15,7 @@ mod branches;
 mod changing;
 mod child;
 mod configuration;
+mod conformance;
 mod corners;
 mod crash;
 mod deferred;
