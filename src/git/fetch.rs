@@ -79,7 +79,7 @@ impl Git {
         cancel: &CancelToken,
     ) -> Result<Advertisement> {
         let heard = Rc::new(Heard::default());
-        self.converse(remote, "fetch from", |raw| {
+        self.ask(remote, "fetch from", |raw| {
             let mut connection = raw.connect_auth(
                 Direction::Fetch,
                 Some(callbacks(&heard, progress, cancel)),

@@ -112,6 +112,23 @@ pub(super) fn callbacks<'a>(
 }
 
 impl Git {
+    /// As [`converse`](Self::converse), again and again while what went wrong on the way may pass:
+    /// for questions, and for fetching, which begins anew.
+    pub(super) fn ask<T>(
+        &self,
+        remote: &Remote,
+        action: &str,
+        mut talk: impl FnMut(&mut git2::Remote<'_>) -> Result<T, git2::Error>,
+    ) -> Result<T> {
+        match remote {
+            Remote::Http { url, client } => client.retrying(|client| {
+                let (url, client) = (url.clone(), client.clone());
+                self.converse(&Remote::Http { url, client }, action, &mut talk)
+            }),
+            Remote::Folder(_) | Remote::Ssh(_) => self.converse(remote, action, talk),
+        }
+    }
+
     /// Runs `talk` with a libgit2 remote for `remote`; errors of our transport come out as they
     /// went in, not as the text libgit2 makes of them.
     pub(super) fn converse<T>(
@@ -185,7 +202,7 @@ impl Git {
         }
         let heard = Rc::new(Heard::default());
         let progress = Progress::none();
-        self.converse(remote, "read the refs of", |raw| {
+        self.ask(remote, "read the refs of", |raw| {
             let callbacks = callbacks(&heard, &progress, cancel);
             let connection = raw.connect_auth(direction, Some(callbacks), None)?;
             read_advertisement(connection.list()?)

@@ -75,31 +75,17 @@ impl Session {
     fn advertisement(&self, service: &str) -> Result<Response> {
         let base = self.base();
         let url = base.join(&format!("info/refs?service={service}"));
-        // Asking changes nothing.
-        let response = self.client.retrying(|client| {
-            let request = Request::get(url.clone())
-                .bucket(Bucket::Git)
-                .auth(Auth::Basic)
-                .header("Accept", "*/*");
-            client.send(request)?.error_for_status()
-        })?;
+        let request = Request::get(url)
+            .bucket(Bucket::Git)
+            .auth(Auth::Basic)
+            .header("Accept", "*/*");
+        let response = self.client.send(request)?.error_for_status()?;
         // Later requests go where this one ended up (a renamed repository).
         if let Some(moved) = response.url().path().strip_suffix("/info/refs") {
             let moved = response.url().with_path(moved);
             *self.base.lock().unwrap_or_else(PoisonError::into_inner) = moved;
         }
-        let expected = format!("application/x-{service}-advertisement");
-        let got = response
-            .header("content-type")
-            .unwrap_or_default()
-            .to_owned();
-        if got != expected {
-            return Err(Error::new(
-                ErrorKind::Protocol,
-                format!("{base} does not speak git's smart protocol (it sent {got:?})"),
-            )
-            .with_hint("is the URL that of a git repository, and is no login page in between?"));
-        }
+        expect(&response, &format!("application/x-{service}-advertisement"))?;
         Ok(response)
     }
 
@@ -110,8 +96,24 @@ impl Session {
             .header("Accept", format!("application/x-{service}-result"))
             .header("Content-Type", format!("application/x-{service}-request"))
             .body(body);
-        self.client.send(request)?.error_for_status()
+        let response = self.client.send(request)?.error_for_status()?;
+        expect(&response, &format!("application/x-{service}-result"))?;
+        Ok(response)
     }
+}
+
+/// Refuses an answer that is something else than git's: a login page, say.
+fn expect(response: &Response, media_type: &str) -> Result<()> {
+    let got = response.header("content-type").unwrap_or_default();
+    if got == media_type {
+        return Ok(());
+    }
+    let base = response.url();
+    Err(Error::new(
+        ErrorKind::Protocol,
+        format!("{base} does not speak git's smart protocol (it sent {got:?})"),
+    )
+    .with_hint("is the URL that of a git repository, and is no login page in between?"))
 }
 
 /// Makes `session` the one that this thread's libgit2 calls use, until the guard is dropped.

@@ -110,6 +110,11 @@ impl Client {
         }
     }
 
+    /// How hard this client tries.
+    pub(crate) fn retry(&self) -> RetryPolicy {
+        self.inner.settings.retry
+    }
+
     /// The tries of a piece of work that begins now.
     pub(crate) fn tries(&self) -> Tries<'_> {
         Tries::new(self.inner.settings.retry, &self.inner.cancel)
@@ -147,7 +152,11 @@ impl Client {
             let host = Host::at(&request.url.origin());
             self.wait_for(&host, &request)?;
             let response = self.send_once(&mut request)?;
-            if let Some(pause) = response.closed_for() {
+            // A longer time than anybody waits for is this caller's business alone: it may be wrong, and
+            // nobody else should be locked out by it.
+            if let Some(pause) = response.closed_for()
+                && pause <= self.inner.settings.retry.longest_wish
+            {
                 host.close(request.bucket, pause);
             }
             let Some(location) = redirect(&response) else {
@@ -177,8 +186,9 @@ impl Client {
         if pause.is_zero() {
             return Ok(());
         }
-        let left = self.time_left();
-        if pause > self.inner.settings.retry.longest_wish || left.is_some_and(|left| left < pause) {
+        // Others may be more patient.
+        let longest = self.inner.settings.retry.longest_wish;
+        if pause > longest || self.time_left().is_some_and(|left| left < pause) {
             return Err(Error::new(
                 ErrorKind::RateLimited,
                 format!(
@@ -236,9 +246,8 @@ impl Client {
         let sending = Sending {
             agent: &self.agent(url)?,
             total: self.time_left(),
-            patience: request
-                .patience
-                .filter(|time| *time > self.inner.settings.stall_timeout),
+            patience: (request.patience > 1)
+                .then(|| self.inner.settings.stall_timeout * request.patience),
         };
         let pulse = self.pulse(request.bucket);
         let watched = |reader: Box<dyn Read + Send>| {

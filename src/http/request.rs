@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::Read;
-use std::time::Duration;
 
 use super::{Auth, Bucket};
 use crate::error::Result;
@@ -18,7 +17,7 @@ pub(crate) struct Request {
     pub(super) auth: Auth,
     pub(super) body: Body,
     pub(super) bucket: Bucket,
-    pub(super) patience: Option<Duration>,
+    pub(super) patience: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +85,7 @@ impl Request {
             auth: Auth::None,
             body: Body::Empty,
             bucket: Bucket::Api,
-            patience: None,
+            patience: 1,
         }
     }
 
@@ -115,10 +114,9 @@ impl Request {
         self
     }
 
-    /// Lets the server be silent for so long before it answers, where that is longer than the stall
-    /// limit: some work takes its time.
-    pub(crate) fn patience(mut self, time: Duration) -> Self {
-        self.patience = Some(time);
+    /// Lets the server be silent for so many stall limits before it answers: some work takes its time.
+    pub(crate) fn patience(mut self, stalls: u32) -> Self {
+        self.patience = stalls;
         self
     }
 

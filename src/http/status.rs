@@ -32,6 +32,9 @@ impl Response {
         let words = message
             .or_else(|| is_text.then(|| words(&self.text(TEXT_LIMIT))))
             .unwrap_or_default();
+        // The Hub's way to say that two requests came at once.
+        let passes = status == 409 && words.contains("conflicting operation is in progress");
+        let kind = if passes { ErrorKind::Server } else { kind };
         let error = Error::new(kind, what)
             .with_server_message(&words)
             .with_retry_after(retry_after)
@@ -108,6 +111,21 @@ fn meaning(status: u16, code: Option<&str>, authenticated: bool) -> Meaning {
             Some("try again"),
         ),
         (409, _) => (ErrorKind::AlreadyExists, "that exists already", None),
+        (412, _) => (
+            ErrorKind::Protocol,
+            "what the request builds on has changed meanwhile",
+            Some("look at the repository anew, then call again"),
+        ),
+        (413, _) => (
+            ErrorKind::Protocol,
+            "the request is larger than the server, or a proxy before it, takes",
+            Some("ask whoever runs the server for a higher limit"),
+        ),
+        (422, _) => (
+            ErrorKind::Protocol,
+            "the server understands the request, but finds it wrong",
+            None,
+        ),
         (429, _) => (
             ErrorKind::RateLimited,
             "too many requests",

@@ -9,7 +9,7 @@ use crate::cancel::CancelToken;
 use crate::config::Use;
 use crate::error::{Error, ErrorKind, Result};
 use crate::git::{Git, PushOutcome, RefPush, Remote};
-use crate::http::retry::wait;
+use crate::http::retry::{Tries, wait};
 use crate::id::{CommitId, LfsOid};
 use crate::lfs::{Job, Object};
 use crate::local::Local;
@@ -126,7 +126,8 @@ impl Sending<'_> {
         })
     }
 
-    /// Pushes the ref; after a broken connection the server is asked whether it arrived.
+    /// Pushes the ref; after a broken connection the server is asked whether it arrived, and if it did
+    /// not it is pushed again. That moves nothing twice: it goes from `tip` to the commit only.
     fn push_ref(&self, remote: &Remote, tip: Option<CommitId>) -> Result<RefPush> {
         let Self {
             git,
@@ -136,21 +137,25 @@ impl Sending<'_> {
             cancel,
             ..
         } = *self;
-        match git.push(remote, commit, branch, tip, progress, cancel) {
-            Err(error) if error.is_retryable() => {
-                if self.has_arrived(remote)? {
-                    let (outcome, server_text) = (PushOutcome::Accepted, String::new());
-                    return Ok(RefPush {
-                        outcome,
-                        server_text,
-                    });
+        let mut tries = Tries::new(self.local.remote.client().retry(), cancel);
+        loop {
+            match git.push(remote, commit, branch, tip, progress, cancel) {
+                // What cannot be understood is no answer either.
+                Err(error) if error.is_retryable() || error.kind() == ErrorKind::Protocol => {
+                    if self.has_arrived(remote)? {
+                        let (outcome, server_text) = (PushOutcome::Accepted, String::new());
+                        return Ok(RefPush {
+                            outcome,
+                            server_text,
+                        });
+                    }
+                    tries.again(error)?;
                 }
-                Err(error)
+                Err(error) if error.kind() == ErrorKind::NonFastForward => {
+                    return Err(moved(branch).with_source(error));
+                }
+                result => return result,
             }
-            Err(error) if error.kind() == ErrorKind::NonFastForward => {
-                Err(moved(branch).with_source(error))
-            }
-            result => result,
         }
     }
 

@@ -23,6 +23,7 @@ mod deferred_corners;
 mod durability;
 mod ends;
 mod engines;
+mod fault_stories;
 mod faults;
 mod giftless;
 mod heavy;

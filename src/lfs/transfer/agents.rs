@@ -91,7 +91,9 @@ impl<'a> Transfer<'a> {
         }
         seat.move_object(task.object, Some(&actions.transfer), &task.meter)?;
         match self.direction {
-            Direction::Upload => self.verify(task.object, actions.verify.as_ref()),
+            Direction::Upload => {
+                self.verify(task.object, actions.verify.as_ref(), actions.authenticated)
+            }
             Direction::Download => Ok(()),
         }
     }

@@ -17,6 +17,10 @@ use crate::lfs::partial::Partial;
 /// Bytes read at a time.
 const BUFFER: usize = 256 << 10;
 
+/// Bytes that make a try count as progress: a server that gives a few each time is not worth more
+/// tries than one that gives none.
+const PROGRESS_BYTES: u64 = 256 << 10;
+
 impl Transfer<'_> {
     pub(super) fn put(
         &self,
@@ -73,7 +77,7 @@ impl Transfer<'_> {
                 partial.restart()?;
                 continue;
             }
-            if partial.have() > had {
+            if partial.have().saturating_sub(had) >= PROGRESS_BYTES {
                 tries.progressed();
             }
             tries.again(error)?;

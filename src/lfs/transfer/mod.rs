@@ -211,7 +211,7 @@ impl<'a> Transfer<'a> {
             (Direction::Download, Way::Basic(actions)) => self.get(object, actions, &task.meter),
             (Direction::Upload, Way::Basic(actions)) => {
                 self.put(object, actions, &task.meter)?;
-                self.verify(object, actions.verify.as_ref())
+                self.verify(object, actions.verify.as_ref(), actions.authenticated)
             }
             (_, Way::Multipart(plan)) => self.put_parts(object, plan, &task.meter),
             (_, Way::Agent(crew, actions)) => self.by_agent(crew, seat, task, actions),

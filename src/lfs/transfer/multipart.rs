@@ -10,7 +10,6 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, unbounded};
 use serde::Serialize;
@@ -27,8 +26,9 @@ use crate::url::Url;
 
 /// The header with the bytes of a part.
 const PART_SIZE: &str = "chunk_size";
-/// Putting the parts of a large file together takes the storage its time, and it is silent meanwhile.
-const COMPLETION_PATIENCE: Duration = Duration::from_secs(600);
+/// Putting the parts of a large file together takes the storage its time, and it is silent meanwhile:
+/// so many stall limits, two minutes by default. If it takes longer it is asked again.
+const COMPLETION_PATIENCE: u32 = 4;
 
 /// An upload in parts, as the server laid it out.
 pub(super) struct Plan {
@@ -173,7 +173,12 @@ impl Transfer<'_> {
         });
         let uploaded = self.put_missing(object, plan, missing, &moved);
         let whole = uploaded.and_then(|()| self.complete(object, plan));
-        let verified = whole.and_then(|()| self.verify(object, plan.upload.verify.as_ref()));
+        let Upload {
+            verify,
+            authenticated,
+            ..
+        } = &plan.upload;
+        let verified = whole.and_then(|()| self.verify(object, verify.as_ref(), *authenticated));
         if let Some(journal) = &plan.journal
             && !matches!(&verified, Err(Stop::Failed(error)) if may_go_on(error))
         {

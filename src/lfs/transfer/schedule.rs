@@ -162,6 +162,8 @@ impl<'t, 'a> Schedule<'t, 'a> {
         crew: Option<&Arc<Crew<'a>>>,
     ) -> Result<(Task, Way<'a>), Outcome> {
         match answer {
+            // It was moved, and only its verification refused.
+            Answer::Nothing if task.refused + task.expired > 0 => Err(Outcome::Transferred),
             Answer::Nothing => Err(Outcome::AlreadyThere),
             Answer::Refused(error) => Err(Outcome::Failed(error)),
             Answer::Transfer(actions) => {

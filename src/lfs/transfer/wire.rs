@@ -108,7 +108,12 @@ impl Transfer<'_> {
     }
 
     /// Tells the server that an object is complete, where it wants to know.
-    pub(super) fn verify(&self, object: Object, verify: Option<&Action>) -> Result<(), Stop> {
+    pub(super) fn verify(
+        &self,
+        object: Object,
+        verify: Option<&Action>,
+        authenticated: bool,
+    ) -> Result<(), Stop> {
         #[derive(Serialize)]
         struct Verify {
             oid: String,
@@ -124,23 +129,29 @@ impl Transfer<'_> {
         let mut tries = self.client.tries();
         let client = self.client.until(&tries);
         for number in 1.. {
-            let sent = self.send(&client, verify, false, || Ok(post(verify, body.clone())));
-            let error = match sent.and_then(Response::error_for_status) {
-                Ok(_) => return Ok(()),
+            let sent = self.send(&client, verify, authenticated, || {
+                Ok(post(verify, body.clone()))
+            });
+            let error = match sent {
+                // Like every URL of an action, it may have expired during a long upload.
+                Ok(response) if is_refusal(&response) => return refused(response).map(drop),
+                Ok(response) => match response.error_for_status() {
+                    Ok(_) => return Ok(()),
+                    Err(error) => error,
+                },
                 Err(error) => error,
             };
+            if error.kind() != ErrorKind::RepoNotFound {
+                tries.again(error)?;
+                continue;
+            }
             // Some storages know of an object only a moment after they took it.
-            let unknown = error.kind() == ErrorKind::RepoNotFound;
-            let late = unknown && number < self.settings.max_verifies;
-            let error = if late {
-                Error::new(ErrorKind::Server, error.to_string()).with_source(error)
-            } else if unknown {
+            let late = Error::new(ErrorKind::Server, "the server does not know the object yet");
+            if number >= self.settings.max_verifies || tries.again(late).is_err() {
+                self.job.cancel.check()?;
                 let what = "the server lost what it just took";
-                absent(error, object, what, "push again")
-            } else {
-                error
-            };
-            tries.again(error)?;
+                return Err(absent(error, object, what, "push again").into());
+            }
         }
         Ok(())
     }

@@ -176,6 +176,12 @@ pub(crate) fn shout(why: &str) {
     );
 }
 
+/// Says something past the capture of what tests print.
+pub(crate) fn say(what: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{what}");
+}
+
 /// Leaves the test if git-lfs is missing.
 macro_rules! needs_git_lfs {
     () => {
