@@ -245,4 +245,26 @@ mod tests {
         let missing = put(&other, b"more", b"more");
         assert!(store.obtain(missing, &cancelled).is_err());
     }
+
+    #[test]
+    fn from_another_file_system_an_object_is_copied() {
+        let temp = tempfile::tempdir().expect("temp");
+        let Ok(other) = tempfile::tempdir_in("/dev/shm") else {
+            return;
+        };
+        let device = |folder: &Path| std::fs::metadata(folder).expect("there").dev();
+        if device(temp.path()) == device(other.path()) {
+            return;
+        }
+        let store = Store::new(temp.path().join("own")).borrowing(vec![other.path().to_path_buf()]);
+        let cancel = CancelToken::new();
+        let whole = put(other.path(), b"weights", b"weights");
+        let damaged = put(other.path(), b"data", b"Data");
+        assert!(store.obtain(whole, &cancel).expect("tried"));
+        let copy = std::fs::read(store.object_path(whole.oid)).expect("there");
+        assert_eq!(copy, b"weights");
+        assert!(!store.obtain(damaged, &cancel).expect("tried"));
+        let left = std::fs::read_dir(temp.path().join("own/tmp")).expect("listed");
+        assert_eq!(left.count(), 0, "scratch files are left");
+    }
 }

@@ -214,6 +214,36 @@ fn pushes_go_where_git_and_git_lfs_send_them() {
 }
 
 #[test]
+fn objects_are_moved_as_configured() {
+    let w = World::new();
+    w.model("alice/m");
+    drop(w.clone("alice/m", "ours"));
+    for (key, value) in [
+        ("lfs.transfer.batchSize", "2"),
+        ("lfs.concurrentTransfers", "1"),
+        ("lfs.transfer.maxRetries", "nonsense"),
+    ] {
+        w.git(w.path("ours"), &["config", key, value]);
+    }
+    let repo = w.prepare("alice/m", "ours").open().unwrap();
+    for seed in 1..=6 {
+        write(
+            repo.workdir(),
+            &format!("{seed}.bin"),
+            weights(seed, 200_000),
+        );
+    }
+    repo.stage().unwrap();
+    let _ = repo.commit("six").unwrap();
+    w.hub.clear_requests();
+    repo.push().unwrap();
+    let log = w.hub.requests();
+    let count = |route| log.iter().filter(|r| r.route == route).count();
+    assert_eq!((count(Route::LfsBatch), count(Route::LfsPut)), (3, 6));
+    assert_eq!(w.hub.max_concurrent_uploads(), 1);
+}
+
+#[test]
 fn an_address_that_stops_pushes_stops_nothing_else() {
     let w = World::new();
     model_with_files(&w, "alice/m");
