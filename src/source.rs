@@ -41,6 +41,13 @@ impl Location {
                 };
                 one.origin() == two.origin() && path(one) == path(two)
             }
+            (Self::Ssh(one), Self::Ssh(two)) => {
+                let bare = |text: &str| {
+                    let text = text.trim_end_matches('/');
+                    text.strip_suffix(".git").unwrap_or(text).to_owned()
+                };
+                bare(one) == bare(two)
+            }
             (Self::Folder(one), Self::Folder(two)) => {
                 let real = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
                 real(one) == real(two)
@@ -66,7 +73,7 @@ pub(crate) fn parse(
     if let Some(rest) = text.strip_prefix("hf://") {
         return parse_uri(text, rest, repo_type);
     }
-    if text.starts_with("git@") || text.starts_with("ssh://") {
+    if is_ssh(text) {
         return plain(Location::Ssh(without_password(text)));
     }
     if text.contains('@') && !text.contains("://") && !is_path(text) {
@@ -148,6 +155,19 @@ fn decode(text: &str) -> String {
     percent_encoding::percent_decode_str(text)
         .decode_utf8_lossy()
         .into_owned()
+}
+
+/// `ssh://…`, its older spellings, and `user@host:path` as scp has it.
+fn is_ssh(text: &str) -> bool {
+    let schemes = ["ssh://", "git+ssh://", "ssh+git://"];
+    let scp = || {
+        let (user, rest) = text.split_once('@')?;
+        let (host, _) = rest.split_once(':')?;
+        // A colon in the user would be a password's, and a dash an option's.
+        let plain = |part: &str| !part.is_empty() && !part.contains([':', '/', '@']);
+        Some(plain(user) && plain(host) && !user.starts_with('-'))
+    };
+    schemes.iter().any(|scheme| text.starts_with(scheme)) || scp().unwrap_or(false)
 }
 
 /// Paths are told from ids by how they start; `./name` names a folder that looks like an id.
@@ -386,7 +406,17 @@ mod tests {
             Location::Http(_)
         ));
         assert!(matches!(at("git@hf.co:ns/name"), Location::Ssh(_)));
-        assert!(matches!(at("ssh://git@hf.co/ns/name"), Location::Ssh(_)));
+        for text in [
+            "ssh://git@hf.co/ns/name",
+            "git+ssh://git@hf.co/ns/name",
+            "alice@host:~/models/m.git",
+            "alice@[::1]:m.git",
+        ] {
+            assert!(matches!(at(text), Location::Ssh(_)), "{text}");
+        }
+        let same = |one, two| at(one).is_same_place(&at(two));
+        assert!(same("git@h:a/b", "git@h:a/b.git/"));
+        assert!(!same("git@h:a/b", "git@h:a/c"));
     }
 
     #[test]
@@ -422,6 +452,8 @@ mod tests {
         fails("ns/na me", None);
         fails("ftp://u:s3cret@host/x", None);
         fails("https://u:s3cret@ho st/x", None);
+        fails("u:s3cret@host:x", None);
+        fails("-oProxyCommand=x@host:x", None);
         fails("https://huggingface.co/", None);
         let typed = parse("ns/name", &Endpoint::default(), Some(RepoType::Dataset)).expect("fine");
         assert!(matches!(

@@ -56,7 +56,7 @@ impl Repository {
     /// Describes a clone of `source` in `folder`; see [`PrepareRepository`] for what comes next.
     ///
     /// `source` may be an id (`user/model`, `datasets/user/name`), a Hub URL, an `hf://` address,
-    /// the URL of another git server, or the path of a repository on this machine.
+    /// the URL of another git server (https or ssh), or the path of a repository on this machine.
     pub fn prepare(source: impl Into<String>, folder: impl Into<PathBuf>) -> PrepareRepository {
         PrepareRepository::new(source.into(), folder.into())
     }

@@ -157,6 +157,9 @@ fn run() {
         }
         "ssh-work" => crate::ssh::work(&argument(1), Path::new(&argument(2))),
         "ssh-pull" => crate::ssh::pull(Path::new(&argument(1))),
+        "ssh-push-only" => {
+            crate::ssh::push_only(&argument(1), Path::new(&argument(2)), &argument(3));
+        }
         "ssh-refused" => crate::ssh::refused(Path::new(&argument(1))),
         "ssh-moved" => crate::ssh::moved(Path::new(&argument(1))),
         "ssh-clone-fails" => crate::ssh::clone_fails(&argument(1), Path::new(&argument(2))),

@@ -161,6 +161,53 @@ pub(crate) fn moved(folder: &Path) {
 }
 
 #[test]
+fn what_comes_by_http_may_go_by_ssh() {
+    needs_sshd!();
+    needs_git_lfs!();
+    let w = World::new();
+    w.model("alice/m");
+    let sshd = Sshd::start(&w, BLOB_LIMIT);
+    let url = sshd.url(&w.bare("alice/m"));
+    let ours = w.path("ours");
+    let push = |key| {
+        let arguments = ["alice/m", &*ours.to_string_lossy(), &url];
+        let output = ssh_child(&w, &sshd, key, "ssh-push-only", &arguments).output();
+        succeed(&output.unwrap())
+    };
+    assert!(push("stranger").contains("Err(Unauthorized)"));
+    assert_eq!(w.hub.uploads(), 0);
+    assert!(push("key").contains("Ok(Moved)"));
+    w.assert_sound(&ours);
+    assert_same_files(&ours, w.clone("alice/m", "fresh").workdir());
+}
+
+pub(crate) fn push_only(source: &str, folder: &Path, push_url: &str) {
+    let open = || Repository::prepare(source, folder).open_or_clone().unwrap();
+    if !folder.exists() {
+        drop(open());
+        let config = [
+            "-C",
+            &folder.to_string_lossy(),
+            "config",
+            "remote.origin.pushurl",
+            push_url,
+        ];
+        assert!(Command::new("git").args(config).status().unwrap().success());
+        write(folder, "w.bin", weights(1, 50_000));
+        let repo = open();
+        repo.stage().unwrap();
+        let _ = repo.commit("by another way").unwrap();
+    }
+    let pushed = open().push();
+    println!(
+        "{:?}",
+        pushed
+            .map(|report| report.outcome)
+            .map_err(|error| error.kind())
+    );
+}
+
+#[test]
 fn what_stands_in_the_way_of_ssh_has_a_name() {
     needs_sshd!();
     needs_git_lfs!();
