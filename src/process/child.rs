@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
 
 use super::group::Group;
 use super::pipes::Words;
-use super::program::Program;
+use super::program::{Program, TICK};
 use crate::cancel::{CancelToken, OnCancel};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::without_url_secrets;
@@ -29,6 +29,8 @@ pub(crate) struct Child {
     /// Output behind the last line that was read.
     pending: Vec<u8>,
     words: Words,
+    /// When it was first seen to have ended.
+    ended: Option<Instant>,
     cancel: CancelToken,
     _on_cancel: OnCancel,
 }
@@ -51,6 +53,7 @@ impl Child {
             output,
             pending: Vec::new(),
             words,
+            ended: None,
             cancel: cancel.clone(),
             _on_cancel: cancel.on_cancel(move || killed.kill()),
         }
@@ -120,9 +123,21 @@ impl Child {
                 told.extend_from_slice(&chunk);
                 Ok(true)
             }
-            Err(RecvTimeoutError::Timeout) => self.cancel.check().map(|()| true),
+            Err(RecvTimeoutError::Timeout) => {
+                self.cancel.check()?;
+                Ok(!self.left_its_output_open())
+            }
             Err(RecvTimeoutError::Disconnected) => Ok(false),
         }
+    }
+
+    /// Whether it ended a while ago, and only what it left running may still print something.
+    fn left_its_output_open(&mut self) -> bool {
+        if self.ended.is_none() && self.group.has_ended() {
+            self.ended = Some(Instant::now());
+        }
+        self.ended
+            .is_some_and(|ended| ended.elapsed() >= WORDS_PATIENCE)
     }
 
     /// What it said on its error output so far (the last 64 KiB).
@@ -138,7 +153,10 @@ impl Child {
     pub(crate) fn finish(mut self, limit: Duration) -> Result<()> {
         let deadline = Instant::now() + limit;
         self.input = None;
-        while self.output.recv_deadline(deadline).is_ok() {}
+        let mut ignored = Vec::new();
+        while Instant::now() < deadline && self.read_some(&mut ignored, TICK)? {
+            ignored.clear();
+        }
         self.end(Some(deadline), limit)
     }
 

@@ -57,6 +57,11 @@ impl Group {
         let _ = handle.kill();
     }
 
+    /// Whether the program has ended; what it started may run on.
+    pub(super) fn has_ended(&self) -> bool {
+        !matches!(self.ended(), Ok(None))
+    }
+
     /// How the program ended, if it has.
     fn ended(&self) -> io::Result<Option<ExitStatus>> {
         let mut leader = self.leader();

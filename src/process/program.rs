@@ -75,7 +75,7 @@ const NO_QUESTIONS: [(&str, &str); 4] = [
 ];
 
 /// How often a running child is looked at, for those who want to be called meanwhile.
-const TICK: Duration = Duration::from_millis(50);
+pub(super) const TICK: Duration = Duration::from_millis(50);
 
 impl Program {
     /// `name` is looked for in PATH unless it is a path; `action` completes "cannot …" in errors.

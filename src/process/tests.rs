@@ -157,6 +157,21 @@ fn all_that_a_child_started_ends_with_it() {
 }
 
 #[test]
+fn what_a_program_leaves_running_is_not_waited_for() {
+    let cancel = CancelToken::new();
+    let left = |told: &str| {
+        let kill = Program::new("kill", "test").arguments([told.trim()]);
+        kill.run(&CancelToken::new()).expect("it was still there");
+    };
+    let told = shell("sleep 600 & echo $!").run(&cancel).expect("ends");
+    left(&String::from_utf8_lossy(&told));
+    let mut child = start("sleep 600 & echo $!", &cancel);
+    let told = child.read_line(LIMIT).expect("reads").expect("told");
+    child.finish(Duration::from_secs(600)).expect("ends");
+    left(&told);
+}
+
+#[test]
 fn a_cancelled_run_ends_at_once() {
     let cancel = CancelToken::new();
     let other = cancel.clone();
