@@ -5,6 +5,7 @@
 //! read, never a repository's `.lfsconfig`: who can push there must not choose what runs here.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -38,7 +39,7 @@ enum Directions {
 }
 
 /// A program that moves objects, as the config describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct AgentSpec {
     /// What the server calls the transfer.
     pub(crate) name: String,
@@ -48,6 +49,13 @@ pub(crate) struct AgentSpec {
     pub(super) args: String,
     pub(crate) processes: Processes,
     directions: Directions,
+}
+
+impl fmt::Debug for AgentSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What an agent is started with may hold secrets.
+        write!(f, "AgentSpec({}, {:?})", self.name, self.directions)
+    }
 }
 
 impl AgentSpec {

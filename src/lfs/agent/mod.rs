@@ -6,10 +6,12 @@
 //! | file | concern |
 //! |---|---|
 //! | `config` | which agents there are, and when they are used |
+//! | `hidden` | what an agent must not say again |
 //! | `protocol` | the lines that are said |
 //! | `run` | objects in, outcomes out |
 
 mod config;
+mod hidden;
 mod protocol;
 mod run;
 
@@ -26,6 +28,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::process::{Child, Input, Program};
 use crate::progress::Direction;
 use config::Processes;
+use hidden::Hidden;
 use protocol::{Message, Reply, WireAction, operation};
 
 /// An agent that has read no line for so long reads no more.
@@ -76,6 +79,7 @@ impl Agents<'_> {
             child: Some(child),
             name: self.spec.name.clone(),
             direction: self.direction,
+            hidden: Hidden::default(),
         };
         worker.say(&Message::Init {
             operation: operation(self.direction),
@@ -109,6 +113,8 @@ struct Worker {
     child: Option<Child>,
     name: String,
     direction: Direction,
+    /// Of the object it has now.
+    hidden: Hidden,
 }
 
 impl Worker {
@@ -124,6 +130,7 @@ impl Worker {
         on_bytes: &mut dyn FnMut(u64),
     ) -> Result<Told> {
         let (oid, size) = (object.oid.to_string(), object.size);
+        self.hidden = action.map(Hidden::of).unwrap_or_default();
         let action = action.map(WireAction::from);
         self.say(&match self.direction {
             Direction::Upload => Message::Upload {
@@ -166,11 +173,12 @@ impl Worker {
 
     fn say(&mut self, message: &Message<'_>) -> Result<()> {
         let line = message.to_line()?;
-        match &mut self.child {
-            Some(child) => {
-                let written = child.write_line(&line, UNREAD);
-                written.map_err(|error| self.blame(error))
-            }
+        let written = self
+            .child
+            .as_mut()
+            .map(|child| child.write_line(&line, UNREAD));
+        match written {
+            Some(written) => written.map_err(|error| self.broken(error)),
             None => Err(self.gone()),
         }
     }
@@ -178,19 +186,35 @@ impl Worker {
     /// The next line, as `read` understands it.
     fn hear<T>(&mut self, read: impl Fn(&str) -> Result<T, String>) -> Result<T> {
         let line = self.child.as_mut().map(|child| child.read_line(SILENCE));
-        let line = line.transpose().map_err(|error| self.blame(error))?;
+        let line = line.transpose().map_err(|error| self.broken(error))?;
         match line.flatten() {
             Some(line) => read(&line).map_err(|what| self.nonsense(&what)),
             None => Err(self.gone()),
         }
     }
 
-    /// Why an agent says no more: how it ended, or that it just did.
+    /// Why a line could not be said or heard. The door's own text may hold what is to be hidden.
+    fn broken(&mut self, error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::Cancelled => error,
+            ErrorKind::Timeout => self.error(error.kind(), "hangs", ""),
+            ErrorKind::Protocol => {
+                self.nonsense("says something that is no text, or a line without end")
+            }
+            _ => self.gone(),
+        }
+    }
+
+    /// An agent that says no more.
     fn gone(&mut self) -> Error {
-        let error = self.nonsense("ended in the middle of its work");
+        let what = "ended in the middle of its work";
         match self.child.take().map(|child| child.finish(GOODBYE)) {
-            Some(Err(failure)) => self.blame(failure),
-            _ => error,
+            Some(Err(failure)) if failure.kind() == ErrorKind::Cancelled => failure,
+            Some(Err(failure)) => {
+                let words = failure.server_message().unwrap_or_default();
+                self.error(failure.kind(), what, words)
+            }
+            _ => self.nonsense(what),
         }
     }
 
@@ -208,17 +232,12 @@ impl Worker {
         let name = &self.name;
         // What it said to us, and what it printed for people.
         let printed = self.child.as_ref().map(Child::words).unwrap_or_default();
-        let words = format!("{words}\n{printed}");
-        let error = Error::new(kind, format!("the transfer agent {name} {what}"));
-        self.blame(error.with_server_message(words.trim()))
-    }
-
-    /// An error of the agent's, with the way to it.
-    fn blame(&self, error: Error) -> Error {
-        if error.kind() == ErrorKind::Cancelled {
-            return error;
-        }
-        let keys = format!("lfs.customtransfer.{}", self.name);
-        error.with_hint(format!("the agent is set up by {keys} in git's config"))
+        let words = self.hidden.hide(&format!("{words}\n{printed}"));
+        let what = self.hidden.hide(what);
+        Error::new(kind, format!("the transfer agent {name} {what}"))
+            .with_hint(format!(
+                "it is set up by lfs.customtransfer.{name} in git's config"
+            ))
+            .with_server_message(words.trim())
     }
 }

@@ -163,13 +163,18 @@ pub(super) fn read_reply(
 
 fn parse(line: &str) -> Result<WireReply, String> {
     serde_json::from_str(line).map_err(|error| {
-        let start: String = line.chars().take(SHOWN).collect();
-        format!("says {start:?}, which is not an answer ({error})")
+        // A cut could leave half of something that is to be hidden: lines are short, or not shown.
+        let shown = if line.len() <= SHOWN {
+            line
+        } else {
+            "a long line"
+        };
+        format!("says {shown:?}, which is not an answer ({error})")
     })
 }
 
-/// Characters of a wrong line that are shown: enough to know what printed it.
-const SHOWN: usize = 80;
+/// Bytes of a wrong line that is shown: enough for what programs print by mistake.
+const SHOWN: usize = 1000;
 
 #[cfg(test)]
 mod tests {

@@ -48,11 +48,11 @@ def first_of_all():
         return False
 
 
-def misbehave(oid, size):
+def misbehave(oid, secrets):
     """Does what FAULT says; whether that was the end of the transfer."""
     if FAULT == "die" or FAULT == "die-once" and first_of_all():
         say(event="progress", oid=oid, bytesSoFar=1, bytesSinceLast=1)
-        print("the agent's last words", file=sys.stderr, flush=True)
+        print("the agent's last words", secrets, file=sys.stderr, flush=True)
         os._exit(3)
     if FAULT == "hang":
         time.sleep(600)
@@ -62,13 +62,13 @@ def misbehave(oid, size):
         while len(os.listdir(os.path.join(FOLDER, "met"))) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
     if FAULT == "error" and first_of_all():
-        say(event="complete", oid=oid, error={"code": 7, "message": "the agent's no"})
+        say(event="complete", oid=oid, error={"code": 7, "message": f"the agent's no {secrets}"})
     elif FAULT == "other-oid":
         say(event="complete", oid="ab" * 32)
     elif FAULT == "other-event":
         say(event="news", oid=oid)
     elif FAULT == "not-json":
-        print("hello, are you there?", flush=True)
+        print(f"hello, are you there? {secrets}", flush=True)
     elif FAULT == "long-line":
         print("x" * (2 << 20), flush=True)
     elif FAULT == "no-path":
@@ -111,7 +111,8 @@ def progress(oid, size):
 
 def transfer(message):
     oid, size = message["oid"], message["size"]
-    if misbehave(oid, size):
+    # All that a server gives is in the wrong words, too.
+    if misbehave(oid, message["action"] or ""):
         return
     stored = os.path.join(STORE, oid)
     answer = {"event": "complete", "oid": oid}
