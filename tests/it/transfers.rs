@@ -1,6 +1,6 @@
 //! Objects on the wire: in parts, from where they stopped, with URLs that do not live long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -350,6 +350,61 @@ fn git_lfs_goes_on_where_a_download_stopped() {
         received(&requests(&w, Route::LfsGet)),
         content.len() as u64 - there
     );
+    assert_same_files(first.workdir(), repo.workdir());
+}
+
+#[test]
+fn what_a_killed_process_had_done_is_not_done_again() {
+    let w = in_parts();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    drop(repo);
+    let ours = w.path("ours");
+    let folder = ours.to_string_lossy().into_owned();
+    // Up: ten parts get through, then the storage says nothing more.
+    write(&ours, "big.bin", weights(1, 5 * MIB));
+    let stall = Fault::on(Route::LfsPart).nth(11).always();
+    w.hub.faults().add(stall.act(Action::StallRequest(0)));
+    let mut child = w.child("stage-commit-push", &[&folder]).spawn().unwrap();
+    let lines = || {
+        let journal = journals(&w).pop();
+        journal.map_or(0, |journal| {
+            fs::read_to_string(journal).unwrap().lines().count()
+        })
+    };
+    crate::support::until("ten parts are written down", || lines() == 11);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    w.hub.faults().clear();
+    w.hub.clear_requests();
+    let repo = w.prepare("alice/m", "ours").open().unwrap();
+    repo.push().unwrap();
+    let parts = requests(&w, Route::LfsPart);
+    let numbers: BTreeSet<Option<u32>> = parts.iter().map(|part| part.part).collect();
+    // The hub may still be at what the killed process had begun, and want it again.
+    assert!(numbers.len() == 10 && parts.len() <= 11, "{parts:#?}");
+    // Down: a mebibyte gets through.
+    let first = w.clone("alice/m", "first");
+    commit(&first, "big.bin", weights(2, 3 * MIB));
+    first.push().unwrap();
+    let cut = Action::StallResponse(MIB as u64);
+    w.hub
+        .faults()
+        .add(Fault::on(Route::LfsGet).always().act(cut));
+    let mut child = w.child("pull", &[&folder]).spawn().unwrap();
+    let there = || {
+        let left = incomplete(&w, "ours").pop();
+        left.map_or(0, |left| fs::metadata(left).unwrap().len())
+    };
+    crate::support::until("a mebibyte is here", || there() == MIB as u64);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    w.hub.faults().clear();
+    w.hub.clear_requests();
+    let repo = w.prepare("alice/m", "ours").open().unwrap();
+    repo.pull().unwrap();
+    assert_eq!(received(&requests(&w, Route::LfsGet)), 2 * MIB as u64);
+    assert_eq!(incomplete(&w, "ours").len(), 0);
     assert_same_files(first.workdir(), repo.workdir());
 }
 
