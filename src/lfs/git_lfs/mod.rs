@@ -4,9 +4,13 @@
 //! |---|---|
 //! | `version` | which git-lfs is here, and what it can do |
 //! | `progress` | what it says of its transfers |
+//! | `failure` | what it means by its words when it fails |
+//! | `pattern` | single files, as it wants them named |
 //! | `login` | the caller's token, for a program that asks git |
 
+mod failure;
 mod login;
+mod pattern;
 mod progress;
 mod version;
 
@@ -23,19 +27,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{self, Take};
 use crate::http::Client;
 use crate::id::LfsOid;
-use crate::process::ssh;
 use crate::process::{Input, Program};
 use crate::progress::Direction;
-use crate::url::Url;
 use login::Login;
+use pattern::{joined, pattern};
 use progress::Listener;
 use version::Version;
 
 /// Objects named in one call of versions that read no list; far below the system's limit.
 const OBJECTS_PER_CALL: usize = 500;
-/// Bytes of paths named in one call: a single argument may have 128 KiB on Linux.
-const PATHS_PER_CALL: usize = 96 << 10;
-
 /// What it is here for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
@@ -145,32 +145,6 @@ impl GitLfs {
         }
     }
 
-    /// git-lfs fails with words that are mostly the server's. What kind of failure it is, the server
-    /// tells when it is asked in process, unless it has recovered; ssh has words of its own.
-    fn explain(&self, error: Error, words: &str, job: &Job<'_>, direction: Direction) -> Error {
-        let ask = |lfs: &Url| {
-            let client = self.client.with_cancel(job.cancel)?;
-            match direction {
-                Direction::Upload => api::check_upload(&client, lfs),
-                Direction::Download => api::there(&client, lfs, &job.objects[..1]).map(drop),
-            }
-        };
-        let meant = match job.remote {
-            Remote::Http(lfs) => match ask(lfs) {
-                Err(reason) => return reason.with_source(error),
-                Ok(()) => passing(words),
-            },
-            Remote::Ssh(_) => ssh::meaning(words).or_else(|| passing(words)),
-            Remote::Folder(_) => None,
-        };
-        match meant {
-            Some((kind, hint)) => Error::new(kind, error.to_string())
-                .with_hint(hint)
-                .with_source(error),
-            None => error,
-        }
-    }
-
     fn push(&self, job: &Job<'_>, objects: &[Object], listener: &mut Listener) -> Result<()> {
         let action = format!("upload LFS objects to {}", place(job.remote));
         let reads_lists = self.version(&action)?.reads_object_lists();
@@ -250,49 +224,6 @@ impl GitLfs {
             }
         };
         Ok((missing, there))
-    }
-}
-
-/// A path as a pattern of git-lfs that matches nothing else, if there is one: the list is split at
-/// commas, and what escapes there differs between versions.
-fn pattern(path: &str) -> Option<String> {
-    let plain = !path.contains([',', '*', '?', '[', ']', '\\', '!', '#', '"']);
-    let trimmed = path.trim() == path && !path.contains(char::is_control);
-    (plain && trimmed).then(|| format!("/{path}"))
-}
-
-/// The patterns, comma by comma, in as few calls as fit.
-fn joined(patterns: &[String]) -> Vec<String> {
-    let mut calls: Vec<String> = Vec::new();
-    for pattern in patterns {
-        match calls.last_mut() {
-            Some(call) if call.len() + pattern.len() < PATHS_PER_CALL => {
-                call.push(',');
-                call.push_str(pattern);
-            }
-            _ => calls.push(pattern.clone()),
-        }
-    }
-    calls
-}
-
-/// What passes by itself, in git-lfs's own words: a server's failure is a "Fatal error", the others are
-/// those of Go's network library.
-fn passing(words: &str) -> Option<(ErrorKind, &'static str)> {
-    let says = |texts: &[&str]| texts.iter().any(|text| words.contains(text));
-    if says(&["Fatal error: "]) {
-        Some((ErrorKind::Server, "the server failed; call again later"))
-    } else if says(&[
-        "connection refused",
-        "connection reset",
-        "no such host",
-        "i/o timeout",
-        "unexpected EOF",
-        ": EOF",
-    ]) {
-        Some((ErrorKind::Network, "see that the LFS server can be reached"))
-    } else {
-        None
     }
 }
 
@@ -476,18 +407,6 @@ fn pruned(text: &str) -> Vec<LfsOid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns_name_one_file_or_are_not_used() {
-        assert_eq!(pattern("dir/a b ü.bin").as_deref(), Some("/dir/a b ü.bin"));
-        for path in ["a,b", "a*", "a?", "[a]", "a\\b", "!a", "#a", " a", "a "] {
-            assert_eq!(pattern(path), None, "{path}");
-        }
-        let long = vec!["x".repeat(40 << 10); 5];
-        let calls: Vec<usize> = joined(&long).iter().map(String::len).collect();
-        assert_eq!(calls, [(80 << 10) + 1, (80 << 10) + 1, 40 << 10]);
-        assert!(joined(&[]).is_empty());
-    }
 
     #[test]
     fn objects_to_prune_are_read_from_its_list() {
