@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use hf_repository::{Bandwidth, ErrorKind, Event, NetworkLimits, Progress, Repository};
+use hf_repository::{Bandwidth, Content, ErrorKind, Event, NetworkLimits, Progress, Repository};
 use mini_hub::{Action, Fault, MiniHub, Multipart, Quota, RequestRecord, Route};
 
 use crate::support::judge::assert_same_files;
@@ -25,6 +25,32 @@ fn commit(repo: &Repository, name: &str, content: Vec<u8>) {
     write(repo.workdir(), name, content);
     repo.stage().unwrap();
     let _ = repo.commit(name).unwrap();
+}
+
+/// A clone with a file that the hub will want in parts, committed and not pushed.
+fn to_push(length: usize) -> (World, Repository) {
+    let w = in_parts();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    commit(&repo, "big.bin", weights(1, length));
+    (w, repo)
+}
+
+/// A file on the hub, pushed from the clone "first".
+fn pushed(length: usize) -> (World, Repository) {
+    let w = World::new();
+    w.model("alice/m");
+    let first = w.clone("alice/m", "first");
+    commit(&first, "big.bin", weights(1, length));
+    first.push().unwrap();
+    (w, first)
+}
+
+/// A clone that has no content yet.
+fn pointers_only(w: &World) -> Repository {
+    let prepared = w.prepare("alice/m", "ours");
+    let prepared = prepared.content(Content::PointersOnly);
+    prepared.clone_repo().unwrap()
 }
 
 fn requests(w: &World, route: Route) -> Vec<RequestRecord> {
@@ -121,10 +147,7 @@ fn only_the_part_that_failed_is_sent_again() {
 
 #[test]
 fn an_upload_in_parts_goes_on_in_another_process() {
-    let w = in_parts();
-    w.model("alice/m");
-    let repo = w.clone("alice/m", "ours");
-    commit(&repo, "big.bin", weights(1, 4 * MIB));
+    let (w, repo) = to_push(4 * MIB);
     // Everything from the tenth part on is refused for good: that ends the push.
     w.hub
         .faults()
@@ -158,10 +181,7 @@ fn an_upload_in_parts_goes_on_in_another_process() {
 
 #[test]
 fn an_upload_whose_urls_have_expired_begins_anew() {
-    let w = in_parts();
-    w.model("alice/m");
-    let repo = w.clone("alice/m", "ours");
-    commit(&repo, "big.bin", weights(1, 2 * MIB));
+    let (w, repo) = to_push(2 * MIB);
     w.hub
         .faults()
         .add(Fault::on(Route::LfsPart).nth(4).always().act(Action::Cut));
@@ -192,10 +212,7 @@ fn an_upload_whose_urls_have_expired_begins_anew() {
 
 #[test]
 fn an_object_that_arrived_by_another_way_is_not_sent_again() {
-    let w = in_parts();
-    w.model("alice/m");
-    let repo = w.clone("alice/m", "ours");
-    commit(&repo, "big.bin", weights(1, 2 * MIB));
+    let (w, repo) = to_push(2 * MIB);
     // All parts are there, and so is the whole; only the server does not come to say so.
     w.hub
         .faults()
@@ -236,13 +253,8 @@ fn an_upload_cut_at_half_five_times_sends_little_more_than_its_size() {
 
 #[test]
 fn a_download_cut_at_half_five_times_asks_for_the_rest_only() {
-    let w = World::new();
-    w.model("alice/m");
-    let first = w.clone("alice/m", "first");
-    // Large beside what the sockets hold when the connection is cut.
-    let size = 24 * MIB;
-    commit(&first, "big.bin", weights(1, size));
-    first.push().unwrap();
+    let size = 4 * MIB;
+    let (w, first) = pushed(size);
     let mut left = size as u64;
     for number in 1..=5 {
         left /= 2;
@@ -266,18 +278,10 @@ fn a_download_cut_at_half_five_times_asks_for_the_rest_only() {
 #[test]
 fn a_download_goes_on_where_git_lfs_stopped() {
     needs_git_lfs!();
-    let w = World::new();
-    w.model("alice/m");
-    let first = w.clone("alice/m", "first");
-    let content = weights(1, 3 * MIB);
-    commit(&first, "big.bin", content.clone());
-    first.push().unwrap();
+    let size = 3 * MIB;
+    let (w, first) = pushed(size);
     let oid = oid(&w, first.workdir(), "big.bin");
-    let repo = w
-        .prepare("alice/m", "ours")
-        .content(hf_repository::Content::PointersOnly)
-        .clone_repo()
-        .unwrap();
+    let repo = pointers_only(&w);
     // It would try for half a minute.
     let retries = ["config", "lfs.transfer.maxretries", "1"];
     w.git(repo.workdir(), &retries);
@@ -301,10 +305,10 @@ fn a_download_goes_on_where_git_lfs_stopped() {
     w.hub.clear_requests();
     repo.fetch_content(["big.bin"]).unwrap();
     let gets = requests(&w, Route::LfsGet);
-    assert_eq!(received(&gets), content.len() as u64 - there);
+    assert_eq!(received(&gets), size as u64 - there);
     assert_eq!(
         gets[0].range.as_deref(),
-        Some(&*format!("bytes={there}-{}", content.len() - 1))
+        Some(&*format!("bytes={there}-{}", size - 1))
     );
     assert_same_files(first.workdir(), repo.workdir());
     let object = w.path(&format!(
@@ -319,15 +323,11 @@ fn a_download_goes_on_where_git_lfs_stopped() {
 #[test]
 fn git_lfs_goes_on_where_a_download_stopped() {
     needs_git_lfs!();
-    let w = World::new();
-    w.model("alice/m");
-    let first = w.clone("alice/m", "first");
-    let content = weights(1, 3 * MIB);
-    commit(&first, "big.bin", content.clone());
-    first.push().unwrap();
+    let size = 3 * MIB;
+    let (w, first) = pushed(size);
     let repo = w
         .prepare("alice/m", "ours")
-        .content(hf_repository::Content::PointersOnly)
+        .content(Content::PointersOnly)
         .network_limits(NetworkLimits::default().retries(0))
         .clone_repo()
         .unwrap();
@@ -346,10 +346,7 @@ fn git_lfs_goes_on_where_a_download_stopped() {
     let there = fs::metadata(&left[0]).unwrap().len();
     w.hub.clear_requests();
     w.git(repo.workdir(), &["lfs", "pull"]);
-    assert_eq!(
-        received(&requests(&w, Route::LfsGet)),
-        content.len() as u64 - there
-    );
+    assert_eq!(received(&requests(&w, Route::LfsGet)), size as u64 - there);
     assert_same_files(first.workdir(), repo.workdir());
 }
 
@@ -410,17 +407,9 @@ fn what_a_killed_process_had_done_is_not_done_again() {
 
 #[test]
 fn a_damaged_beginning_costs_a_second_download_and_no_more() {
-    let w = World::new();
-    w.model("alice/m");
-    let first = w.clone("alice/m", "first");
-    commit(&first, "big.bin", weights(1, MIB));
-    first.push().unwrap();
+    let (w, first) = pushed(MIB);
     let oid = oid(&w, first.workdir(), "big.bin");
-    let repo = w
-        .prepare("alice/m", "ours")
-        .content(hf_repository::Content::PointersOnly)
-        .clone_repo()
-        .unwrap();
+    let repo = pointers_only(&w);
     let folder = w.path("ours/.git/lfs/incomplete");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join(format!("{oid}.part")), weights(9, 1000)).unwrap();
