@@ -14,6 +14,7 @@ use super::{Git, ObjectId};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Client;
+use crate::http::retry::Tries;
 use crate::name::BranchName;
 use crate::progress::{self, Progress};
 use crate::url::Url;
@@ -30,6 +31,17 @@ pub(crate) enum Remote {
 }
 
 impl Remote {
+    /// The same for as long as there are tries.
+    pub(crate) fn until(&self, tries: &Tries<'_>) -> Self {
+        match self {
+            Self::Http { url, client } => Self::Http {
+                url: url.clone(),
+                client: client.until(tries),
+            },
+            other => other.clone(),
+        }
+    }
+
     /// What to call it in messages.
     pub(crate) fn display(&self) -> String {
         match self {
@@ -111,6 +123,19 @@ pub(super) fn callbacks<'a>(
     callbacks
 }
 
+/// How often a folder's refs are looked at while others come and go: each push to it has one of its
+/// own for a moment.
+const MOST_LOOKS: u32 = 20;
+
+/// Whether a ref went that was there a moment ago.
+fn is_ref_gone(error: &Error) -> bool {
+    let source = std::error::Error::source(error);
+    let source = source.and_then(|source| source.downcast_ref::<git2::Error>());
+    source.is_some_and(|error| {
+        error.class() == git2::ErrorClass::Reference && error.message().contains("not found")
+    })
+}
+
 impl Git {
     /// As [`converse`](Self::converse), again and again while what went wrong on the way may pass:
     /// for questions, and for fetching, which begins anew.
@@ -125,7 +150,17 @@ impl Git {
                 let (url, client) = (url.clone(), client.clone());
                 self.converse(&Remote::Http { url, client }, action, &mut talk)
             }),
-            Remote::Folder(_) | Remote::Ssh(_) => self.converse(remote, action, talk),
+            Remote::Folder(_) => {
+                let mut looks = 1;
+                loop {
+                    match self.converse(remote, action, &mut talk) {
+                        // libgit2 lists the refs, then reads them; one may go in between.
+                        Err(error) if looks < MOST_LOOKS && is_ref_gone(&error) => looks += 1,
+                        result => return result,
+                    }
+                }
+            }
+            Remote::Ssh(_) => self.converse(remote, action, talk),
         }
     }
 

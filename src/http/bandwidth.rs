@@ -53,7 +53,10 @@ impl Bandwidth {
 
     /// Changes the limit; transfers under way follow at once. `None` lifts it.
     pub fn set(&self, bytes_per_second: Option<u64>) {
-        self.state().limit = bytes_per_second.map(|limit| limit.max(1));
+        let mut state = self.state();
+        state.limit = bytes_per_second.map(|limit| limit.max(1));
+        // What was booked at another rate is forgiven.
+        state.passed = None;
     }
 
     /// The limit in bytes per second, if there is one.
@@ -142,6 +145,15 @@ mod tests {
         bandwidth.set(None);
         assert_eq!(bandwidth.pause(now), Duration::ZERO);
         assert!(!bandwidth.book(1 << 30, now));
+    }
+
+    #[test]
+    fn a_higher_limit_is_felt_at_once() {
+        let bandwidth = Bandwidth::limited(1);
+        let now = Instant::now();
+        bandwidth.book(1 << 20, now);
+        bandwidth.set(Some(1 << 30));
+        assert_eq!(bandwidth.pause(now), Duration::ZERO);
     }
 
     #[test]

@@ -10,11 +10,11 @@ use ureq::{Agent, AsSendBody, SendBody};
 use super::grant::{Grant, Grants};
 use super::host::{Bucket, Host};
 use super::request::{Body, Method, Request};
-use super::response::{Response, transport_error};
+use super::response::{Response, send_error};
 use super::retry::{RetryPolicy, Tries, wait};
 use super::route::Route;
 use super::settings::Settings;
-use super::watch::{Pulse, Watched};
+use super::watch::{Pulse, Source, Watched};
 use crate::cancel::{CancelToken, OnCancel};
 use crate::error::{Error, ErrorKind, Result};
 use crate::url::Url;
@@ -246,8 +246,12 @@ impl Client {
         let sending = Sending {
             agent: &self.agent(url)?,
             total: self.time_left(),
-            patience: (request.patience > 1)
-                .then(|| self.inner.settings.stall_timeout * request.patience),
+            patience: (request.patience > 1).then(|| {
+                self.inner
+                    .settings
+                    .stall_timeout
+                    .saturating_mul(request.patience)
+            }),
         };
         let pulse = self.pulse(request.bucket);
         let watched = |reader: Box<dyn Read + Send>| {
@@ -262,7 +266,8 @@ impl Client {
             Body::Bytes(bytes) => sending.run(builder, bytes.clone()),
             Body::Sized { length, open } => {
                 let builder = builder.header("Content-Length", length.to_string());
-                sending.run(builder, watched(open()?))
+                let source = Source::new(open()?, *length);
+                sending.run(builder, watched(Box::new(source)))
             }
             Body::Stream(reader) => {
                 let reader = std::mem::replace(reader, Box::new(std::io::empty()));
@@ -283,7 +288,7 @@ impl Client {
                 ))
             }
             Err(_) if cancel.is_cancelled() => Err(Error::cancelled()),
-            Err(error) => Err(transport_error(&request.describe(), error)),
+            Err(error) => Err(send_error(&request.describe(), error)),
         }
     }
 
@@ -371,11 +376,12 @@ fn follow(request: &mut Request, response: &Response, next: Url) -> Result<()> {
         );
     }
     if next.origin() != request.url.origin() {
-        // Headers of an action may carry a permission; it was meant for the first origin.
+        // Headers of an action may carry a permission, whatever their name; it was meant for the first
+        // origin.
         request.headers.retain(|(name, _)| {
-            !["authorization", "cookie"]
+            ["accept", "accept-encoding", "content-type", "range"]
                 .iter()
-                .any(|secret| name.eq_ignore_ascii_case(secret))
+                .any(|plain| name.eq_ignore_ascii_case(plain))
         });
     }
     request.url = next;

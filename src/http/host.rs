@@ -71,7 +71,9 @@ impl Host {
 
     /// The server wants to hear nothing for a while.
     pub(super) fn close(&self, bucket: Bucket, time: Duration) {
-        let until = Instant::now() + time;
+        let Some(until) = Instant::now().checked_add(time) else {
+            return;
+        };
         let mut state = self.state();
         let closed = state.closed_until.entry(bucket).or_insert(until);
         *closed = (*closed).max(until);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::retry::RetryPolicy;
+use super::settings::NO_LIMIT;
 
 /// Limits of all work on the network; without them, those of each method below.
 ///
@@ -74,7 +75,8 @@ impl NetworkLimits {
         let RetryPolicy { retries, total, .. } = &mut settings.retry;
         let set = |target: &mut Duration, value: Option<Duration>| {
             if let Some(value) = value {
-                *target = value;
+                // Sums with the present time must fit.
+                *target = value.min(NO_LIMIT);
             }
         };
         if let Some(wanted) = self.retries {

@@ -112,7 +112,36 @@ impl Response {
 }
 
 /// What went wrong before, or in place of, a response.
-pub(super) fn transport_error(what: &str, error: ureq::Error) -> Error {
+pub(super) fn send_error(what: &str, error: ureq::Error) -> Error {
+    match &error {
+        ureq::Error::Io(source) => {
+            // The source of the body failed, not the connection.
+            if let Some(own) = source.get_ref().and_then(|inner| inner.downcast_ref()) {
+                let own: &Error = own;
+                return own.clone();
+            }
+            // How TLS failures of a handshake come through.
+            if source.kind() == io::ErrorKind::InvalidData {
+                return untrusted(what, error);
+            }
+            transport_error(what, error)
+        }
+        _ => transport_error(what, error),
+    }
+}
+
+/// Another try would meet the same certificate.
+fn untrusted(what: &str, error: ureq::Error) -> Error {
+    let text = format!("{what}: no secure connection could be made ({error})");
+    Error::new(ErrorKind::Protocol, text)
+        .with_hint(
+            "if the server's certificate is from your own CA, name its file in SSL_CERT_FILE",
+        )
+        .with_source(error)
+}
+
+/// What went wrong on the way.
+fn transport_error(what: &str, error: ureq::Error) -> Error {
     use ureq::Error as E;
     let (kind, why, hint) = match &error {
         E::Timeout(_) => (
@@ -152,12 +181,7 @@ pub(super) fn transport_error(what: &str, error: ureq::Error) -> Error {
             "no connection could be made".to_owned(),
             "check the network and the proxy settings",
         ),
-        // Another try would meet the same certificate.
-        E::Tls(_) | E::Rustls(_) | E::Pem(_) => (
-            ErrorKind::Protocol,
-            format!("no secure connection could be made ({error})"),
-            "if the server's certificate is from your own CA, name its file in SSL_CERT_FILE",
-        ),
+        E::Tls(_) | E::Rustls(_) | E::Pem(_) => return untrusted(what, error),
         E::ConnectProxyFailed(_) | E::InvalidProxyUrl => (
             ErrorKind::Network,
             "the proxy could not be reached or refused".to_owned(),

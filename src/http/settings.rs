@@ -55,7 +55,7 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes per stall window: slower than the slowest modem, and a gigabyte would take a year.
 const STALL_BYTES: u64 = 1 << 10;
 /// What stands for "no limit": longer than any work.
-const NO_LIMIT: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(super) const NO_LIMIT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Default for Settings {
     fn default() -> Self {

@@ -319,7 +319,7 @@ fn a_redirect_keeps_the_method_and_drops_what_is_private() {
         secret,
     }];
     let client = Client::new(Settings::default(), grants).expect("made");
-    let request = || get(&address).auth(Auth::Bearer).header("X-Kept", "1");
+    let request = || get(&address).auth(Auth::Bearer).header("Accept", "kept");
     let mut text = String::new();
     let response = client.send(request()).expect("followed");
     response
@@ -328,7 +328,7 @@ fn a_redirect_keeps_the_method_and_drops_what_is_private() {
         .expect("read");
     let text = text.to_lowercase();
     assert!(
-        text.starts_with("get /y ") && text.contains("x-kept: 1"),
+        text.starts_with("get /y ") && text.contains("accept: kept"),
         "{text}"
     );
     assert!(!text.contains("authorization"), "{text}");

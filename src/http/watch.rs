@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Bandwidth;
 use crate::cancel::CancelToken;
+use crate::error::{Error, ErrorKind};
 
 /// The least that has to move.
 #[derive(Clone, Copy, Debug)]
@@ -84,9 +85,63 @@ impl<R: Read> Read for Watched<R> {
     }
 }
 
+/// The source of a body that has to give just so many bytes.
+///
+/// Its failures are not the network's: they come out of a request as they went in.
+pub(super) struct Source<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R: Read> Source<R> {
+    pub(super) fn new(inner: R, length: u64) -> Self {
+        Self {
+            inner,
+            left: length,
+        }
+    }
+}
+
+impl<R: Read> Read for Source<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 || buffer.is_empty() {
+            return Ok(0);
+        }
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let most = most.min(buffer.len());
+        let short = || io::Error::from(io::ErrorKind::UnexpectedEof);
+        let count = match self.inner.read(&mut buffer[..most]) {
+            // The other side would be waited for for ever.
+            Ok(0) => Err(short()),
+            result => result,
+        };
+        let count = count.map_err(|error| {
+            let text = "cannot read what is to be uploaded";
+            let hint = "did something change it meanwhile? check the disk, and the LFS store with git lfs fsck";
+            let error = Error::new(ErrorKind::Io, text)
+                .with_hint(hint)
+                .with_source(error);
+            io::Error::other(error)
+        })?;
+        self.left -= count as u64;
+        Ok(count)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_source_that_is_too_short_is_an_error() {
+        let mut source = Source::new(&b"abc"[..], 5);
+        let mut text = Vec::new();
+        let error = source.read_to_end(&mut text).expect_err("too short");
+        assert!(error.get_ref().is_some_and(|inner| inner.is::<Error>()));
+        let mut text = Vec::new();
+        let longer = Source::new(&b"abcdef"[..], 5).read_to_end(&mut text);
+        assert_eq!((longer.expect("enough"), &*text), (5, &b"abcde"[..]));
+    }
 
     /// A peer that gives so many bytes at a time, and takes its time over each.
     struct Slow(usize, Duration);

@@ -23,43 +23,53 @@ pub(super) struct Meter {
     path: Option<RepoPath>,
     progress: Progress,
     cancel: CancelToken,
-    began: Instant,
+    made: Instant,
     state: Mutex<State>,
 }
 
 struct State {
     /// The furthest any try came.
     bytes: u64,
+    /// When its turn came, and how many bytes were there before.
+    began: Option<(Instant, u64)>,
     reported: u64,
     reported_at: Instant,
 }
 
 impl Meter {
-    /// For an object whose transfer begins now.
+    /// For an object whose turn comes some time.
     pub(super) fn new(job: &Job<'_>, direction: Direction, object: Object) -> Arc<Self> {
-        let began = Instant::now();
+        let made = Instant::now();
         Arc::new(Self {
             direction,
             object,
             path: job.names.get(&object.oid).cloned(),
             progress: job.progress.clone(),
             cancel: job.cancel.clone(),
-            began,
+            made,
             state: Mutex::new(State {
                 bytes: 0,
+                began: None,
                 reported: 0,
-                reported_at: began,
+                reported_at: made,
             }),
         })
     }
 
     /// Counts what is read from `inner` as one try, which begins with so many bytes done.
     pub(super) fn read<R>(self: &Arc<Self>, inner: R, done: u64) -> Metered<R> {
+        self.begins(done);
         Metered {
             inner,
             bytes: done,
             meter: Arc::clone(self),
         }
+    }
+
+    /// Its turn has come, with so many bytes done before: they do not count for the rate.
+    pub(super) fn begins(&self, done: u64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.began.get_or_insert((Instant::now(), done));
     }
 
     /// `Err` once the job is cancelled.
@@ -84,6 +94,8 @@ impl Meter {
             return;
         }
         (state.reported, state.reported_at) = (bytes, now);
+        let (began, before) = state.began.unwrap_or((self.made, 0));
+        let moved = bytes.saturating_sub(before);
         // Under the lock, so that no later sample overtakes this one.
         self.progress.report(|| Event::TransferProgress {
             direction: self.direction,
@@ -91,7 +103,7 @@ impl Meter {
             path: self.path.clone(),
             bytes,
             total: self.object.size,
-            rate: rate(bytes, now.saturating_duration_since(self.began)),
+            rate: rate(moved, now.saturating_duration_since(began)),
         });
     }
 

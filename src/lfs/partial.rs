@@ -5,9 +5,10 @@
 //! killed process cannot give the name back, our own names are locked as long as somebody writes,
 //! and are taken over when nobody does.
 
-use std::fs::{self as std_fs, File, Permissions};
+use std::fs::{self as std_fs, File, Permissions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -20,6 +21,8 @@ use crate::id::LfsOid;
 
 /// What follows the oid in the names of our own files.
 const OURS: &str = "-hf-repository-";
+/// What has not been written to for so long, and is not locked, belongs to nobody.
+const ORPHAN_AGE: Duration = Duration::from_secs(60);
 /// Bytes read at a time to hash what is there.
 const BUFFER: usize = 256 << 10;
 
@@ -198,12 +201,18 @@ fn own(path: &Path, mode: Option<Permissions>) -> Option<File> {
 
 /// A new, empty file.
 fn begin(folder: &Path, oid: LfsOid) -> Result<(File, PathBuf)> {
-    let (file, path) = fs::temp_named(folder, &format!("{oid}{OURS}"))?
-        .keep()
-        .map_err(|error| Error::io("create a file in", folder, error.error))?;
-    // Without locks, beginnings of killed processes are never taken over.
-    let _ = file.try_lock();
-    Ok((file, path))
+    loop {
+        let (file, path) = fs::temp_named(folder, &format!("{oid}{OURS}"))?
+            .keep()
+            .map_err(|error| Error::io("create a file in", folder, error.error))?;
+        match file.try_lock() {
+            Ok(()) if fs::is_still_at(&file, &path) => return Ok((file, path)),
+            // Somebody took the new file for one that was left, in the moment before it was locked.
+            Ok(()) | Err(TryLockError::WouldBlock) => {}
+            // Without locks, beginnings of killed processes are never taken over.
+            Err(TryLockError::Error(_)) => return Ok((file, path)),
+        }
+    }
 }
 
 /// Gives the beginnings that killed processes left the name under which everybody looks for them.
@@ -213,7 +222,10 @@ pub(super) fn release_orphans(folder: &Path) {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let oid = name.split_once(OURS).and_then(|(oid, _)| oid.parse().ok());
-        let (Some(oid), Some(_file)) = (oid, own(&path, None)) else {
+        // A young one may belong to somebody who is about to lock it.
+        let written = entry.metadata().and_then(|meta| meta.modified());
+        let old = written.is_ok_and(|time| time.elapsed().is_ok_and(|age| age >= ORPHAN_AGE));
+        let (true, Some(oid), Some(_file)) = (old, oid, own(&path, None)) else {
             continue;
         };
         let oid: LfsOid = oid;
@@ -316,6 +328,11 @@ mod tests {
         partial.finish().expect("right");
         drop(partial);
         std_fs::write(left("two"), b"012").expect("written");
+        release_orphans(&incomplete);
+        assert_eq!(names(&incomplete).len(), 1, "it is young");
+        let file = File::options().write(true).open(left("two"));
+        let old = std::time::SystemTime::now() - 2 * ORPHAN_AGE;
+        file.expect("open").set_modified(old).expect("set");
         release_orphans(&incomplete);
         assert_eq!(names(&incomplete), [format!("{}.part", object().oid)]);
     }

@@ -138,11 +138,12 @@ impl Sending<'_> {
             ..
         } = *self;
         let mut tries = Tries::new(self.local.remote.client().retry(), cancel);
+        let remote = &remote.until(&tries);
         loop {
             match git.push(remote, commit, branch, tip, progress, cancel) {
                 // What cannot be understood is no answer either.
                 Err(error) if error.is_retryable() || error.kind() == ErrorKind::Protocol => {
-                    if self.has_arrived(remote)? {
+                    if self.has_arrived(remote).map_err(|_| error.clone())? {
                         let (outcome, server_text) = (PushOutcome::Accepted, String::new());
                         return Ok(RefPush {
                             outcome,
@@ -163,9 +164,7 @@ impl Sending<'_> {
     fn has_arrived(&self, remote: &Remote) -> Result<bool> {
         for pause in ARRIVAL_PAUSES {
             wait(pause, self.cancel)?;
-            let Ok(now) = self.git.push_advertisement(remote, self.cancel) else {
-                continue;
-            };
+            let now = self.git.push_advertisement(remote, self.cancel)?;
             let tip = now.find(&self.branch.local_ref());
             if tip.and_then(|id| self.git.known_commit(id)) == Some(self.commit) {
                 return Ok(true);

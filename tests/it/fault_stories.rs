@@ -209,7 +209,7 @@ fn a_push_whose_answer_is_lost_has_happened() {
     change(&repo, 8);
     w.hub
         .faults()
-        .add(Fault::on(Route::ReceivePack).act(Action::CutResponse(0)));
+        .add(Fault::on(Route::ReceivePack).act(Action::CutResponse(20)));
     let report = repo.push().unwrap();
     assert_eq!(
         w.remote_tip("alice/m", "main"),

@@ -70,6 +70,12 @@ fn ten_thousand_lfs_files() {
     crate::support::judge::assert_same_files(repo.workdir(), again.workdir());
 }
 
+#[test]
+fn a_thousand_interleavings_lose_nothing() {
+    heavy!();
+    crate::interleavings::interleave(250);
+}
+
 fn calls(w: &World) -> usize {
     let requests = w.hub.requests();
     let batch = |request: &&RequestRecord| request.route == Route::LfsBatch;

@@ -211,7 +211,12 @@ fn plausible(error: &hf_repository::Error) -> bool {
 }
 
 #[test]
-fn a_thousand_interleavings_lose_nothing() {
+fn random_interleavings_lose_nothing() {
+    interleave(75);
+}
+
+/// Four clones with a policy each do so many steps, and then are judged.
+pub(crate) fn interleave(steps: u64) {
     let policies = [
         (PushPolicy::EveryCommit, OnConflict::Merge),
         (PushPolicy::Latest, OnConflict::Merge),
@@ -242,7 +247,7 @@ fn a_thousand_interleavings_lose_nothing() {
                         theirs: Vec::new(),
                         counts: BTreeMap::new(),
                     };
-                    for step in 0..250 {
+                    for step in 0..steps {
                         run.step(step, &mut random);
                     }
                     run.check()

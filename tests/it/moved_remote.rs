@@ -248,10 +248,11 @@ fn the_clone_follows_only_where_nothing_is_in_the_way() {
 fn a_lost_answer_is_asked_for_before_anything_is_tried_again() {
     let w = World::new();
     let (ours, other) = two_clients(&w, OnConflict::Merge);
-    // The server moves the branch, and the answer is lost.
+    // The server moves the branch, and the answer is lost: it breaks off behind the first words, which
+    // git says when it is done.
     w.hub
         .faults()
-        .add(Fault::on(Route::ReceivePack).act(Action::CutResponse(0)));
+        .add(Fault::on(Route::ReceivePack).act(Action::CutResponse(20)));
     let (commit, handle) = checkpoint(&ours, 1);
     assert_eq!(delivered(&handle).commit, commit);
     assert_eq!(tip(&w), commit);
@@ -260,7 +261,7 @@ fn a_lost_answer_is_asked_for_before_anything_is_tried_again() {
     let (hub_url, token) = (w.hub.url(), w.token.clone());
     w.hub
         .faults()
-        .add(Fault::on(Route::ReceivePack).act(Action::CutResponse(0)));
+        .add(Fault::on(Route::ReceivePack).act(Action::CutResponse(20)));
     w.hub.faults().add(
         Fault::on(Route::InfoRefsReceive)
             .nth(3)

@@ -265,7 +265,9 @@ fn a_download_cut_at_half_five_times_asks_for_the_rest_only() {
         );
     }
     w.hub.clear_requests();
-    let repo = w.clone("alice/m", "ours");
+    let limits = NetworkLimits::default();
+    let prepared = w.prepare("alice/m", "ours").network_limits(limits);
+    let repo = prepared.clone_repo().unwrap();
     let gets = requests(&w, Route::LfsGet);
     assert_eq!(gets.len(), 6);
     assert!(gets[1..].iter().all(|get| get.range.is_some()));
@@ -603,6 +605,7 @@ fn parts_are_one_object_to_whoever_watches() {
     let repo = w
         .prepare("alice/m", "ours")
         .progress(progress)
+        .network_limits(NetworkLimits::default().retries(3))
         .clone_repo()
         .unwrap();
     let size = 6 * MIB as u64;

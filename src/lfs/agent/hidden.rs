@@ -25,7 +25,10 @@ impl Hidden {
             texts.extend(value.split_once(' ').map(|(_, secret)| secret));
         }
         let texts = texts.into_iter().filter(|text| text.len() >= SHORTEST);
-        let mut texts: Vec<String> = texts.map(str::to_owned).collect();
+        // As they are, and as they stand in JSON or in a quotation.
+        let forms = |text: &str| [text.to_owned(), text.escape_debug().to_string()];
+        let mut texts: Vec<String> = texts.flat_map(forms).collect();
+        texts.dedup();
         // The longest first: a URL before the path in it.
         texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
         Self(texts)

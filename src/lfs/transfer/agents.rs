@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Transfer;
 use super::schedule::Task;
 use super::wire::Stop;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::lfs::Object;
 use crate::lfs::agent::Crew;
 use crate::lfs::api::{Actions, Answer, Answers};
@@ -86,9 +86,10 @@ impl<'a> Transfer<'a> {
     ) -> Result<(), Stop> {
         let seat = crew.sit(seat);
         if task.is_over(Instant::now()) {
-            let text = "what the server offered has expired while the transfer agent was busy";
-            return Err(Stop::Refused(Error::new(ErrorKind::Timeout, text)));
+            // The agent was busy.
+            return Err(Stop::Late);
         }
+        task.meter.begins(0);
         seat.move_object(task.object, Some(&actions.transfer), &task.meter)?;
         match self.direction {
             Direction::Upload => {

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use super::Transfer;
-use super::wire::{self, Stop, absent, put_request, with_headers};
+use super::wire::{self, Stop, absent, with_headers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Body, Bucket, Client, Host, Request, Response};
 use crate::lfs::Object;
@@ -34,7 +34,8 @@ impl Transfer<'_> {
             let open = move || -> Result<Box<dyn Read + Send>> {
                 Ok(Box::new(meter.read(store.open(object)?, 0)))
             };
-            let request = put_request(action.url.clone(), object.size)
+            let request = Request::put(action.url.clone())
+                .bucket(Bucket::Storage)
                 .header("Content-Type", "application/octet-stream");
             Ok(with_headers(request, action).body(Body::Sized {
                 length: object.size,
@@ -56,12 +57,15 @@ impl Transfer<'_> {
     ) -> Result<(), Stop> {
         let host = Host::at(&actions.transfer.url.origin());
         let mut partial = Partial::claim(self.store, object, self.job.cancel)?;
+        let next = || host.place(self.settings.concurrent, self.job.cancel);
+        // The time of all tries begins when it is this one's turn.
+        let mut first = Some(next()?);
         let mut tries = self.client.tries();
         let client = self.client.until(&tries);
         let mut damaged = false;
         loop {
             let had = partial.have();
-            let place = host.place(self.settings.concurrent, self.job.cancel)?;
+            let place = first.take().map_or_else(next, Ok)?;
             let error = match self.rest(&client, &mut partial, actions, meter) {
                 Ok(()) => match partial.finish() {
                     Ok(()) => return Ok(()),

@@ -212,6 +212,7 @@ impl Header {
     fn into_upload(self) -> Option<Upload> {
         let parts: Option<Vec<Url>> = self.parts.iter().map(|url| Url::parse(url).ok()).collect();
         let parts = parts?;
+        let expires = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(self.expires));
         let fits = self.part_size > 0 && self.size.div_ceil(self.part_size) == parts.len() as u64;
         let verify = match self.verify {
             Some(verify) => Some(verify.into_action()?),
@@ -220,7 +221,10 @@ impl Header {
         let upload = Upload {
             part_size: self.part_size,
             parts,
-            complete: self.complete.into_action()?,
+            complete: Action {
+                expires,
+                ..self.complete.into_action()?
+            },
             verify,
             authenticated: self.authenticated,
         };

@@ -199,7 +199,11 @@ impl<'a> Transfer<'a> {
                     schedule.ended(&task, Outcome::Transferred);
                 }
                 // The URL may only have expired.
-                Err(Stop::Refused(error)) => schedule.again(task, error),
+                Err(Stop::Refused(error)) => {
+                    let begun = matches!(way, Way::Multipart(_));
+                    schedule.again(task, error, begun);
+                }
+                Err(Stop::Late) => schedule.put_back(task),
                 Err(Stop::Failed(error)) => schedule.ended(&task, Outcome::Failed(error)),
             }
         }

@@ -16,9 +16,9 @@ use serde::Serialize;
 
 use super::Transfer;
 use super::journal::Journal;
-use super::wire::{self, Stop, json, post, put_request};
+use super::wire::{self, Stop, json, post};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Body, Response};
+use crate::http::{Body, Bucket, Request, Response};
 use crate::lfs::Object;
 use crate::lfs::api::{Action, Actions};
 use crate::lfs::meter::Meter;
@@ -167,8 +167,10 @@ impl Transfer<'_> {
         });
         let (there, missing): (Vec<Part<'_>>, Vec<Part<'_>>) =
             parts.partition(|part| done.contains_key(&part.number));
+        let before = there.iter().map(|part| part.length).sum();
+        meter.begins(before);
         let moved = Arc::new(Moved {
-            bytes: AtomicU64::new(there.iter().map(|part| part.length).sum()),
+            bytes: AtomicU64::new(before),
             meter: Arc::clone(meter),
         });
         let uploaded = self.put_missing(object, plan, missing, &moved);
@@ -257,7 +259,8 @@ impl Transfer<'_> {
                 length: part.length,
                 open: Box::new(open),
             };
-            client.send(put_request(part.url.clone(), part.length).body(body))
+            let request = Request::put(part.url.clone()).bucket(Bucket::Storage);
+            client.send(request.body(body))
         });
         let response = match response {
             // The storage has forgotten the whole upload.

@@ -11,7 +11,7 @@ use super::{Transfer, Way};
 use crate::error::{Error, Result};
 use crate::id::LfsOid;
 use crate::lfs::agent::Crew;
-use crate::lfs::api::{Actions, Answer};
+use crate::lfs::api::{Action, Answer};
 use crate::lfs::meter::Meter;
 use crate::lfs::{Object, Outcome};
 
@@ -89,13 +89,14 @@ impl<'t, 'a> Schedule<'t, 'a> {
         }
         let mut state = self.state();
         let waiting = std::mem::take(&mut state.waiting);
-        for task in waiting {
+        for mut task in waiting {
             let plan = begun
                 .contains(&task.object.oid)
                 .then(|| self.transfer.journals.resume(task.object))
                 .flatten();
             match plan {
                 Some(plan) => {
+                    task.usable_until = usable_until(&plan.upload.complete);
                     let way = Way::Multipart(Box::new(plan));
                     state.ready.push_back((task, way));
                 }
@@ -167,7 +168,7 @@ impl<'t, 'a> Schedule<'t, 'a> {
             Answer::Nothing => Err(Outcome::AlreadyThere),
             Answer::Refused(error) => Err(Outcome::Failed(error)),
             Answer::Transfer(actions) => {
-                task.usable_until = usable_until(&actions, SystemTime::now(), Instant::now());
+                task.usable_until = usable_until(&actions.transfer);
                 let way = self.transfer.way(task.object, *actions, crew);
                 way.map(|way| (task, way)).map_err(Outcome::Failed)
             }
@@ -175,9 +176,9 @@ impl<'t, 'a> Schedule<'t, 'a> {
     }
 
     /// The storage refused what the server had offered: the URL may have expired. It is asked for
-    /// anew; once, unless it is known to have expired.
-    pub(super) fn again(&self, mut task: Task, error: Error) {
-        if task.is_over(Instant::now()) {
+    /// anew; once, unless it is known to have expired, and nothing that was `begun` with it is lost.
+    pub(super) fn again(&self, mut task: Task, error: Error, begun: bool) {
+        if task.is_over(Instant::now()) && !begun {
             task.expired += 1;
         } else {
             task.refused += 1;
@@ -187,6 +188,11 @@ impl<'t, 'a> Schedule<'t, 'a> {
             return;
         }
         tracing::debug!(%error, oid = %task.object.oid, "asking for new actions");
+        self.put_back(task);
+    }
+
+    /// Has an object asked for anew.
+    pub(super) fn put_back(&self, task: Task) {
         self.state().waiting.push_front(task);
         self.changed.notify_all();
     }
@@ -236,10 +242,14 @@ impl Task {
     }
 }
 
-/// Until when actions may be used; `None` if there is no saying.
-fn usable_until(actions: &Actions, now: SystemTime, instant: Instant) -> Option<Instant> {
+/// Until when an action may be used; `None` if there is no saying.
+fn usable_until(action: &Action) -> Option<Instant> {
+    usable_from(action, SystemTime::now(), Instant::now())
+}
+
+fn usable_from(action: &Action, now: SystemTime, instant: Instant) -> Option<Instant> {
     // Over when it arrives: the two clocks differ, and only the server knows.
-    let life = actions.transfer.expires?.duration_since(now).ok()?;
+    let life = action.expires?.duration_since(now).ok()?;
     let margin = MARGIN.min(life / MARGIN_PART);
     instant.checked_add(life - margin)
 }
@@ -247,18 +257,13 @@ fn usable_until(actions: &Actions, now: SystemTime, instant: Instant) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lfs::api::Action;
     use crate::url::Url;
 
-    fn actions(expires: Option<SystemTime>) -> Actions {
-        Actions {
-            transfer: Action {
-                url: Url::parse("http://h/x").expect("valid"),
-                headers: std::collections::BTreeMap::new(),
-                expires,
-            },
-            verify: None,
-            authenticated: true,
+    fn action(expires: Option<SystemTime>) -> Action {
+        Action {
+            url: Url::parse("http://h/x").expect("valid"),
+            headers: std::collections::BTreeMap::new(),
+            expires,
         }
     }
 
@@ -267,12 +272,12 @@ mod tests {
         let (now, instant) = (SystemTime::now(), Instant::now());
         let usable = |seconds| {
             let end = now + Duration::from_secs(seconds);
-            usable_until(&actions(Some(end)), now, instant).map(|until| until - instant)
+            usable_from(&action(Some(end)), now, instant).map(|until| until - instant)
         };
         assert_eq!(usable(900), Some(Duration::from_secs(895)));
         assert_eq!(usable(2), Some(Duration::from_millis(1500)));
-        assert_eq!(usable_until(&actions(None), now, instant), None);
+        assert_eq!(usable_from(&action(None), now, instant), None);
         let past = now - Duration::from_secs(60);
-        assert_eq!(usable_until(&actions(Some(past)), now, instant), None);
+        assert_eq!(usable_from(&action(Some(past)), now, instant), None);
     }
 }

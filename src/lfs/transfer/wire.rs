@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Transfer;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Auth, Body, Bucket, Client, Host, Request, Response};
+use crate::http::{Auth, Body, Client, Host, Request, Response};
 use crate::lfs::Object;
 use crate::lfs::api::{Action, MEDIA_TYPE};
 use crate::url::Url;
@@ -13,27 +13,14 @@ use crate::url::Url;
 pub(super) enum Stop {
     /// What the server offered is not good, or no longer: it may be asked for again.
     Refused(Error),
+    /// It expired before it was used.
+    Late,
     Failed(Error),
 }
 
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         Self::Failed(error)
-    }
-}
-
-/// Bodies of this many bytes are only sent once the server has agreed to take them: a refusal then
-/// costs no upload, and is not lost in a connection that breaks. Small ones are sent faster than
-/// asked for.
-const ASK_FIRST_BYTES: u64 = 4 << 20;
-
-/// An upload of so many bytes.
-pub(super) fn put_request(url: Url, length: u64) -> Request {
-    let request = Request::put(url).bucket(Bucket::Storage);
-    if length >= ASK_FIRST_BYTES {
-        request.header("Expect", "100-continue")
-    } else {
-        request
     }
 }
 
@@ -96,8 +83,11 @@ impl Transfer<'_> {
         send: impl Fn(&Client) -> Result<Response>,
     ) -> Result<Response> {
         let host = Host::at(&url.origin());
+        let place = || host.place(self.settings.concurrent, self.job.cancel);
+        // The time of all tries begins when it is this one's turn.
+        let mut first = Some(place()?);
         self.client.retrying(|client| {
-            let _place = host.place(self.settings.concurrent, self.job.cancel)?;
+            let _place = first.take().map_or_else(place, Ok)?;
             let response = send(client)?;
             if is_refusal(&response) {
                 Ok(response)
