@@ -169,13 +169,11 @@ fn a_push_that_breaks_off_moves_nothing_and_can_be_repeated() {
             Action::status(500),
             ErrorKind::Server,
         ),
-        (Route::ReceivePack, Action::Cut, ErrorKind::Network),
         (
             Route::ReceivePack,
             Action::CutRequest(1_000_000),
             ErrorKind::Network,
         ),
-        (Route::ReceivePack, Action::status(504), ErrorKind::Server),
         (
             Route::ReceivePack,
             Action::status(403),

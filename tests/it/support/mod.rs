@@ -84,7 +84,7 @@ impl World {
             .endpoint(self.endpoint())
             .token(token.parse().unwrap())
             // What fails for good should not take half a minute to do so.
-            .network_limits(NetworkLimits::default().retries(1))
+            .network_limits(NetworkLimits::default().retries(2))
     }
 
     pub(crate) fn clone(&self, id: &str, folder: &str) -> Repository {
