@@ -474,7 +474,7 @@ fn git_merges_to_the_same_trees() {
         &["init", "-q", "--bare", "-b", "main", "remote.git"],
     );
     let remote = w.path("remote.git");
-    const ROUNDS: usize = 40;
+    const ROUNDS: usize = 60;
     let mut stream = String::new();
     for round in 0..ROUNDS {
         let mut dice = Dice(round as u64);
