@@ -244,9 +244,12 @@ fn a_body_that_ends_early_is_an_error() {
 
 #[test]
 fn cancelling_wakes_a_blocked_request() {
-    let address = server(|_, mut stream| {
+    let (tell, asked) = std::sync::mpsc::channel();
+    let address = server(move |_, mut stream| {
         head(&mut stream);
-        thread::sleep(Duration::from_secs(10));
+        tell.send(()).expect("somebody waits");
+        // Says nothing until the other side leaves.
+        let _ = stream.read(&mut [0]);
     });
     let cancel = CancelToken::new();
     let client = client(Settings::default());
@@ -255,7 +258,7 @@ fn cancelling_wakes_a_blocked_request() {
         let error = read_all(&client, &address).expect_err("cancelled");
         (error.kind(), Instant::now())
     });
-    thread::sleep(Duration::from_millis(100));
+    asked.recv().expect("the request arrives");
     let pulled = Instant::now();
     cancel.cancel();
     let (kind, ended) = request.join().expect("no panic");

@@ -334,7 +334,6 @@ fn cancelling_ends_a_silent_transfer_at_once() {
                 assert!(!clone.is_finished(), "{:?}", w.hub.requests());
                 std::thread::sleep(Duration::from_millis(2));
             }
-            std::thread::sleep(Duration::from_millis(50));
             let pulled = Instant::now();
             cancel.cancel();
             let (error, ended) = clone.join().unwrap();

@@ -164,7 +164,10 @@ impl<'t, 'a> Schedule<'t, 'a> {
     ) -> Result<(Task, Way<'a>), Outcome> {
         match answer {
             // It was moved, and only its verification refused.
-            Answer::Nothing if task.refused + task.expired > 0 => Err(Outcome::Transferred),
+            Answer::Nothing if task.refused + task.expired > 0 => {
+                task.meter.finished();
+                Err(Outcome::Transferred)
+            }
             Answer::Nothing => Err(Outcome::AlreadyThere),
             Answer::Refused(error) => Err(Outcome::Failed(error)),
             Answer::Transfer(actions) => {

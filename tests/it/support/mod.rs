@@ -1,6 +1,7 @@
 //! A Hub, a user, a home, and real git beside the library.
 
 pub(crate) mod judge;
+pub(crate) mod moving;
 pub(crate) mod saving;
 pub(crate) mod servers;
 pub(crate) mod sshd;
