@@ -64,7 +64,7 @@ impl NetworkLimits {
     }
 
     /// Transfers at a time to and from one server, parts of files included: 8, or
-    /// `lfs.concurrenttransfers`.
+    /// `lfs.concurrenttransfers`; from 1 to 64.
     pub fn concurrent_transfers(mut self, transfers: usize) -> Self {
         self.concurrent = Some(transfers);
         self

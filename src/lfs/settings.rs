@@ -8,7 +8,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::api;
-use crate::error::Result;
 use crate::http::retry::RetryPolicy;
 
 /// How objects are moved; from `lfs.*`.
@@ -33,7 +32,7 @@ pub(crate) struct TransferSettings {
 /// git-lfs's default.
 const CONCURRENT: usize = 8;
 /// Each transfer has a thread, a connection and a buffer; more only make one server slower.
-const MOST_CONCURRENT: usize = 64;
+pub(crate) const MOST_CONCURRENT: usize = 64;
 /// git-lfs's default.
 const MAX_RETRIES: u32 = 8;
 /// git-lfs's default.
@@ -58,17 +57,15 @@ impl Default for TransferSettings {
 }
 
 impl TransferSettings {
-    /// Reads the settings; `lookup` gives the value of a key.
-    ///
-    /// # Errors
-    /// None now: what cannot be read is left out, as by git-lfs.
-    pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self> {
+    /// Reads the settings; `lookup` gives the value of a key. What cannot be read is left out, as by
+    /// git-lfs.
+    pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let default = Self::default();
         let seconds = |key, least, default: Duration| {
             let read = number(&lookup, key, least, u64::MAX);
             read.map_or(default, Duration::from_secs)
         };
-        Ok(Self {
+        Self {
             concurrent: number(&lookup, "lfs.concurrenttransfers", 1, usize::MAX)
                 .unwrap_or(default.concurrent)
                 .min(MOST_CONCURRENT),
@@ -84,7 +81,7 @@ impl TransferSettings {
                 .unwrap_or(default.batch_size)
                 .min(api::BATCH),
             basic_only: switch(&lookup, "lfs.basictransfersonly").unwrap_or(default.basic_only),
-        })
+        }
     }
 }
 
@@ -150,7 +147,7 @@ mod tests {
             let found = values.iter().find(|(name, _)| *name == key);
             found.map(|(_, value)| (*value).to_owned())
         };
-        TransferSettings::read(lookup).expect("never fails")
+        TransferSettings::read(lookup)
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::id::{Endpoint, RepoType};
 use crate::lfs::agent::AgentConfig;
 use crate::lfs::builtin::Builtin;
 use crate::lfs::git_lfs::GitLfs;
-use crate::lfs::settings::TransferSettings;
+use crate::lfs::settings::{MOST_CONCURRENT, TransferSettings};
 use crate::lfs::store::Store;
 use crate::lfs::{Engine, alternates};
 use crate::local::Local;
@@ -361,18 +361,20 @@ impl PrepareRepository {
     }
 
     /// How objects are moved: as configured, unless the caller said otherwise.
-    fn transfer_settings(&self, git: &Git) -> Result<TransferSettings> {
-        let configured = TransferSettings::read(|key| git.config(key))?;
+    fn transfer_settings(&self, git: &Git) -> TransferSettings {
+        let configured = TransferSettings::read(|key| git.config(key));
         let NetworkLimits {
             retries,
             concurrent,
             ..
         } = self.limits;
-        Ok(TransferSettings {
+        TransferSettings {
             max_retries: retries.unwrap_or(configured.max_retries),
-            concurrent: concurrent.map_or(configured.concurrent, |wanted| wanted.max(1)),
+            concurrent: concurrent.map_or(configured.concurrent, |wanted| {
+                wanted.clamp(1, MOST_CONCURRENT)
+            }),
             ..configured
-        })
+        }
     }
 
     /// How servers are reached: as the environment and git's config say, unless the caller said
@@ -418,7 +420,7 @@ impl PrepareRepository {
                 Box::new(Builtin::new(
                     store.clone(),
                     client,
-                    self.transfer_settings(git)?,
+                    self.transfer_settings(git),
                     journals,
                     agents,
                     ssh,

@@ -323,6 +323,35 @@ fn a_stalled_transfer_is_given_up_and_tried_again() {
 }
 
 #[test]
+fn the_repositories_of_a_process_share_the_places_at_a_server() {
+    let w = World::new();
+    let limits = NetworkLimits::default().concurrent_transfers(2);
+    let repos: Vec<_> = ["alice/a", "alice/b"]
+        .map(|id| {
+            w.model(id);
+            let prepared = w.prepare(id, id).network_limits(limits.clone());
+            let repo = prepared.clone_repo().unwrap();
+            for number in 0..6 {
+                let content = weights(number, 20_000);
+                write(repo.workdir(), &format!("{number}.bin"), content);
+            }
+            repo.stage().unwrap();
+            let _ = repo.commit("six").unwrap();
+            repo
+        })
+        .into();
+    let slow = Fault::on(Route::LfsPut).always();
+    w.hub.faults().add(slow.act(Action::SlowRequest(50_000)));
+    std::thread::scope(|scope| {
+        for repo in &repos {
+            scope.spawn(|| repo.push().unwrap());
+        }
+    });
+    assert_eq!(requests(&w, Route::LfsPut).len(), 12);
+    assert_eq!(w.hub.max_concurrent_uploads(), 2);
+}
+
+#[test]
 fn a_cap_is_kept_and_can_be_lifted() {
     let w = World::new();
     w.model("alice/m");
