@@ -101,6 +101,7 @@ impl PrepareRepository {
         let fetched = repository
             .local
             .fetch(&git, Tags::All, &repository.local.cancel)?;
+        repository.local.learn_owner(&git);
         match revision {
             Some(revision) => {
                 let resolved = git.resolve(&revision, repository.local.remote_name())?;
@@ -229,6 +230,7 @@ impl Repository {
         )?;
         if let Some(hub) = self.local.remote.hub() {
             hub.check_may_write()?;
+            self.local.learn_owner(&git);
         }
         let lfs = self.local.remote.lfs(&git, Use::Push, None)?;
         self.local.engine.check_upload(&lfs)

@@ -29,7 +29,10 @@ impl Repository {
     /// Commits what is staged; no network.
     ///
     /// The author is the identity given to [`prepare`](Self::prepare), else `user.name` and
-    /// `user.email` of git's config, else `hf-repository <hf-repository@users.noreply.huggingface.co>`.
+    /// `user.email` of git's config, else the owner of the token, who is asked for when cloning,
+    /// pulling and in [`check_write_access`](Self::check_write_access), else
+    /// `hf-repository <hf-repository@users.noreply.huggingface.co>`. The owner's address is the Hub's
+    /// `<login>@users.noreply.<host>`: never a private one.
     /// Hooks are not run.
     ///
     /// # Errors

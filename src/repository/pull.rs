@@ -110,6 +110,7 @@ impl Repository {
         let fetched = self
             .local
             .fetch(&git, Tags::Following, &self.local.cancel)?;
+        self.local.learn_owner(&git);
         let head = git.head()?;
         let before = head.commit();
         let report = |after| PullReport {

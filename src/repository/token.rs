@@ -30,6 +30,7 @@ impl Repository {
     /// ```
     pub fn set_token(&self, token: Token) {
         self.local.remote.set_token(token);
+        self.local.author.forget_owner();
         self.pushes.board.forget_refusal();
     }
 }

@@ -1,5 +1,9 @@
 //! A clone on this machine and the way to its remote: what the caller's thread and the worker share.
 
+mod author;
+
+pub(crate) use author::Author;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,7 +11,7 @@ use crate::cancel::CancelToken;
 use crate::config::Use;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::lock::{AdvisoryLock, GitFolders, Purpose};
-use crate::git::{Fetched, Git, Identity, Tags, private_folder};
+use crate::git::{Fetched, Git, Tags, private_folder};
 use crate::id::CommitId;
 use crate::lfs::store::Store;
 use crate::lfs::{self, Engine};
@@ -32,7 +36,7 @@ pub(crate) struct Local {
     pub(crate) store: Store,
     pub(crate) engine: Box<dyn Engine>,
     pub(crate) remote: Connection,
-    pub(crate) identity: Option<Identity>,
+    pub(crate) author: Author,
     pub(crate) progress: Progress,
     /// Stops all work of the clone.
     pub(crate) cancel: CancelToken,
@@ -203,23 +207,7 @@ impl Local {
         let there: Vec<CommitId> = tracked.into_iter().map(|(_, tip)| tip).collect();
         Ok(!git.commits_between(commit, &there)?.is_empty())
     }
-
-    /// Who commits are by.
-    pub(crate) fn identity_for(&self, git: &Git) -> Result<Identity> {
-        if let Some(identity) = &self.identity {
-            return Ok(identity.clone());
-        }
-        let (name, email) = (git.config("user.name"), git.config("user.email"));
-        Identity::new(
-            name.unwrap_or_else(|| DEFAULT_NAME.to_owned()),
-            email.unwrap_or_else(|| DEFAULT_EMAIL.to_owned()),
-        )
-    }
 }
-
-/// Who commits when nobody says so: an address that reaches, and names, no person.
-const DEFAULT_NAME: &str = "hf-repository";
-const DEFAULT_EMAIL: &str = "hf-repository@users.noreply.huggingface.co";
 
 /// The error for changes while a merge or the like is under way.
 pub(crate) fn refuse_unfinished(git: &Git, action: &str) -> Result<()> {

@@ -1,6 +1,8 @@
 //! The Hub's own routes, and the addresses it gives to repositories.
 
-use serde::{Deserialize, Serialize};
+mod account;
+
+use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -31,23 +33,6 @@ pub(crate) enum Created {
     Existed,
 }
 
-#[derive(Deserialize)]
-struct WhoAmI {
-    name: String,
-    auth: Option<AuthInfo>,
-}
-
-#[derive(Deserialize)]
-struct AuthInfo {
-    #[serde(rename = "accessToken")]
-    access_token: Option<AccessToken>,
-}
-
-#[derive(Deserialize)]
-struct AccessToken {
-    role: Option<String>,
-}
-
 impl Hub {
     pub(crate) fn new(endpoint: Endpoint, client: Client) -> Self {
         Self { endpoint, client }
@@ -55,33 +40,6 @@ impl Hub {
 
     fn api(&self, route: &str) -> Url {
         self.endpoint.url().join(&format!("api/{route}"))
-    }
-
-    fn whoami(&self) -> Result<WhoAmI> {
-        self.client.retrying(|client| {
-            let request = Request::get(self.api("whoami-v2")).auth(Auth::Bearer);
-            client.send(request)?.error_for_status()?.json()
-        })
-    }
-
-    /// Refuses a token that can only read. Fine-grained tokens say nothing; the git server will.
-    pub(crate) fn check_may_write(&self) -> Result<()> {
-        let whoami = self.whoami()?;
-        let role = whoami
-            .auth
-            .and_then(|auth| auth.access_token)
-            .and_then(|token| token.role);
-        if role.as_deref() != Some("read") {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorKind::Forbidden,
-            format!("the token of {} can only read", whoami.name),
-        )
-        .with_hint(format!(
-            "make a token with write access at {}/settings/tokens",
-            self.endpoint
-        )))
     }
 
     /// Whether this token can see the repository.

@@ -1,0 +1,156 @@
+//! Whose token it is.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use serde::Deserialize;
+
+use super::Hub;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{Auth, Client, Request};
+use crate::id::Endpoint;
+
+/// The account a token belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Account {
+    /// The login.
+    pub(crate) name: String,
+    /// As the owner writes it.
+    pub(crate) full_name: Option<String>,
+}
+
+/// The answer of `/api/whoami-v2`; the e-mail address in it is nobody's business here.
+#[derive(Deserialize)]
+struct WhoAmI {
+    name: String,
+    fullname: Option<String>,
+    auth: Option<AuthInfo>,
+}
+
+#[derive(Deserialize)]
+struct AuthInfo {
+    #[serde(rename = "accessToken")]
+    access_token: Option<AccessToken>,
+}
+
+#[derive(Deserialize)]
+struct AccessToken {
+    role: Option<String>,
+}
+
+impl WhoAmI {
+    fn account(&self) -> Account {
+        Account {
+            name: self.name.clone(),
+            full_name: self.fullname.clone(),
+        }
+    }
+}
+
+impl Account {
+    /// What to call the owner in commits.
+    pub(crate) fn display_name(&self) -> &str {
+        let full = self.full_name.as_deref().map(str::trim);
+        full.filter(|name| !name.is_empty()).unwrap_or(&self.name)
+    }
+
+    /// The address that the Hub itself puts into the commits it makes for an account: it leads to the
+    /// account, and tells nobody a private one. Fine-grained tokens are not told that either.
+    pub(crate) fn address(&self, endpoint: &Endpoint) -> String {
+        format!("{}@users.noreply.{}", self.name, endpoint.url().host())
+    }
+}
+
+/// Accounts by endpoint and token, for the whole process: the Hub answers few such questions per
+/// hour. Tokens are not kept, only what they hash to under a key of this process's own.
+#[derive(Default)]
+struct Known {
+    key: RandomState,
+    accounts: Mutex<HashMap<u64, Account>>,
+}
+
+static KNOWN: LazyLock<Known> = LazyLock::new(Known::default);
+
+impl Known {
+    /// Which token, of which endpoint; none without one.
+    fn slot(&self, hub: &Hub) -> Result<Option<u64>> {
+        let login = hub.client.grants().login(hub.endpoint.url())?;
+        Ok(login.map(|(_, token)| {
+            let endpoint = hub.endpoint.to_string();
+            self.key.hash_one((endpoint, token.expose()))
+        }))
+    }
+
+    fn get(&self, slot: u64) -> Option<Account> {
+        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.get(&slot).cloned()
+    }
+
+    fn put(&self, slot: u64, account: Account) {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.insert(slot, account);
+    }
+}
+
+impl Hub {
+    fn whoami(&self, client: &Client) -> Result<WhoAmI> {
+        let request = Request::get(self.api("whoami-v2")).auth(Auth::Bearer);
+        client.send(request)?.error_for_status()?.json()
+    }
+
+    /// Whose token it is; `None` without one. Asked once per token and process, and not again if
+    /// the Hub does not answer: nothing depends on it.
+    pub(crate) fn account(&self) -> Result<Option<Account>> {
+        let Some(slot) = KNOWN.slot(self)? else {
+            return Ok(None);
+        };
+        if let Some(account) = KNOWN.get(slot) {
+            return Ok(Some(account));
+        }
+        let account = self.whoami(&self.client)?.account();
+        KNOWN.put(slot, account.clone());
+        Ok(Some(account))
+    }
+
+    /// Refuses a token that can only read. Fine-grained tokens say nothing; the git server will.
+    pub(crate) fn check_may_write(&self) -> Result<()> {
+        let whoami = self.client.retrying(|client| self.whoami(client))?;
+        if let Some(slot) = KNOWN.slot(self)? {
+            KNOWN.put(slot, whoami.account());
+        }
+        let role = whoami
+            .auth
+            .and_then(|auth| auth.access_token)
+            .and_then(|token| token.role);
+        if role.as_deref() != Some("read") {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Forbidden,
+            format!("the token of {} can only read", whoami.name),
+        )
+        .with_hint(format!(
+            "make a token with write access at {}/settings/tokens",
+            self.endpoint
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_told_by_its_login() {
+        let account = |full: Option<&str>| Account {
+            name: "ada".into(),
+            full_name: full.map(str::to_owned),
+        };
+        assert_eq!(account(Some("Ada Lovelace")).display_name(), "Ada Lovelace");
+        assert_eq!(account(Some("  ")).display_name(), "ada");
+        assert_eq!(account(None).display_name(), "ada");
+        let address = account(None).address(&Endpoint::default());
+        assert_eq!(address, "ada@users.noreply.huggingface.co");
+    }
+}
