@@ -79,6 +79,8 @@ pub enum ErrorKind {
     ProgramFailed,
     /// Another process or thread holds a lock.
     Locked,
+    /// The network is needed, and the user turned it off (`HF_HUB_OFFLINE`).
+    Offline,
     /// The connection could not be made, or broke.
     Network,
     /// No byte moved for longer than the stall limit, or a deadline passed.

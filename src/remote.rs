@@ -5,7 +5,7 @@ use crate::config::Use;
 use crate::credential::{self, Found};
 use crate::error::{Error, ErrorKind, Result};
 use crate::git::{self, Git};
-use crate::http::{self, Client, Grant, Settings};
+use crate::http::{self, Client, Grant, Reach, Settings};
 use crate::hub::{self, Hub};
 use crate::id::{CommitId, Endpoint};
 use crate::lfs;
@@ -27,6 +27,7 @@ pub(crate) struct Connection {
     fetch: Location,
     /// None if what is written there cannot be read.
     push: Option<Location>,
+    reach: Reach,
     client: Client,
 }
 
@@ -89,6 +90,7 @@ impl Connection {
             }
         }
         let settings = settings.with_remote(remote);
+        let reach = settings.reach;
         let client = Client::new(settings, grants)?.with_cancel(cancel)?;
         Ok(Self {
             name,
@@ -97,6 +99,7 @@ impl Connection {
             recorded,
             fetch: fetch.location,
             push: push.map(|push| push.location),
+            reach,
             client,
         })
     }
@@ -118,6 +121,10 @@ impl Connection {
                 secret,
             },
         });
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     pub(crate) fn name(&self) -> &RemoteName {
@@ -150,6 +157,9 @@ impl Connection {
     /// The remote as the git engine wants it; all its requests end when `cancel` is pulled.
     pub(crate) fn git(&self, usage: Use, cancel: &CancelToken) -> Result<git::Remote> {
         let location = self.side(usage)?;
+        if !matches!(location, Location::Folder(_)) {
+            self.be_online(usage)?;
+        }
         match (location, http_url(&self.endpoint, location)) {
             (Location::Folder(path), _) => Ok(git::Remote::Folder(path.clone())),
             (_, Some(url)) => Ok(git::Remote::Http {
@@ -161,6 +171,18 @@ impl Connection {
         }
     }
 
+    /// Refuses what needs the network if the user wants none. Programs would not ask.
+    fn be_online(&self, usage: Use) -> Result<()> {
+        if self.reach == Reach::Online {
+            return Ok(());
+        }
+        let what = match usage {
+            Use::Fetch => "fetch from",
+            Use::Push => "push to",
+        };
+        Err(http::offline(&format!("{what} {}", self.name)))
+    }
+
     /// The remote as the LFS engines want it, as the clone's config says now; while the work tree is
     /// on its way to the commit `incoming`, with the `.lfsconfig` of that.
     pub(crate) fn lfs(
@@ -169,6 +191,14 @@ impl Connection {
         usage: Use,
         incoming: Option<CommitId>,
     ) -> Result<lfs::Remote> {
+        let found = self.lfs_place(git, usage, incoming)?;
+        if !matches!(found, lfs::Remote::Folder(_)) {
+            self.be_online(usage)?;
+        }
+        Ok(found)
+    }
+
+    fn lfs_place(&self, git: &Git, usage: Use, incoming: Option<CommitId>) -> Result<lfs::Remote> {
         let config = git.lfs_config(incoming)?;
         match endpoint::configured(&config, self.name.as_str(), usage)? {
             Some(endpoint::Endpoint::Http(url, userinfo)) => {

@@ -13,7 +13,7 @@ use super::request::{Body, Method, Request};
 use super::response::{Response, send_error};
 use super::retry::{RetryPolicy, Tries, wait};
 use super::route::Route;
-use super::settings::Settings;
+use super::settings::{Reach, Settings, offline};
 use super::watch::{Pulse, Source, Watched};
 use crate::cancel::{CancelToken, OnCancel};
 use crate::error::{Error, ErrorKind, Result};
@@ -44,7 +44,8 @@ struct Inner {
 
 impl Client {
     pub(crate) fn new(settings: Settings, grants: Vec<Grant>) -> Result<Self> {
-        Self::build(settings, Grants::new(grants), &CancelToken::new())
+        let grants = Grants::new(grants, settings.plain_http);
+        Self::build(settings, grants, &CancelToken::new())
     }
 
     /// A client with connections of its own, all of which end when `cancel` is pulled, even if the
@@ -213,6 +214,9 @@ impl Client {
         let cancel = &self.inner.cancel;
         cancel.check()?;
         let url = &request.url;
+        if self.inner.settings.reach == Reach::Offline {
+            return Err(offline(&request.describe()));
+        }
         if !url.is_http() {
             return Err(Error::new(
                 ErrorKind::Protocol,

@@ -30,36 +30,57 @@ pub(crate) enum Auth {
 /// What the Hub's own tools call the user when only the token counts.
 const ANY_USER: &str = "hf_user";
 
+/// Where secrets may go without TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum PlainHttp {
+    /// To this machine, where nobody listens in.
+    #[default]
+    Loopback,
+    /// Wherever they are for: the caller says that the network is safe.
+    Anywhere,
+}
+
 /// The secrets of a client and of all clients made from it, at most one for an origin. They may be
 /// replaced while requests are under way.
 #[derive(Clone, Debug)]
-pub(crate) struct Grants(Arc<RwLock<Vec<Grant>>>);
+pub(crate) struct Grants {
+    list: Arc<RwLock<Vec<Grant>>>,
+    plain: PlainHttp,
+}
 
 impl Grants {
-    pub(super) fn new(grants: Vec<Grant>) -> Self {
-        Self(Arc::new(RwLock::new(grants)))
+    pub(super) fn new(grants: Vec<Grant>, plain: PlainHttp) -> Self {
+        Self {
+            list: Arc::new(RwLock::new(grants)),
+            plain,
+        }
+    }
+
+    /// Whether a secret for a URL's origin may be sent the way the URL says.
+    fn may_travel(&self, url: &Url) -> bool {
+        url.is_https() || url.is_loopback() || self.plain == PlainHttp::Anywhere
     }
 
     /// The grant for an origin.
     pub(crate) fn find(&self, origin: &Origin) -> Option<Grant> {
-        let grants = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let grants = self.list.read().unwrap_or_else(PoisonError::into_inner);
         grants.iter().find(|grant| grant.origin == *origin).cloned()
     }
 
     /// Adds a grant; it takes the place of the one for its origin.
     pub(crate) fn put(&self, grant: Grant) {
-        let mut grants = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut grants = self.list.write().unwrap_or_else(PoisonError::into_inner);
         grants.retain(|other| other.origin != grant.origin);
         grants.push(grant);
     }
 
     /// User name and token for a URL, for a program of the user's own: only the grant's own origin's,
-    /// and over plain http only for this machine.
+    /// and over plain http as [`PlainHttp`] says.
     ///
     /// # Errors
     /// If there should be one, but the caller's provider gives no token.
     pub(crate) fn login(&self, url: &Url) -> Result<Option<(String, Token)>> {
-        if !(url.is_https() || url.is_loopback()) {
+        if !self.may_travel(url) {
             return Ok(None);
         }
         let Some(Grant { user, secret, .. }) = self.find(&url.origin()) else {
@@ -70,12 +91,12 @@ impl Grants {
     }
 
     /// The `Authorization` header for a URL: only for the grant's own origin, and over plain http
-    /// only to this machine.
+    /// as [`PlainHttp`] says.
     ///
     /// # Errors
     /// If there should be one, but the caller's provider gives no token.
     pub(super) fn authorization(&self, auth: Auth, url: &Url) -> Result<Option<String>> {
-        if auth == Auth::None || !(url.is_https() || url.is_loopback()) {
+        if auth == Auth::None || !self.may_travel(url) {
             return Ok(None);
         }
         // A copy: a provider may take its time, and may itself replace the token.
@@ -135,11 +156,12 @@ mod tests {
     }
 
     fn grants(base: &str) -> Grants {
-        Grants::new(vec![Grant {
+        let grant = Grant {
             origin: url(base).origin(),
             user: None,
             secret: secret("hf_x"),
-        }])
+        };
+        Grants::new(vec![grant], PlainHttp::Loopback)
     }
 
     fn secret(token: &str) -> Secret {
@@ -177,6 +199,26 @@ mod tests {
         ] {
             let header = grants(base).authorization(Auth::Basic, &url(base));
             assert_eq!(header.expect("no provider").is_some(), sent, "{base}");
+        }
+    }
+
+    #[test]
+    fn plain_http_elsewhere_is_for_those_who_ask() {
+        let base = "http://hub.example";
+        let grant = grants(base).find(&url(base).origin()).expect("there");
+        let grants = Grants::new(vec![grant], PlainHttp::Anywhere);
+        let header = |to: &str| grants.authorization(Auth::Basic, &url(to));
+        assert!(header(base).expect("no provider").is_some());
+        assert!(grants.login(&url(base)).expect("no provider").is_some());
+        for elsewhere in [
+            "http://hub.example:81",
+            "http://other.example",
+            "https://hub.example",
+        ] {
+            assert!(
+                header(elsewhere).expect("no provider").is_none(),
+                "{elsewhere}"
+            );
         }
     }
 

@@ -34,8 +34,8 @@ pub use bandwidth::Bandwidth;
 pub use limits::NetworkLimits;
 
 pub(crate) use client::Client;
-pub(crate) use grant::{Auth, Grant};
+pub(crate) use grant::{Auth, Grant, PlainHttp};
 pub(crate) use host::{Bucket, Host};
 pub(crate) use request::{Body, Request};
 pub(crate) use response::Response;
-pub(crate) use settings::{Remote, Settings};
+pub(crate) use settings::{Reach, Remote, Settings, offline};

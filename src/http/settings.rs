@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Bandwidth;
 use super::retry::RetryPolicy;
+use super::{Bandwidth, PlainHttp};
 use crate::config::Config;
 use crate::env;
+use crate::error::{Error, ErrorKind};
 use crate::url::{Origin, Url};
 
 /// How to reach servers.
@@ -29,6 +30,32 @@ pub(crate) struct Settings {
     /// git's config, for what depends on the URL.
     pub(crate) config: Arc<Config>,
     pub(crate) remote: Option<Remote>,
+    /// Where secrets may go without TLS.
+    pub(crate) plain_http: PlainHttp,
+    pub(crate) reach: Reach,
+}
+
+/// Whether servers may be asked at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Reach {
+    #[default]
+    Online,
+    /// The user wants no network.
+    Offline,
+}
+
+/// The variable that turns the network off, as for the Hub's other tools.
+const OFFLINE: &str = "HF_HUB_OFFLINE";
+
+/// The error for whatever would have needed the network.
+pub(crate) fn offline(what: &str) -> Error {
+    Error::new(
+        ErrorKind::Offline,
+        format!("{what}: not tried, because {OFFLINE} is set"),
+    )
+    .with_hint(format!(
+        "unset {OFFLINE} and call again; what is saved here stays, and is pushed then"
+    ))
 }
 
 /// What concerns the clone's own remote.
@@ -70,14 +97,21 @@ impl Default for Settings {
             proxies: Proxies::default(),
             config: Arc::default(),
             remote: None,
+            plain_http: PlainHttp::default(),
+            reach: Reach::default(),
         }
     }
 }
 
 impl Settings {
-    /// The defaults, with proxies and certificates as the environment says.
+    /// The defaults, with reach, proxies and certificates as the environment says.
     pub(crate) fn from_env() -> Self {
+        let reach = match env::flag(OFFLINE) {
+            true => Reach::Offline,
+            false => Reach::Online,
+        };
         Self {
+            reach,
             ca_file: env::var("GIT_SSL_CAINFO").map(PathBuf::from),
             other_ca_file: env::var("SSL_CERT_FILE").map(PathBuf::from),
             proxies: Proxies::read(env::var),

@@ -9,7 +9,7 @@ use crate::env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
 use crate::git::{Git, Identity, private_folder};
-use crate::http::{Bandwidth, NetworkLimits};
+use crate::http::{Bandwidth, NetworkLimits, PlainHttp};
 use crate::hub::Visibility;
 use crate::id::{Endpoint, RepoType};
 use crate::lfs::agent::AgentConfig;
@@ -18,7 +18,7 @@ use crate::lfs::git_lfs::GitLfs;
 use crate::lfs::settings::{MOST_CONCURRENT, TransferSettings};
 use crate::lfs::store::Store;
 use crate::lfs::{Engine, alternates};
-use crate::local::Local;
+use crate::local::{Author, Local};
 use crate::name::{RemoteName, Revision};
 use crate::place::{Place, Reading};
 use crate::progress::{Progress, Settled};
@@ -71,6 +71,7 @@ pub struct PrepareRepository {
     background: Settings,
     limits: NetworkLimits,
     bandwidth: Bandwidth,
+    plain_http: PlainHttp,
 }
 
 impl PrepareRepository {
@@ -99,6 +100,7 @@ impl PrepareRepository {
             background: Settings::default(),
             limits: NetworkLimits::default(),
             bandwidth: Bandwidth::unlimited(),
+            plain_http: PlainHttp::default(),
         }
     }
 
@@ -137,6 +139,16 @@ impl PrepareRepository {
         provide: impl Fn() -> Result<Token, E> + Send + Sync + 'static,
     ) -> Self {
         self.secret = Some(Secret::Provider(Provider::new(provide)));
+        self
+    }
+
+    /// Lets tokens travel without encryption: to an endpoint or remote that is `http://` and not on
+    /// this machine. Everybody on the way can then read them, and use them for good.
+    ///
+    /// Without this, requests to such servers carry no token, and those that need one fail with
+    /// [`ErrorKind::Unauthorized`].
+    pub fn danger_send_tokens_over_plain_http(mut self) -> Self {
+        self.plain_http = PlainHttp::Anywhere;
         self
     }
 
@@ -382,6 +394,7 @@ impl PrepareRepository {
     fn http_settings(&self, config: Config) -> crate::http::Settings {
         let mut settings = crate::http::Settings {
             bandwidth: self.bandwidth.clone(),
+            plain_http: self.plain_http,
             ..crate::http::Settings::from_env().with_config(config)
         };
         self.limits.apply(&mut settings);
@@ -438,7 +451,7 @@ impl PrepareRepository {
             store,
             engine,
             remote: connection,
-            identity: self.identity,
+            author: Author::new(self.identity),
             progress: self.progress,
             cancel: self.cancel,
         };

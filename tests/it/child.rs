@@ -155,6 +155,16 @@ fn run() {
         "git-lfs-cancel" => {
             crate::engines::cancel(Path::new(&argument(1)), Path::new(&argument(2)))
         }
+        "author" => crate::authors::commit(&argument(1), Path::new(&argument(2))),
+        "author-of-tokens" => {
+            crate::authors::commit_as(Path::new(&argument(1)), [argument(2), argument(3)]);
+        }
+        "offline" => {
+            let [a, b, c] = [1, 2, 3].map(argument);
+            crate::offline::jobs(Path::new(&a), Path::new(&b), Path::new(&c));
+        }
+        "offline-content" => crate::offline::content(Path::new(&argument(1))),
+        "offline-resume" => crate::offline::resume(Path::new(&argument(1))),
         "ssh-work" => crate::ssh::work(&argument(1), Path::new(&argument(2))),
         "ssh-pull" => crate::ssh::pull(Path::new(&argument(1))),
         "ssh-push-only" => {

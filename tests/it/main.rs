@@ -9,6 +9,7 @@
 
 mod agents;
 mod alternates;
+mod authors;
 mod background;
 mod bad_input;
 mod branches;
@@ -31,6 +32,7 @@ mod interleavings;
 mod layers;
 mod merging;
 mod moved_remote;
+mod offline;
 mod parts;
 mod preemption;
 mod progress;
