@@ -8,6 +8,13 @@
 use super::{Config, Entry};
 use crate::url::Url;
 
+/// A key of a section that holds for a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Setting<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) value: &'a str,
+}
+
 /// How well a key fits a URL; larger is better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Fit {
@@ -51,6 +58,31 @@ impl Config {
             }
         }
         found
+    }
+
+    /// All of `section.<name>` and `section.<url>.<name>` that holds for `url`, in its order and however
+    /// well it fits: so git reads `credential`. A key that is no URL is for `other` to judge.
+    pub(crate) fn all_for(
+        &self,
+        section: &str,
+        url: &Url,
+        user: Option<&str>,
+        other: impl Fn(&str) -> bool,
+    ) -> Vec<Setting<'_>> {
+        let settings = self.entries.iter().filter_map(|entry| {
+            let rest = entry.key.strip_prefix(section)?.strip_prefix('.')?;
+            let (pattern, name) = match rest.rsplit_once('.') {
+                Some((pattern, name)) => (Some(pattern), name),
+                None => (None, rest),
+            };
+            let fits = pattern.is_none_or(|pattern| match Url::parse(pattern) {
+                Ok(_) => fit(pattern, url, user).is_some(),
+                Err(_) => other(pattern),
+            });
+            let value = &*entry.value;
+            fits.then_some(Setting { name, value })
+        });
+        settings.collect()
     }
 
     /// The value that counts.
@@ -171,5 +203,21 @@ mod tests {
         assert_eq!(list(&[general, own]), ["g", "o"]);
         assert_eq!(list(&[own, general]), ["o"]);
         assert_eq!(list(&[general, general]), ["g", "g"]);
+    }
+
+    #[test]
+    fn a_list_is_made_of_all_that_fits() {
+        let config = config(&[
+            ("credential.https://h/a.helper", "own"),
+            ("credential.helper", "general"),
+            ("credential.https://h/ab.helper", "beside"),
+            ("credential.h.Helper", "partial"),
+            ("credentials.helper", "another section"),
+        ]);
+        let url = Url::parse("https://h/a/b").expect("valid");
+        let settings = config.all_for("credential", &url, None, |pattern| pattern == "h");
+        let values: Vec<_> = settings.iter().map(|setting| setting.value).collect();
+        assert_eq!(values, ["own", "general", "partial"]);
+        assert!(settings.iter().all(|setting| setting.name == "helper"));
     }
 }

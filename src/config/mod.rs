@@ -10,6 +10,7 @@ mod rewrite;
 
 use std::fmt;
 
+pub(crate) use for_url::Setting;
 pub(crate) use rewrite::Use;
 
 /// Keys and values from the least important file to the most important one; the last value of a key

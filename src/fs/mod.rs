@@ -4,10 +4,12 @@ pub(crate) mod alive;
 mod copy;
 pub(crate) mod line_pipe;
 pub(crate) mod lock;
+mod private;
 mod read;
 mod stat;
 
 pub(crate) use copy::{clone_or_copy, clone_or_copy_start};
+pub(crate) use private::change_private;
 pub(crate) use read::{Take, is_gone, open_if_exists, read_if_exists, read_start};
 pub(crate) use stat::{FileKind, Stat, index_size, lstat};
 

@@ -165,7 +165,7 @@ impl Child {
         self.end(None, Duration::ZERO)
     }
 
-    fn end(&self, deadline: Option<Instant>, limit: Duration) -> Result<()> {
+    pub(super) fn end(&self, deadline: Option<Instant>, limit: Duration) -> Result<()> {
         let status = self.group.wait(deadline).map_err(|error| {
             let text = format!("cannot {}: its end was missed", self.program.action);
             Error::new(ErrorKind::ProgramFailed, text).with_source(error)
@@ -213,7 +213,7 @@ impl Child {
             .with_server_message(&self.words())
     }
 
-    fn nonsense(&self, what: &str) -> Error {
+    pub(super) fn nonsense(&self, what: &str) -> Error {
         let text = format!("cannot {}: {} {what}", self.program.action, self.name());
         Error::new(ErrorKind::Protocol, text).with_server_message(&self.words())
     }

@@ -1,9 +1,10 @@
 //! What to run and how.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::child::Child;
 use super::group::{self, Group};
@@ -13,7 +14,7 @@ use crate::env;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a program is given to read.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Input {
     Nothing,
     File(PathBuf),
@@ -41,14 +42,32 @@ pub(crate) struct Program {
     install_hint: String,
 }
 
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("Nothing"),
+            Self::File(path) => write!(f, "File({})", path.display()),
+            // May be a password for a credential helper.
+            Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+            Self::Lines => f.write_str("Lines"),
+        }
+    }
+}
+
 /// A program that has ended.
-#[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) output: Vec<u8>,
     /// The last 64 KiB of its error output.
     pub(crate) words: String,
     /// What it says went wrong.
     pub(crate) failure: Option<Error>,
+}
+
+impl fmt::Debug for Ran {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What it printed may be a password.
+        write!(f, "Ran({} bytes, {:?})", self.output.len(), self.failure)
+    }
 }
 
 /// Variables of git that may be passed on: how to reach and to trust a server. What names a
@@ -157,6 +176,41 @@ impl Program {
             }
         };
         watch();
+        Ok(Ran {
+            output,
+            words: child.words(),
+            failure,
+        })
+    }
+
+    /// Runs a program that has little to say and not much time, and returns what it printed; whether it
+    /// says it failed is in [`Ran::failure`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::ProgramMissing`] if it is not installed, [`ErrorKind::Timeout`] if it did not end
+    /// within `limit` and was killed, [`ErrorKind::Protocol`] if it printed more than `most` bytes,
+    /// [`ErrorKind::Cancelled`].
+    pub(crate) fn run_within(
+        self,
+        limit: Duration,
+        most: usize,
+        cancel: &CancelToken,
+    ) -> Result<Ran> {
+        let deadline = Instant::now() + limit;
+        let mut child = self.start(cancel)?;
+        let mut output = Vec::new();
+        while Instant::now() < deadline && child.read_some(&mut output, TICK)? {
+            if output.len() > most {
+                return Err(child.nonsense("printed more than anybody asked for"));
+            }
+        }
+        let failure = match child.end(Some(deadline), limit) {
+            Err(error) if error.kind() == ErrorKind::ProgramFailed => Some(error),
+            ended => {
+                ended?;
+                None
+            }
+        };
         Ok(Ran {
             output,
             words: child.words(),
