@@ -8,12 +8,13 @@ pub(crate) fn var(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Names of the variables that start with `prefix`.
-pub(crate) fn names_starting_with(prefix: &str) -> Vec<String> {
+/// Names of the variables that are chosen by name and value; what is not UTF-8 in a value is replaced.
+pub(crate) fn names_where(choose: impl Fn(&str, &str) -> bool) -> Vec<String> {
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     let all = std::env::vars_os();
-    all.filter_map(|(name, _)| name.into_string().ok())
-        .filter(|name| name.starts_with(prefix))
+    all.filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .filter(|(name, value)| choose(name, &value.to_string_lossy()))
+        .map(|(name, _)| name)
         .collect()
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::id::CommitId;
 use crate::path::RepoPath;
+use crate::secret::{fit_cause, fit_to_show};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -124,7 +125,7 @@ impl Offence {
         Self {
             path,
             commit,
-            reason: reason.into(),
+            reason: fit_to_show(&reason.into()),
         }
     }
 }
@@ -219,12 +220,12 @@ impl Error {
     }
 }
 
-/// Making an error.
+/// Making an error. Whatever text it is given is made fit to show here, once for all.
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
-            message: message.into(),
+            message: one_line(&fit_to_show(&message.into())),
             hint: None,
             retry_after: None,
             request_id: None,
@@ -261,7 +262,7 @@ impl Error {
     }
 
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hint = Some(hint.into());
+        self.0.hint = Some(fit_to_show(&hint.into()));
         self
     }
 
@@ -269,7 +270,7 @@ impl Error {
         mut self,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        self.0.source = Some(Arc::from(source.into()));
+        self.0.source = Some(fit_cause(source.into()));
         self
     }
 
@@ -279,14 +280,14 @@ impl Error {
     }
 
     pub(crate) fn with_request_id(mut self, id: Option<String>) -> Self {
-        self.0.request_id = id;
+        self.0.request_id = id.map(|id| one_line(&fit_to_show(&id)));
         self
     }
 
     /// Keeps the server's words, and puts their gist on the error's one line.
     pub(crate) fn with_server_message(mut self, text: &str) -> Self {
-        let clean = crate::secret::printable(text);
-        let gist = clean.split_whitespace().collect::<Vec<_>>().join(" ");
+        let clean = fit_to_show(text);
+        let gist = one_line(&clean);
         if !gist.is_empty() {
             let gist: String = gist.chars().take(GIST_CHARS).collect();
             self.0.message = format!("{}: {gist}", self.0.message);
@@ -320,6 +321,11 @@ impl Error {
         self.0.offences = offences;
         self
     }
+}
+
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ")
 }
 
 /// Characters of a server's text that fit on a line people still read.

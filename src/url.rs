@@ -53,7 +53,7 @@ impl Url {
         };
         let userinfo = authority.as_str().rsplit_once('@').map(|(info, _)| {
             let (user, password) = match info.split_once(':') {
-                Some((user, password)) => (user, Some(Token::from_userinfo(&decode(password)))),
+                Some((user, password)) => (user, Some(Token::from_userinfo(decode(password)))),
                 None => (info, None),
             };
             Userinfo {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use ureq::{Agent, AsSendBody, SendBody};
 
 use super::grant::{Grant, Grants};
+use super::headers;
 use super::host::{Bucket, Host};
 use super::request::{Body, Method, Request};
 use super::response::{Response, send_error};
@@ -226,13 +227,11 @@ impl Client {
         let mut builder = http::Request::builder()
             .method(request.method.as_str())
             .uri(url.to_full());
-        for (name, value) in &request.headers {
-            builder = builder.header(name, value);
-        }
         let extra = self.inner.settings.extra_headers(request);
-        for (name, value) in &extra {
-            builder = builder.header(name, value);
+        for (name, value) in request.headers.iter().chain(&extra) {
+            builder = builder.header(name, headers::value(name, value)?);
         }
+        let sent = headers::secrets(request.headers.iter().chain(&extra));
         let sent_authorization = extra
             .iter()
             .chain(&request.headers)
@@ -244,7 +243,7 @@ impl Client {
         };
         let authenticated = sent_authorization || grant.is_some();
         if let Some(value) = grant {
-            builder = builder.header("Authorization", value);
+            builder = builder.header("Authorization", headers::value("Authorization", &value)?);
         }
         tracing::debug!(method = request.method.as_str(), %url, authenticated, "request");
         let sending = Sending {
@@ -289,6 +288,7 @@ impl Client {
                     request.describe(),
                     request.url.clone(),
                     authenticated,
+                    sent,
                 ))
             }
             Err(_) if cancel.is_cancelled() => Err(Error::cancelled()),
@@ -382,11 +382,7 @@ fn follow(request: &mut Request, response: &Response, next: Url) -> Result<()> {
     if next.origin() != request.url.origin() {
         // Headers of an action may carry a permission, whatever their name; it was meant for the first
         // origin.
-        request.headers.retain(|(name, _)| {
-            ["accept", "accept-encoding", "content-type", "range"]
-                .iter()
-                .any(|plain| name.eq_ignore_ascii_case(plain))
-        });
+        request.headers.retain(|(name, _)| headers::is_plain(name));
     }
     request.url = next;
     Ok(())

@@ -1,6 +1,11 @@
 //! Which secret may go where.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 use crate::error::Result;
 use crate::secret::{Secret, Token};
@@ -45,13 +50,19 @@ pub(crate) enum PlainHttp {
 #[derive(Clone, Debug)]
 pub(crate) struct Grants {
     list: Arc<RwLock<Vec<Grant>>>,
+    /// Tokens that were given out, the latest first.
+    given: Arc<Mutex<VecDeque<Token>>>,
     plain: PlainHttp,
 }
+
+/// Tokens that stay known after they were replaced: a server may repeat one minutes later.
+const REMEMBERED: usize = 16;
 
 impl Grants {
     pub(super) fn new(grants: Vec<Grant>, plain: PlainHttp) -> Self {
         Self {
             list: Arc::new(RwLock::new(grants)),
+            given: Arc::default(),
             plain,
         }
     }
@@ -87,7 +98,7 @@ impl Grants {
             return Ok(None);
         };
         let user = user.unwrap_or_else(|| ANY_USER.to_owned());
-        Ok(Some((user, secret.token()?)))
+        Ok(Some((user, self.giving(secret.token()?))))
     }
 
     /// The `Authorization` header for a URL: only for the grant's own origin, and over plain http
@@ -95,7 +106,7 @@ impl Grants {
     ///
     /// # Errors
     /// If there should be one, but the caller's provider gives no token.
-    pub(super) fn authorization(&self, auth: Auth, url: &Url) -> Result<Option<String>> {
+    pub(super) fn authorization(&self, auth: Auth, url: &Url) -> Result<Option<Zeroizing<String>>> {
         if auth == Auth::None || !self.may_travel(url) {
             return Ok(None);
         }
@@ -103,34 +114,27 @@ impl Grants {
         let Some(Grant { user, secret, .. }) = self.find(&url.origin()) else {
             return Ok(None);
         };
-        let token = secret.token()?;
-        Ok(Some(match auth {
+        let token = self.giving(secret.token()?);
+        Ok(Some(Zeroizing::new(match auth {
             Auth::Bearer if user.is_none() => format!("Bearer {}", token.expose()),
             _ => {
                 let user = user.as_deref().unwrap_or(ANY_USER);
-                format!(
-                    "Basic {}",
-                    base64(format!("{user}:{}", token.expose()).as_bytes())
-                )
+                let pair = Zeroizing::new(format!("{user}:{}", token.expose()));
+                let coded = Zeroizing::new(STANDARD.encode(&*pair));
+                format!("Basic {}", *coded)
             }
-        }))
+        })))
     }
-}
 
-/// RFC 4648 with padding; one header is not worth a dependency.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let group = chunk.iter().enumerate().fold(0_usize, |group, (at, byte)| {
-            group | usize::from(*byte) << (16 - 8 * at)
-        });
-        for at in 0..4 {
-            let digit = char::from(ALPHABET[group >> (18 - 6 * at) & 0x3f]);
-            out.push(if at <= chunk.len() { digit } else { '=' });
+    /// Remembers a token that leaves here, so that it is recognised in what comes back.
+    fn giving(&self, token: Token) -> Token {
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        if !given.contains(&token) {
+            given.truncate(REMEMBERED - 1);
+            given.push_front(token.clone());
         }
+        token
     }
-    out
 }
 
 #[cfg(test)]
@@ -140,19 +144,6 @@ mod tests {
 
     fn url(text: &str) -> Url {
         Url::parse(text).expect(text)
-    }
-
-    #[test]
-    fn base64_of_the_rfc() {
-        for (plain, coded) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
     }
 
     fn grants(base: &str) -> Grants {
@@ -171,7 +162,10 @@ mod tests {
     #[test]
     fn a_token_goes_to_its_origin_only() {
         let grants = grants("https://hub.example");
-        let header = |auth, to: &str| grants.authorization(auth, &url(to)).expect("no provider");
+        let header = |auth, to: &str| {
+            let header = grants.authorization(auth, &url(to)).expect("no provider");
+            header.map(|value| value.to_string())
+        };
         assert_eq!(
             header(Auth::Bearer, "https://hub.example/api"),
             Some("Bearer hf_x".into())
@@ -237,10 +231,8 @@ mod tests {
                 secret,
             });
             let header = grants.authorization(Auth::Bearer, &url(base));
-            assert_eq!(
-                header.expect("no provider"),
-                Some(format!("Bearer {token}"))
-            );
+            let header = header.expect("no provider").map(|value| value.to_string());
+            assert_eq!(header, Some(format!("Bearer {token}")));
         }
         assert!(!format!("{grants:?}").contains("hf_"));
     }

@@ -6,6 +6,7 @@
 //! | `route` | the way to one URL, and the agent for it |
 //! | `extra_header` | headers the user wants on requests |
 //! | `grant` | which secret may go where |
+//! | `headers` | headers that may carry a permission |
 //! | `request`, `response` | what is sent, what came back |
 //! | `client` | sending, and following redirects |
 //! | `status` | what a status code means, in one place |
@@ -18,6 +19,7 @@ mod bandwidth;
 mod client;
 mod extra_header;
 mod grant;
+mod headers;
 mod host;
 mod limits;
 mod request;

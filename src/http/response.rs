@@ -7,6 +7,7 @@ use ureq::BodyReader;
 
 use super::watch::Watched;
 use crate::error::{Error, ErrorKind, Result};
+use crate::secret::SecretText;
 use crate::url::Url;
 
 /// Bytes of a JSON answer; a batch of 100 objects with long signed URLs has some 200 KB.
@@ -22,6 +23,8 @@ pub(crate) struct Response {
     url: Url,
     /// Whether the request carried credentials.
     authenticated: bool,
+    /// What else it carried in confidence; it is known while errors are made of the answer.
+    sent: Vec<SecretText>,
 }
 
 impl Response {
@@ -30,12 +33,14 @@ impl Response {
         request: String,
         url: Url,
         authenticated: bool,
+        sent: Vec<SecretText>,
     ) -> Self {
         Self {
             inner,
             request,
             url,
             authenticated,
+            sent,
         }
     }
 
@@ -61,21 +66,27 @@ impl Response {
         self.authenticated
     }
 
+    /// What the request carried in confidence; to be held while the answer is looked at.
+    pub(super) fn sent(&self) -> Vec<SecretText> {
+        self.sent.clone()
+    }
+
     /// The body as it arrives; errors are explained by [`read_error`](Self::read_error).
     pub(crate) fn into_reader(self) -> impl Read + Send + 'static {
         self.inner.into_body()
     }
 
-    /// At most `limit` bytes of the body; what breaks off in between is lost.
-    pub(super) fn text(self, limit: u64) -> String {
+    /// At most `limit` bytes of the body, and whether that is all; what breaks off in between is lost.
+    pub(super) fn text(self, limit: u64) -> (String, bool) {
         let mut bytes = Vec::new();
-        let _ = self.into_reader().take(limit).read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
+        let read = self.into_reader().take(limit).read_to_end(&mut bytes);
+        let whole = read.is_ok() && (bytes.len() as u64) < limit;
+        (String::from_utf8_lossy(&bytes).into_owned(), whole)
     }
 
     /// The body as JSON.
     pub(crate) fn json<T: DeserializeOwned>(self) -> Result<T> {
-        let (request, url) = (self.request.clone(), self.url.clone());
+        let (request, url, _sent) = (self.request.clone(), self.url.clone(), self.sent());
         let mut bytes = Vec::new();
         self.into_reader()
             .take(JSON_LIMIT + 1)

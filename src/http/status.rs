@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::response::{Response, TEXT_LIMIT};
 use crate::error::{Error, ErrorKind, Result};
+use crate::secret::{CutAt, fit_to_show_cut};
 
 impl Response {
     /// The response itself if its status is 2xx, else the error it stands for.
@@ -19,6 +20,7 @@ impl Response {
 
     /// The error that a status other than 2xx stands for, with the server's words.
     pub(crate) fn into_error(self) -> Error {
+        let _sent = self.sent();
         let status = self.status();
         let retry_after = self.retry_after();
         let request_id = self.header("x-request-id").map(str::to_owned);
@@ -30,7 +32,7 @@ impl Response {
             .header("content-type")
             .is_none_or(|kind| kind.contains("json") || kind.starts_with("text/plain"));
         let words = message
-            .or_else(|| is_text.then(|| words(&self.text(TEXT_LIMIT))))
+            .or_else(|| is_text.then(|| words(self.text(TEXT_LIMIT))))
             .unwrap_or_default();
         // The Hub's way to say that two requests came at once.
         let passes = status == 409 && words.contains("conflicting operation is in progress");
@@ -147,15 +149,16 @@ fn meaning(status: u16, code: Option<&str>, authenticated: bool) -> Meaning {
 }
 
 /// The message in a JSON error body, or the whole text if it is none.
-fn words(body: &str) -> String {
+fn words((body, whole): (String, bool)) -> String {
     #[derive(Deserialize)]
     struct Words {
         message: Option<String>,
         error: Option<String>,
     }
-    match serde_json::from_str::<Words>(body) {
+    match serde_json::from_str::<Words>(&body) {
         Ok(words) => words.message.or(words.error).unwrap_or_default(),
-        Err(_) => body.to_owned(),
+        Err(_) if whole => body,
+        Err(_) => fit_to_show_cut(&body, CutAt::End),
     }
 }
 
@@ -206,8 +209,10 @@ mod tests {
 
     #[test]
     fn the_message_is_found_in_json() {
-        assert_eq!(words(r#"{"error":"no"}"#), "no");
-        assert_eq!(words(r#"{"message":"m","error":"e"}"#), "m");
-        assert_eq!(words("plain"), "plain");
+        let words = |body: &str, whole| words((body.to_owned(), whole));
+        assert_eq!(words(r#"{"error":"no"}"#, true), "no");
+        assert_eq!(words(r#"{"message":"m","error":"e"}"#, true), "m");
+        assert_eq!(words("plain", true), "plain");
+        assert_eq!(words("plain\nhf_cut", false), "plain");
     }
 }

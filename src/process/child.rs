@@ -11,7 +11,6 @@ use super::pipes::Words;
 use super::program::{Program, TICK};
 use crate::cancel::{CancelToken, OnCancel};
 use crate::error::{Error, ErrorKind, Result};
-use crate::secret::without_url_secrets;
 
 /// A line longer than this is no line of any protocol spoken here; it bounds what a child can make
 /// us hold.
@@ -140,9 +139,9 @@ impl Child {
             .is_some_and(|ended| ended.elapsed() >= WORDS_PATIENCE)
     }
 
-    /// What it said on its error output so far (the last 64 KiB).
+    /// What it said on its error output so far (the end of it), fit to show.
     pub(crate) fn words(&self) -> String {
-        without_url_secrets(&self.words.so_far())
+        self.words.so_far()
     }
 
     /// Ends its input and waits for its end; what it still prints is ignored.
@@ -195,7 +194,7 @@ impl Child {
             self.program.action,
             self.name()
         );
-        let words = without_url_secrets(&self.words.all(WORDS_PATIENCE));
+        let words = self.words.all(WORDS_PATIENCE);
         Error::new(ErrorKind::ProgramFailed, text)
             .with_hint("the program's own words are in server_message()")
             .with_server_message(&words)

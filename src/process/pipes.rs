@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::secret::{CutAt, fit_to_show_cut, fit_to_show_end};
+
 /// What one look at a pipe takes at most; the size of Linux's pipes.
 const CHUNK_BYTES: usize = 64 << 10;
 /// Chunks that wait for their reader; with [`CHUNK_BYTES`] at most 1 MiB, then the child waits.
@@ -50,7 +52,20 @@ pub(super) struct Words(Arc<(Mutex<Kept>, Condvar)>);
 #[derive(Default)]
 struct Kept {
     bytes: Vec<u8>,
+    /// Whether there was more before.
+    cut: bool,
     complete: bool,
+}
+
+impl Kept {
+    fn fit_to_show(&self) -> String {
+        let text = String::from_utf8_lossy(&self.bytes);
+        if self.cut {
+            fit_to_show_cut(&text, CutAt::Start)
+        } else {
+            fit_to_show_end(&text)
+        }
+    }
 }
 
 /// Reads the pipe to its end and keeps the last of it.
@@ -60,10 +75,11 @@ pub(super) fn keep_end(mut pipe: PipeReader) -> Words {
     thread::spawn(move || {
         let mut buffer = vec![0; CHUNK_BYTES];
         while let Ok(count @ 1..) = pipe.read(&mut buffer) {
-            let bytes = &mut kept.lock().bytes;
-            bytes.extend_from_slice(&buffer[..count]);
-            let surplus = bytes.len().saturating_sub(KEPT_BYTES);
-            bytes.drain(..surplus);
+            let mut kept = kept.lock();
+            kept.bytes.extend_from_slice(&buffer[..count]);
+            let surplus = kept.bytes.len().saturating_sub(KEPT_BYTES);
+            kept.bytes.drain(..surplus);
+            kept.cut |= surplus > 0;
         }
         kept.lock().complete = true;
         kept.0.1.notify_all();
@@ -76,9 +92,9 @@ impl Words {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was said so far.
+    /// What was said so far, fit to show.
     pub(super) fn so_far(&self) -> String {
-        String::from_utf8_lossy(&self.lock().bytes).into_owned()
+        self.lock().fit_to_show()
     }
 
     /// All that was said, or what there is after `patience`: what a program leaves running may
@@ -94,6 +110,6 @@ impl Words {
             let waited = self.0.1.wait_timeout(kept, left);
             kept = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        String::from_utf8_lossy(&kept.bytes).into_owned()
+        kept.fit_to_show()
     }
 }

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::child::Child;
+use super::environment;
 use super::group::{self, Group};
 use super::pipes;
 use crate::cancel::CancelToken;
-use crate::env;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a program is given to read.
@@ -57,7 +57,7 @@ impl fmt::Debug for Input {
 /// A program that has ended.
 pub(crate) struct Ran {
     pub(crate) output: Vec<u8>,
-    /// The last 64 KiB of its error output.
+    /// The end of its error output, fit to show.
     pub(crate) words: String,
     /// What it says went wrong.
     pub(crate) failure: Option<Error>,
@@ -69,19 +69,6 @@ impl fmt::Debug for Ran {
         write!(f, "Ran({} bytes, {:?})", self.output.len(), self.failure)
     }
 }
-
-/// Variables of git that may be passed on: how to reach and to trust a server. What names a
-/// repository, an index or an author must not be.
-const PASSED_ON: [&str; 8] = [
-    "GIT_CONFIG",
-    "GIT_SSL",
-    "GIT_SSH",
-    "GIT_PROXY",
-    "GIT_HTTP",
-    "GIT_ALLOW_PROTOCOL",
-    "GIT_PROTOCOL",
-    "GIT_EXEC_PATH",
-];
 
 /// What keeps programs from asking anybody: git and git-lfs on the terminal or by a window, and
 /// ssh, which would otherwise open the terminal itself and be stopped there, as no process of the
@@ -242,10 +229,8 @@ impl Program {
             command = command.env(name, value);
         }
         command = command.env("LC_ALL", "C");
-        for name in env::names_starting_with("GIT_") {
-            if !PASSED_ON.iter().any(|prefix| name.starts_with(prefix)) {
-                command = command.env_remove(name);
-            }
+        for name in environment::left_out() {
+            command = command.env_remove(name);
         }
         let mut to_child = None;
         command = match &self.input {

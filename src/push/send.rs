@@ -109,7 +109,7 @@ impl Sending<'_> {
         } else {
             PushedRef::Created
         };
-        let text = crate::secret::printable(pushed.server_text.trim());
+        let text = crate::secret::fit_to_show(pushed.server_text.trim());
         tracing::info!(%commit, %branch, lfs_objects, lfs_bytes, "pushed");
         confirmed.push(commit);
         let report = PushReport {

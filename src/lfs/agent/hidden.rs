@@ -1,7 +1,7 @@
 //! What an agent was told in confidence and must not be shown when it says it again.
 
 use super::super::api::Action;
-use crate::secret::without_url_secrets;
+use crate::secret::fit_to_show;
 
 /// Shorter texts are no secrets, and would be found everywhere.
 const SHORTEST: usize = 8;
@@ -37,7 +37,7 @@ impl Hidden {
     /// `text` as it may be shown.
     pub(super) fn hide(&self, text: &str) -> String {
         let hide = |text: String, secret: &String| text.replace(secret, HIDDEN);
-        without_url_secrets(&self.0.iter().fold(text.to_owned(), hide))
+        fit_to_show(&self.0.iter().fold(text.to_owned(), hide))
     }
 }
 

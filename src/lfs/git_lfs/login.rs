@@ -7,6 +7,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::env;
 use crate::error::{Error, Result};
 use crate::fs::line_pipe::{LinePipe, answer};
@@ -38,12 +40,12 @@ impl Login {
             // Asked anew every time: it may have been renewed.
             let text = match grants.login(&server) {
                 Ok(Some((user, token))) => {
-                    format!("username={user}\npassword={}\n", token.expose())
+                    Zeroizing::new(format!("username={user}\npassword={}\n", token.expose()))
                 }
-                Ok(None) => String::new(),
+                Ok(None) => Zeroizing::default(),
                 Err(error) => {
                     tracing::warn!(%error, "no token for the credential helper");
-                    String::new()
+                    Zeroizing::default()
                 }
             };
             if let Err(error) = answer(&pipe, text.as_bytes(), PATIENCE) {

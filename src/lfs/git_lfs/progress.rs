@@ -45,10 +45,14 @@ pub(super) struct Listener {
 /// disk.
 const MEMORY: &str = "/dev/shm";
 
-/// A folder that only this user may enter, by tempfile's own rule.
+/// A folder that only this user may enter, whatever the umask: whoever could write into it could take
+/// the place of the pipes in it.
 fn private_folder() -> Result<TempDir> {
+    use std::os::unix::fs::PermissionsExt;
     let mut builder = tempfile::Builder::new();
-    let builder = builder.prefix("hf-repository-");
+    let builder = builder
+        .prefix("hf-repository-")
+        .permissions(std::fs::Permissions::from_mode(0o700));
     let made = builder.tempdir_in(MEMORY).or_else(|_| builder.tempdir());
     made.map_err(|error| Error::io("create a folder in", &std::env::temp_dir(), error))
 }
