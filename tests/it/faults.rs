@@ -483,15 +483,32 @@ fn noise(seed: u64) -> String {
         .collect()
 }
 
+/// How much of the matrix is tried.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// A third of the faults of each place, another third at the next one.
+    Third,
+    All,
+}
+
 #[test]
-fn every_fault_at_every_place() {
+fn a_third_of_the_faults_at_every_place() {
+    matrix(Share::Third);
+}
+
+/// Every fault at every place; the big tests try all of them.
+pub(crate) fn matrix(share: Share) {
     let (places, results) = (Mutex::new(PLACES.to_vec()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in PLACES {
             scope.spawn(|| {
                 while let Some(place) = { places.lock().unwrap().pop() } {
                     let mut scene = Scene::new(place);
-                    for action in place.faults() {
+                    let first = place as usize;
+                    for (number, action) in place.faults().into_iter().enumerate() {
+                        if share == Share::Third && (first + number) % 3 != 0 {
+                            continue;
+                        }
                         // Where one is enough, more are the same.
                         let survives = verdict(place, &action).once == Verdict::Survives;
                         for always in [false, true].into_iter().take(1 + usize::from(survives)) {
@@ -516,7 +533,8 @@ fn every_fault_at_every_place() {
         "faults tried {tried} survived {survived} failed as documented {failed}"
     ));
     assert!(wrong.is_empty(), "{} of {tried}: {wrong:#?}", wrong.len());
-    assert!(tried > 600, "the table has shrunk: {tried}");
+    let least = if share == Share::All { 600 } else { 200 };
+    assert!(tried > least, "the table has shrunk: {tried}");
 }
 
 #[test]

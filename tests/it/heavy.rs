@@ -71,6 +71,12 @@ fn ten_thousand_lfs_files() {
 }
 
 #[test]
+fn every_fault_at_every_place() {
+    heavy!();
+    crate::faults::matrix(crate::faults::Share::All);
+}
+
+#[test]
 fn a_thousand_interleavings_lose_nothing() {
     heavy!();
     crate::interleavings::interleave(250);

@@ -212,7 +212,7 @@ fn plausible(error: &hf_repository::Error) -> bool {
 
 #[test]
 fn random_interleavings_lose_nothing() {
-    interleave(75);
+    interleave(30);
 }
 
 /// Four clones with a policy each do so many steps, and then are judged.
