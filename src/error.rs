@@ -84,6 +84,11 @@ pub enum ErrorKind {
     Offline,
     /// The connection could not be made, or broke.
     Network,
+    /// The server cannot prove who it is: its certificate is by an unknown authority, out of date or
+    /// for another host. Nothing was sent.
+    Certificate,
+    /// The proxy wants other credentials, or refuses to lead there.
+    Proxy,
     /// No byte moved for longer than the stall limit, or a deadline passed.
     Timeout,
     /// The server failed (5xx).

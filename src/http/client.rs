@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 
 use ureq::{Agent, AsSendBody, SendBody};
 
+use super::failure::Attempt;
 use super::grant::{Grant, Grants};
 use super::headers;
 use super::host::{Bucket, Host};
 use super::request::{Body, Method, Request};
-use super::response::{Response, send_error};
+use super::response::Response;
 use super::retry::{RetryPolicy, Tries, wait};
 use super::route::Route;
 use super::settings::{Reach, Settings, offline};
+use super::trust::Verification;
 use super::watch::{Pulse, Source, Watched};
 use crate::cancel::{CancelToken, OnCancel};
 use crate::error::{Error, ErrorKind, Result};
@@ -138,6 +140,16 @@ impl Client {
     /// Its secrets, and those of all clients made from it.
     pub(crate) fn grants(&self) -> &Grants {
         &self.inner.grants
+    }
+
+    /// See [`Settings::pem_for_programs`].
+    pub(crate) fn pem_for_programs(&self, url: Option<&Url>) -> Result<Option<Vec<u8>>> {
+        self.inner.settings.pem_for_programs(url)
+    }
+
+    /// Whether servers have to prove who they are.
+    pub(crate) fn verification(&self) -> Verification {
+        self.inner.settings.trust.verification
     }
 
     pub(crate) fn cancel(&self) -> &CancelToken {
@@ -292,7 +304,15 @@ impl Client {
                 ))
             }
             Err(_) if cancel.is_cancelled() => Err(Error::cancelled()),
-            Err(error) => Err(send_error(&request.describe(), error)),
+            Err(error) => {
+                let route = self.inner.settings.route(&request.url);
+                let attempt = Attempt {
+                    what: &request.describe(),
+                    proxy: route.proxy_host(),
+                    ignored: route.ignored_switch(),
+                };
+                Err(attempt.failed(error))
+            }
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! | file | concern |
 //! |---|---|
-//! | `settings` | timeouts, proxies, certificates: what the environment and git's config say |
+//! | `settings` | timeouts, proxies: what the environment and git's config say |
+//! | `trust` | whose certificates are believed |
 //! | `route` | the way to one URL, and the agent for it |
 //! | `extra_header` | headers the user wants on requests |
 //! | `grant` | which secret may go where |
@@ -10,6 +11,7 @@
 //! | `request`, `response` | what is sent, what came back |
 //! | `client` | sending, and following redirects |
 //! | `status` | what a status code means, in one place |
+//! | `failure` | why no answer came |
 //! | `retry` | what is worth another try, and when |
 //! | `watch` | bodies that hardly move, and the cap on bytes per second |
 //! | `host` | what all work of the process shares about one server |
@@ -18,6 +20,7 @@
 mod bandwidth;
 mod client;
 mod extra_header;
+mod failure;
 mod grant;
 mod headers;
 mod host;
@@ -30,6 +33,7 @@ mod settings;
 mod status;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod watch;
 
 pub use bandwidth::Bandwidth;
@@ -41,3 +45,4 @@ pub(crate) use host::{Bucket, Host};
 pub(crate) use request::{Body, Request};
 pub(crate) use response::Response;
 pub(crate) use settings::{Reach, Remote, Settings, offline};
+pub(crate) use trust::Verification;

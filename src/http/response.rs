@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use serde::de::DeserializeOwned;
 use ureq::BodyReader;
 
+use super::failure::Attempt;
 use super::watch::Watched;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SecretText;
@@ -118,94 +119,7 @@ impl Response {
 
     /// Explains why a body could not be read to its end.
     pub(crate) fn read_error(error: io::Error, url: &Url) -> Error {
-        transport_error(&format!("reading from {url}"), ureq::Error::from(error))
+        let what = format!("reading from {url}");
+        Attempt::under_way(&what).failed(ureq::Error::from(error))
     }
-}
-
-/// What went wrong before, or in place of, a response.
-pub(super) fn send_error(what: &str, error: ureq::Error) -> Error {
-    match &error {
-        ureq::Error::Io(source) => {
-            // The source of the body failed, not the connection.
-            if let Some(own) = source.get_ref().and_then(|inner| inner.downcast_ref()) {
-                let own: &Error = own;
-                return own.clone();
-            }
-            // How TLS failures of a handshake come through.
-            if source.kind() == io::ErrorKind::InvalidData {
-                return untrusted(what, error);
-            }
-            transport_error(what, error)
-        }
-        _ => transport_error(what, error),
-    }
-}
-
-/// Another try would meet the same certificate.
-fn untrusted(what: &str, error: ureq::Error) -> Error {
-    let text = format!("{what}: no secure connection could be made ({error})");
-    Error::new(ErrorKind::Protocol, text)
-        .with_hint(
-            "if the server's certificate is from your own CA, name its file in SSL_CERT_FILE",
-        )
-        .with_source(error)
-}
-
-/// What went wrong on the way.
-fn transport_error(what: &str, error: ureq::Error) -> Error {
-    use ureq::Error as E;
-    let (kind, why, hint) = match &error {
-        E::Timeout(_) => (
-            ErrorKind::Timeout,
-            "the server was silent for too long".to_owned(),
-            "try again; if it happens often, the connection or the server is overloaded",
-        ),
-        E::Io(source)
-            if matches!(
-                source.kind(),
-                io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
-            ) =>
-        {
-            (
-                ErrorKind::Timeout,
-                "the server was silent for too long".to_owned(),
-                "try again; if it happens often, the connection or the server is overloaded",
-            )
-        }
-        E::HostNotFound => (
-            ErrorKind::Network,
-            "the host name is not known".to_owned(),
-            "check the address (HF_ENDPOINT) and the network",
-        ),
-        E::Io(source) if source.kind() == io::ErrorKind::ConnectionRefused => (
-            ErrorKind::Network,
-            "nobody listens there".to_owned(),
-            "check the address (HF_ENDPOINT), or start the server",
-        ),
-        E::Io(source) => (
-            ErrorKind::Network,
-            format!("the connection broke ({source})"),
-            "try again",
-        ),
-        E::ConnectionFailed => (
-            ErrorKind::Network,
-            "no connection could be made".to_owned(),
-            "check the network and the proxy settings",
-        ),
-        E::Tls(_) | E::Rustls(_) | E::Pem(_) => return untrusted(what, error),
-        E::ConnectProxyFailed(_) | E::InvalidProxyUrl => (
-            ErrorKind::Network,
-            "the proxy could not be reached or refused".to_owned(),
-            "check http_proxy, https_proxy and no_proxy",
-        ),
-        E::Protocol(_) | E::Http(_) | E::BodyExceedsLimit(_) | E::LargeResponseHeader(..) => (
-            ErrorKind::Protocol,
-            format!("the server broke the protocol ({error})"),
-            "try again; if it persists the server or a proxy is at fault",
-        ),
-        _ => (ErrorKind::Network, error.to_string(), "try again"),
-    };
-    Error::new(kind, format!("{what}: {why}"))
-        .with_hint(hint)
-        .with_source(error)
 }

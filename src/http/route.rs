@@ -1,14 +1,10 @@
 //! The way to one URL: through which proxy, trusting whom, under which name.
 
-use std::path::{Path, PathBuf};
-
 use ureq::config::Config;
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Proxy};
 
 use super::settings::Settings;
-use crate::config;
-use crate::env;
+use super::trust::Believed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::url::Url;
 
@@ -16,16 +12,21 @@ use crate::url::Url;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Route {
     proxy: Option<String>,
-    ca_file: Option<PathBuf>,
-    verify: Verify,
+    believed: Believed,
     user_agent: Option<String>,
 }
 
-/// Whether a server has to prove who it is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Verify {
-    Yes,
-    No,
+impl Route {
+    /// Host and port of the proxy, without what else its address holds.
+    pub(super) fn proxy_host(&self) -> Option<String> {
+        let proxy = read_proxy(self.proxy.as_deref()?).ok()?;
+        Some(format!("{}:{}", proxy.host(), proxy.port()))
+    }
+
+    /// A switch that would have let any certificate pass, had it been followed.
+    pub(super) fn ignored_switch(&self) -> Option<&'static str> {
+        self.believed.ignored
+    }
 }
 
 /// Bytes per read or write; larger buffers doubled the rate of uploads over loopback.
@@ -38,24 +39,18 @@ const HEADER_BYTES: usize = 64 << 10;
 impl Settings {
     /// The way to a URL, as the config and the environment say.
     pub(super) fn route(&self, url: &Url) -> Route {
-        let value = |name| self.value(name, url);
-        let verify = match value("sslVerify").map(config::switch) {
-            Some(Some(false)) if url.is_https() => Verify::No,
-            _ => Verify::Yes,
-        };
+        let proxy = self.proxy(url);
+        // Without TLS nobody shows a certificate, and none is looked for.
+        let secure = |address: &str| address.starts_with("https:");
+        let tls = url.is_https() || proxy.as_deref().is_some_and(secure);
         Route {
-            proxy: self.proxy(url),
-            ca_file: self
-                .ca_file
-                .clone()
-                .or_else(|| {
-                    value("sslCAInfo")
-                        .filter(|file| !file.is_empty())
-                        .map(env::expand)
-                })
-                .or_else(|| self.other_ca_file.clone()),
-            verify,
-            user_agent: value("userAgent").map(str::to_owned),
+            proxy,
+            believed: if tls {
+                self.believed(url)
+            } else {
+                Believed::default()
+            },
+            user_agent: self.value("userAgent", url).map(str::to_owned),
         }
     }
 
@@ -65,16 +60,6 @@ impl Settings {
     /// If the proxy's address or the certificates cannot be read.
     pub(super) fn agent(&self, route: &Route) -> Result<Agent> {
         let proxy = route.proxy.as_deref().map(read_proxy).transpose()?;
-        let mut tls = TlsConfig::builder();
-        if let Some(file) = &route.ca_file {
-            tls = tls.root_certs(read_certificates(file)?);
-        }
-        if route.verify == Verify::No {
-            tracing::warn!(
-                "http.sslVerify is false: anybody on the way can pose as the server, and read the token"
-            );
-            tls = tls.disable_verification(true);
-        }
         let own_name = concat!("hf-repository/", env!("CARGO_PKG_VERSION"));
         let config: Config = Agent::config_builder()
             .http_status_as_error(false)
@@ -83,7 +68,7 @@ impl Settings {
             .max_redirects_will_error(false)
             .user_agent(route.user_agent.as_deref().unwrap_or(own_name))
             .proxy(proxy)
-            .tls_config(tls.build())
+            .tls_config(route.believed.tls()?)
             .timeout_resolve(Some(self.connect_timeout))
             .timeout_connect(Some(self.connect_timeout))
             .timeout_per_read(Some(self.stall_timeout))
@@ -99,7 +84,8 @@ impl Settings {
 }
 
 fn read_proxy(address: &str) -> Result<Proxy> {
-    let hint = "http.proxy, http_proxy and https_proxy look like http://host:3128";
+    let hint = "http.proxy, http_proxy, https_proxy and all_proxy look like http://host:3128 or \
+                http://user:password@host:3128, special characters of the password written as %XX";
     if address.starts_with("socks") {
         return Err(
             Error::new(ErrorKind::Unsupported, "SOCKS proxies are not supported").with_hint(hint),
@@ -113,22 +99,4 @@ fn read_proxy(address: &str) -> Result<Proxy> {
         )
         .with_hint(hint)
     })
-}
-
-fn read_certificates(file: &Path) -> Result<RootCerts> {
-    let bytes = std::fs::read(file).map_err(|error| Error::io("read", file, error))?;
-    let certificates: Vec<_> = parse_pem(&bytes)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    if certificates.is_empty() {
-        return Err(Error::new(
-            ErrorKind::InvalidInput,
-            format!("{} holds no certificate", file.display()),
-        )
-        .with_hint("http.sslCAInfo, GIT_SSL_CAINFO and SSL_CERT_FILE must name a PEM file"));
-    }
-    Ok(RootCerts::from(certificates))
 }

@@ -1,10 +1,10 @@
-//! How connections are made: timeouts, proxies, certificates.
+//! How connections are made: timeouts and proxies.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::retry::RetryPolicy;
+use super::trust::Trust;
 use super::{Bandwidth, PlainHttp};
 use crate::config::Config;
 use crate::env;
@@ -22,10 +22,7 @@ pub(crate) struct Settings {
     pub(crate) stall_bytes: u64,
     pub(crate) retry: RetryPolicy,
     pub(crate) bandwidth: Bandwidth,
-    /// A PEM file to trust instead of the certificates that come with the library.
-    pub(crate) ca_file: Option<PathBuf>,
-    /// The same, where git's config names none either.
-    pub(crate) other_ca_file: Option<PathBuf>,
+    pub(crate) trust: Trust,
     pub(crate) proxies: Proxies,
     /// git's config, for what depends on the URL.
     pub(crate) config: Arc<Config>,
@@ -92,8 +89,7 @@ impl Default for Settings {
             stall_bytes: STALL_BYTES,
             retry: RetryPolicy::default(),
             bandwidth: Bandwidth::unlimited(),
-            ca_file: None,
-            other_ca_file: None,
+            trust: Trust::default(),
             proxies: Proxies::default(),
             config: Arc::default(),
             remote: None,
@@ -112,8 +108,7 @@ impl Settings {
         };
         Self {
             reach,
-            ca_file: env::var("GIT_SSL_CAINFO").map(PathBuf::from),
-            other_ca_file: env::var("SSL_CERT_FILE").map(PathBuf::from),
+            trust: Trust::from_env(),
             proxies: Proxies::read(env::var),
             ..Self::default()
         }

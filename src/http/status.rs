@@ -103,7 +103,7 @@ fn meaning(status: u16, code: Option<&str>, authenticated: bool) -> Meaning {
             Some("check the name and the type; private repositories are hidden from strangers"),
         ),
         (407, _) => (
-            ErrorKind::Network,
+            ErrorKind::Proxy,
             "the proxy wants credentials",
             Some("put them into the proxy's URL"),
         ),

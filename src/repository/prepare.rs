@@ -9,7 +9,7 @@ use crate::env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
 use crate::git::{Git, Identity, private_folder};
-use crate::http::{Bandwidth, NetworkLimits, PlainHttp};
+use crate::http::{Bandwidth, NetworkLimits, PlainHttp, Verification};
 use crate::hub::Visibility;
 use crate::id::{Endpoint, RepoType};
 use crate::lfs::agent::AgentConfig;
@@ -72,6 +72,8 @@ pub struct PrepareRepository {
     limits: NetworkLimits,
     bandwidth: Bandwidth,
     plain_http: PlainHttp,
+    ca_files: Vec<PathBuf>,
+    verification: Verification,
 }
 
 impl PrepareRepository {
@@ -101,6 +103,8 @@ impl PrepareRepository {
             limits: NetworkLimits::default(),
             bandwidth: Bandwidth::unlimited(),
             plain_http: PlainHttp::default(),
+            ca_files: Vec::new(),
+            verification: Verification::On,
         }
     }
 
@@ -209,6 +213,35 @@ impl PrepareRepository {
     /// How many bytes per second the repository may move; may be changed at any time.
     pub fn bandwidth(mut self, bandwidth: Bandwidth) -> Self {
         self.bandwidth = bandwidth;
+        self
+    }
+
+    /// Trusts the authorities in a PEM file, besides those that are trusted anyway: the bundled ones,
+    /// or those that git's config or the environment names in their place. May be called more than
+    /// once.
+    ///
+    /// Holds for git, LFS and the Hub's API, and for the `git-lfs` of [`LfsEngine::GitLfs`]. Text
+    /// around the certificates does no harm. The file is read when a connection is made; one that
+    /// is not there or holds no certificate is an [`ErrorKind::InvalidInput`] then.
+    ///
+    /// ```
+    /// use hf_repository::Repository;
+    /// let prepared = Repository::prepare("https://hub.corp.example/user/my-model", "out")
+    ///     .ca_file("/etc/ssl/corp-ca.pem");
+    /// ```
+    pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.ca_files.push(file.into());
+        self
+    }
+
+    /// Believes every server to be who it says it is, whatever its certificate. Anybody on the way
+    /// can then read the token and what is moved, and change what is downloaded.
+    ///
+    /// There is no other way to it: `http.sslVerify=false` and `GIT_SSL_NO_VERIFY` are not followed.
+    /// For servers with certificates of their own [`ca_file`](Self::ca_file) is the safe way. Each
+    /// time connections are prepared under this option a warning is logged.
+    pub fn danger_accept_invalid_certificates(mut self) -> Self {
+        self.verification = Verification::Off;
         self
     }
 
@@ -397,6 +430,8 @@ impl PrepareRepository {
             plain_http: self.plain_http,
             ..crate::http::Settings::from_env().with_config(config)
         };
+        settings.trust.also.clone_from(&self.ca_files);
+        settings.trust.verification = self.verification;
         self.limits.apply(&mut settings);
         settings
     }

@@ -174,6 +174,14 @@ fn run() {
         "ssh-moved" => crate::ssh::moved(Path::new(&argument(1))),
         "ssh-clone-fails" => crate::ssh::clone_fails(&argument(1), Path::new(&argument(2))),
         "ssh-cancel" => crate::ssh::cancel(Path::new(&argument(1)), Path::new(&argument(2))),
+        "tls" => {
+            crate::tls::child(
+                &argument(1),
+                Path::new(&argument(2)),
+                &argument(3),
+                &argument(4),
+            );
+        }
         "measured" => crate::heavy::measured(&argument(1), Path::new(&argument(2))),
         "train" => crate::preemption::train(
             &argument(1),

@@ -20,9 +20,11 @@ const STRANGERS: [(&str, &str); 2] = [("git", "lfs"), ("lfs", "git")];
 
 /// Crates that few modules may name, mostly one alone. System calls are needed behind two doors: for
 /// files, and for signals to the processes that were started.
-const VENDORS: [(&str, &[&str]); 5] = [
+const VENDORS: [(&str, &[&str]); 7] = [
     ("git2", &["git"]),
     ("ureq", &["http"]),
+    ("rustls", &["http"]),
+    ("webpki_root_certs", &["http"]),
     ("duct", &["process"]),
     ("rustix", &["fs", "process"]),
     ("libgit2_sys", &["git"]),

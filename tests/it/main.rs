@@ -49,6 +49,7 @@ mod ssh;
 mod staging;
 mod steps;
 mod support;
+mod tls;
 mod together;
 mod tokens;
 mod transfers;

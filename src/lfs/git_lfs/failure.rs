@@ -27,9 +27,9 @@ impl GitLfs {
         let meant = match job.remote {
             Remote::Http(lfs) => match ask(lfs) {
                 Err(reason) => return reason.with_source(error),
-                Ok(()) => passing(words),
+                Ok(()) => meaning(words),
             },
-            Remote::Ssh(_) => ssh::meaning(words).or_else(|| passing(words)),
+            Remote::Ssh(_) => ssh::meaning(words).or_else(|| meaning(words)),
             Remote::Folder(_) => None,
         };
         match meant {
@@ -41,11 +41,18 @@ impl GitLfs {
     }
 }
 
-/// What passes by itself, in git-lfs's own words: a server's failure is a "Fatal error", the others are
+/// What is not the server's business, in git-lfs's own words: a server's failure is a "Fatal error", the others are
 /// those of Go's network library.
-fn passing(words: &str) -> Option<(ErrorKind, &'static str)> {
+fn meaning(words: &str) -> Option<(ErrorKind, &'static str)> {
     let says = |texts: &[&str]| texts.iter().any(|text| words.contains(text));
-    if says(&["Fatal error: "]) {
+    if says(&["x509: "]) {
+        // A storage's: that of the LFS server was met when it was asked.
+        Some((
+            ErrorKind::Certificate,
+            "if its authority is your own, name the file by ca_file(), http.sslCAInfo, GIT_SSL_CAINFO \
+             or SSL_CERT_FILE",
+        ))
+    } else if says(&["Fatal error: "]) {
         Some((ErrorKind::Server, "the server failed; call again later"))
     } else if says(&[
         "connection refused",
@@ -76,7 +83,7 @@ mod tests {
             ("batch response: words of the server", None),
             ("", None),
         ] {
-            assert_eq!(passing(words).map(|(kind, _)| kind), kind, "{words}");
+            assert_eq!(meaning(words).map(|(kind, _)| kind), kind, "{words}");
         }
     }
 }

@@ -102,7 +102,7 @@ fn helper(url: &Url, folder: &Path) -> [(String, String); 2] {
 }
 
 /// `scheme://host[:port]`
-fn origin(url: &Url) -> String {
+pub(super) fn origin(url: &Url) -> String {
     let full = url.to_full();
     let after = full.find("://").map_or(0, |at| at + 3);
     let end = full[after..].find('/').map_or(full.len(), |at| after + at);

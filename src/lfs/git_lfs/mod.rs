@@ -7,11 +7,13 @@
 //! | `failure` | what it means by its words when it fails |
 //! | `pattern` | single files, as it wants them named |
 //! | `login` | the caller's token, for a program that asks git |
+//! | `trust` | the certificates the caller trusts |
 
 mod failure;
 mod login;
 mod pattern;
 mod progress;
+mod trust;
 mod version;
 
 use std::collections::HashMap;
@@ -126,14 +128,18 @@ impl GitLfs {
     /// Runs git-lfs for the transfers of `job`, with the server we found and the caller's token for it
     /// where there is one.
     fn transfer(&self, job: &Job<'_>, program: Program, listener: &mut Listener) -> Result<()> {
-        let mut lines = Vec::new();
-        let login = match job.remote {
-            Remote::Http(url) => {
+        let url = match job.remote {
+            Remote::Http(url) => Some(url),
+            Remote::Folder(_) | Remote::Ssh(_) => None,
+        };
+        let (program, mut lines) = trust::trusting(program, &self.client, url, listener.folder())?;
+        let login = match url {
+            Some(url) => {
                 // While the work tree is on its way git-lfs would read another `.lfsconfig` than we.
                 lines.extend(["lfs.url", "lfs.pushurl"].map(|key| (key.to_owned(), url.to_full())));
                 Login::new(&self.client, url, listener.folder())?
             }
-            Remote::Folder(_) | Remote::Ssh(_) => None,
+            None => None,
         };
         lines.extend(login.iter().flat_map(Login::configuration).cloned());
         let program = program.variable("GIT_LFS_PROGRESS", listener.path());

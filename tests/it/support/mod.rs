@@ -102,6 +102,9 @@ impl World {
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("LC_ALL", "C");
+        if let Some(file) = self.hub.ca_file() {
+            command.env("GIT_SSL_CAINFO", file);
+        }
         command
     }
 

@@ -1,0 +1,381 @@
+//! Why no answer came.
+
+use std::fmt::Write as _;
+use std::io;
+
+use jiff::Timestamp;
+use rustls::pki_types::UnixTime;
+use rustls::{CertificateError, InvalidMessage};
+
+use crate::error::{Error, ErrorKind};
+use crate::secret::printable;
+
+/// What is known of a request that got no answer.
+pub(super) struct Attempt<'a> {
+    /// What was tried: method and URL.
+    pub(super) what: &'a str,
+    /// Host and port of the proxy it went through.
+    pub(super) proxy: Option<String>,
+    /// A switch that would have let any certificate pass, had it been followed.
+    pub(super) ignored: Option<&'static str>,
+}
+
+impl<'a> Attempt<'a> {
+    /// One that is under way: the connection stands.
+    pub(super) fn under_way(what: &'a str) -> Self {
+        Self {
+            what,
+            proxy: None,
+            ignored: None,
+        }
+    }
+
+    /// What went wrong before, or in place of, a response.
+    pub(super) fn failed(&self, error: ureq::Error) -> Error {
+        // The source of the body failed, not the connection.
+        if let ureq::Error::Io(source) = &error
+            && let Some(own) = source.get_ref().and_then(|inner| inner.downcast_ref())
+        {
+            let own: &Error = own;
+            return own.clone();
+        }
+        let Reason { kind, text, hint } = self.reason(&error);
+        Error::new(kind, format!("{}: {text}", self.what))
+            .with_hint(hint)
+            .with_source(error)
+    }
+
+    fn reason(&self, error: &ureq::Error) -> Reason {
+        use ureq::Error as E;
+        if let Some(tls) = tls_error(error) {
+            return self.no_tls(tls);
+        }
+        let reason = |kind, text: &str, hint: &str| Reason {
+            kind,
+            text: text.to_owned(),
+            hint: hint.to_owned(),
+        };
+        let silent = || {
+            reason(
+                ErrorKind::Timeout,
+                "the server was silent for too long",
+                "try again; if it happens often, the connection or the server is overloaded",
+            )
+        };
+        match error {
+            E::Timeout(_) => silent(),
+            E::Io(source)
+                if matches!(
+                    source.kind(),
+                    io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
+                ) =>
+            {
+                silent()
+            }
+            E::HostNotFound => match &self.proxy {
+                Some(proxy) => {
+                    self.no_proxy(&format!("the proxy's host name is not known: {proxy}"))
+                }
+                None => reason(
+                    ErrorKind::Network,
+                    "the host name is not known",
+                    "check the address (HF_ENDPOINT) and the network",
+                ),
+            },
+            E::Io(source) if source.kind() == io::ErrorKind::ConnectionRefused => match &self.proxy
+            {
+                Some(proxy) => self.no_proxy(&format!("nobody listens at the proxy {proxy}")),
+                None => reason(
+                    ErrorKind::Network,
+                    "nobody listens there",
+                    "check the address (HF_ENDPOINT), or start the server",
+                ),
+            },
+            E::Io(source) => Reason {
+                kind: ErrorKind::Network,
+                text: format!("the connection broke ({source})"),
+                hint: "try again".to_owned(),
+            },
+            E::ConnectionFailed => reason(
+                ErrorKind::Network,
+                "no connection could be made",
+                "check the network and the proxy settings",
+            ),
+            E::Tls(words) => Reason {
+                kind: ErrorKind::Protocol,
+                text: format!("no secure connection could be made ({words})"),
+                hint: "is the address right?".to_owned(),
+            },
+            E::ConnectProxyFailed(words) => self.refused_by_proxy(words),
+            E::Protocol(_) | E::Http(_) | E::BodyExceedsLimit(_) | E::LargeResponseHeader(..) => {
+                Reason {
+                    kind: ErrorKind::Protocol,
+                    text: format!("the server broke the protocol ({error})"),
+                    hint: "try again; if it persists the server or a proxy is at fault".to_owned(),
+                }
+            }
+            _ => Reason {
+                kind: ErrorKind::Network,
+                text: error.to_string(),
+                hint: "try again".to_owned(),
+            },
+        }
+    }
+
+    fn no_proxy(&self, text: &str) -> Reason {
+        Reason {
+            kind: ErrorKind::Network,
+            text: text.to_owned(),
+            hint: "check http.proxy, http_proxy, https_proxy and all_proxy; no_proxy names hosts to be \
+                   reached without"
+                .to_owned(),
+        }
+    }
+
+    /// The proxy answered, but opened no way. ureq puts its status into words only.
+    fn refused_by_proxy(&self, words: &str) -> Reason {
+        let digits = words.split(|c: char| !c.is_ascii_digit());
+        let status = digits
+            .filter(|word| word.len() == 3)
+            .find_map(|word| word.parse().ok());
+        let proxy = self.proxy.as_deref().unwrap_or("there");
+        let (kind, text, hint) = match status {
+            Some(407) => (
+                ErrorKind::Proxy,
+                format!("the proxy {proxy} wants other credentials (407)"),
+                "put user and password into the proxy's address, http://user:password@host:port; \
+                 write special characters as %XX",
+            ),
+            Some(status @ (400..=499 | 501 | 505)) => (
+                ErrorKind::Proxy,
+                format!("the proxy {proxy} refuses to lead there ({status})"),
+                "ask who runs the proxy, or name the host in no_proxy; plain http goes by CONNECT as \
+                 well, which some proxies allow for https only",
+            ),
+            Some(status @ 500..=599) => (
+                ErrorKind::Network,
+                format!("the proxy {proxy} cannot reach the server ({status})"),
+                "try again; check the address (HF_ENDPOINT)",
+            ),
+            _ => (
+                ErrorKind::Network,
+                format!(
+                    "the proxy {proxy} opened no connection ({})",
+                    printable(words)
+                ),
+                "is it a proxy for http?",
+            ),
+        };
+        Reason {
+            kind,
+            text,
+            hint: hint.to_owned(),
+        }
+    }
+
+    /// Another try would meet the same server.
+    fn no_tls(&self, error: &rustls::Error) -> Reason {
+        match error {
+            rustls::Error::InvalidCertificate(error) => {
+                let (text, mut hint) = untrusted(error);
+                if let Some(switch) = self.ignored {
+                    let _ = write!(
+                        hint,
+                        "; {switch} is not followed, danger_accept_invalid_certificates() is the option \
+                         that turns the check off"
+                    );
+                }
+                Reason {
+                    kind: ErrorKind::Certificate,
+                    text,
+                    hint,
+                }
+            }
+            rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => Reason {
+                kind: ErrorKind::Protocol,
+                text: "the server does not speak TLS".to_owned(),
+                hint: "is it reached by http:// instead, or does a proxy answer?".to_owned(),
+            },
+            rustls::Error::AlertReceived(alert) => Reason {
+                kind: ErrorKind::Protocol,
+                text: format!("the server ends the secure connection ({alert:?})"),
+                hint: "it may ask for a certificate of the client, or for an older TLS than 1.2; \
+                       neither is supported"
+                    .to_owned(),
+            },
+            _ => Reason {
+                kind: ErrorKind::Protocol,
+                text: format!("no secure connection could be made ({error})"),
+                hint: "the server, or what is between, speaks TLS wrongly or too old a version"
+                    .to_owned(),
+            },
+        }
+    }
+}
+
+struct Reason {
+    kind: ErrorKind,
+    text: String,
+    hint: String,
+}
+
+/// A failure of TLS, however it is wrapped: those of the handshake come as input/output errors.
+fn tls_error(error: &ureq::Error) -> Option<&rustls::Error> {
+    match error {
+        ureq::Error::Rustls(error) => Some(error),
+        ureq::Error::Io(error) => error.get_ref()?.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// Names of a certificate that fit on a line.
+const NAMES: usize = 3;
+
+fn untrusted(error: &CertificateError) -> (String, String) {
+    use CertificateError as E;
+    let clock = "renew it on the server; is the clock of this machine right?";
+    let (text, hint) = match error {
+        E::UnknownIssuer => (
+            "the server's certificate is signed by no authority that is trusted here".to_owned(),
+            "if it is your own, name its file by ca_file(), http.sslCAInfo, GIT_SSL_CAINFO or \
+             SSL_CERT_FILE; else somebody else may be answering",
+        ),
+        E::BadSignature => (
+            "the server's certificate names an authority that is trusted here, but another key signed it"
+                .to_owned(),
+            "did the authority change its certificate? then the file that names it is out of date; \
+             else somebody else may be answering",
+        ),
+        E::Expired => ("the server's certificate has expired".to_owned(), clock),
+        E::ExpiredContext { not_after, .. } => (
+            format!("the server's certificate expired on {}", day(*not_after)),
+            clock,
+        ),
+        E::NotValidYet => (
+            "the server's certificate is not valid yet".to_owned(),
+            clock,
+        ),
+        E::NotValidYetContext { not_before, .. } => (
+            format!(
+                "the server's certificate is not valid before {}",
+                day(*not_before)
+            ),
+            clock,
+        ),
+        E::NotValidForName => (
+            "the server's certificate is for another host name".to_owned(),
+            "is the address right? else somebody else may be answering",
+        ),
+        E::NotValidForNameContext { presented, .. } => (
+            format!(
+                "the server's certificate is for another host name ({})",
+                names(presented)
+            ),
+            "is the address right? else somebody else may be answering",
+        ),
+        E::Revoked => (
+            "the server's certificate was revoked".to_owned(),
+            "it needs another one",
+        ),
+        // It has no name of its own in this version's enum.
+        E::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => (
+            "the server's certificate is that of an authority, and none for a server".to_owned(),
+            "let it sign one for the server (with basicConstraints CA:FALSE)",
+        ),
+        _ => (
+            format!("the server's certificate is not valid ({error})"),
+            "it needs another one",
+        ),
+    };
+    (text, hint.to_owned())
+}
+
+fn day(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    match Timestamp::from_second(seconds) {
+        Ok(time) => time.strftime("%Y-%m-%d").to_string(),
+        Err(_) => "a day beyond all calendars".to_owned(),
+    }
+}
+
+/// The names in rustls's notation, `DnsName("a.example")`, without it.
+fn names(presented: &[String]) -> String {
+    let bare = |name: &String| {
+        let inner = name.split_once('(').map_or(&**name, |(_, inner)| inner);
+        printable(inner.trim_matches(['(', ')', '"']))
+    };
+    let named: Vec<_> = presented.iter().take(NAMES).map(bare).collect();
+    let more = if presented.len() > NAMES { ", …" } else { "" };
+    if named.is_empty() {
+        return "it names none".to_owned();
+    }
+    format!("{}{more}", named.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_proxy(words: &str) -> Error {
+        let attempt = Attempt {
+            what: "GET https://h.example/",
+            proxy: Some("proxy.example:3128".to_owned()),
+            ignored: None,
+        };
+        attempt.failed(ureq::Error::ConnectProxyFailed(words.to_owned()))
+    }
+
+    #[test]
+    fn a_proxy_that_refuses_is_not_asked_again_and_one_that_fails_is() {
+        for (words, kind, part) in [
+            ("proxy server responded 407/407", ErrorKind::Proxy, "407"),
+            (
+                "proxy server responded 403/403",
+                ErrorKind::Proxy,
+                "refuses",
+            ),
+            (
+                "proxy server responded 503/503",
+                ErrorKind::Network,
+                "cannot reach",
+            ),
+            (
+                "proxy server did not respond",
+                ErrorKind::Network,
+                "did not respond",
+            ),
+        ] {
+            let error = of_proxy(words);
+            assert_eq!(error.kind(), kind, "{error}");
+            assert_eq!(error.is_retryable(), kind == ErrorKind::Network);
+            let text = error.to_string();
+            assert!(
+                text.contains(part) && text.contains("proxy.example:3128"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_are_few_and_bare() {
+        let of = |names_: &[&str]| {
+            let all: Vec<_> = names_.iter().map(|name| (*name).to_owned()).collect();
+            names(&all)
+        };
+        assert_eq!(of(&[]), "it names none");
+        assert_eq!(of(&["DnsName(\"a.example\")"]), "a.example");
+        assert_eq!(of(&["a", "b", "c", "d"]), "a, b, c, …");
+        assert_eq!(of(&["DnsName(\"\u{1b}[31m\")"]), "[31m");
+    }
+
+    #[test]
+    fn days_are_days() {
+        let day_of = |seconds| {
+            day(UnixTime::since_unix_epoch(std::time::Duration::from_secs(
+                seconds,
+            )))
+        };
+        assert_eq!(day_of(946_684_800), "2000-01-01");
+        assert_eq!(day_of(u64::MAX), "a day beyond all calendars");
+    }
+}
