@@ -506,7 +506,7 @@ pub(crate) fn matrix(share: Share) {
                     let mut scene = Scene::new(place);
                     let first = place as usize;
                     for (number, action) in place.faults().into_iter().enumerate() {
-                        if share == Share::Third && (first + number) % 3 != 0 {
+                        if share == Share::Third && !(first + number).is_multiple_of(3) {
                             continue;
                         }
                         // Where one is enough, more are the same.
