@@ -34,6 +34,8 @@ pub enum ErrorKind {
     PathIgnored,
     /// The folder holds no git repository.
     NotARepository,
+    /// The folder belongs to another user, and is not listed as safe; the hint has the command for that.
+    ForeignOwner,
     /// The target folder of a clone has files in it.
     FolderNotEmpty,
     /// The folder is a clone, but of another remote.

@@ -10,7 +10,7 @@ mod stat;
 
 pub(crate) use copy::{clone_or_copy, clone_or_copy_start};
 pub(crate) use private::change_private;
-pub(crate) use read::{Take, is_gone, open_if_exists, read_if_exists, read_start};
+pub(crate) use read::{Take, is_gone, open_no_link, read_if_exists, read_start};
 pub(crate) use stat::{FileKind, Stat, index_size, lstat};
 
 use std::fs::{self, File};

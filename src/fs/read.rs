@@ -4,6 +4,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
 use super::Stat;
 use crate::error::{Error, Result};
 
@@ -40,22 +43,55 @@ pub(crate) fn is_gone(error: &io::Error) -> bool {
 }
 
 /// Opens a file for reading; `None` if there is none.
-pub(crate) fn open_if_exists(path: &Path) -> Result<Option<File>> {
-    match File::open(path) {
+fn open_if_exists(path: &Path) -> Result<Option<File>> {
+    open(path, OFlags::empty())
+}
+
+/// Opens a file of the work tree for reading; `None` if there is none, or a link in its place.
+///
+/// What was a file when it was looked at may be a link by now, and lead anywhere.
+pub(crate) fn open_no_link(path: &Path) -> Result<Option<File>> {
+    open(path, OFlags::NOFOLLOW)
+}
+
+fn open(path: &Path, flags: OFlags) -> Result<Option<File>> {
+    // Nobody may ever write into what turns out to be a pipe.
+    let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let opened = rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from);
+    let file = opened.and_then(|file| {
+        let file = File::from(file);
+        let kind = file.metadata()?.file_type();
+        if kind.is_file() || kind.is_dir() {
+            return Ok(file);
+        }
+        let text = "it is a pipe, a socket or a device";
+        Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+    });
+    match file {
         Ok(file) => Ok(Some(file)),
-        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) if is_gone(&error) || is_link(&error) => Ok(None),
         Err(error) => Err(Error::io("read", path, error)),
     }
 }
 
-/// The content of a file; `None` if there is none.
-pub(crate) fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>> {
-    read_start(path, u64::MAX)
+/// Whether opening failed because a link was in the file's place.
+fn is_link(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
 }
 
-/// The first bytes of a file, however long it grew meanwhile; `None` if there is none.
+/// The content of a file; `None` if there is none.
+pub(crate) fn read_if_exists(path: &Path) -> Result<Option<Vec<u8>>> {
+    read(path, open_if_exists(path)?, u64::MAX)
+}
+
+/// The first bytes of a file of the work tree, however long it grew meanwhile; `None` if there is
+/// none, or a link in its place.
 pub(crate) fn read_start(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
-    let Some(file) = open_if_exists(path)? else {
+    read(path, open_no_link(path)?, limit)
+}
+
+fn read(path: &Path, file: Option<File>, limit: u64) -> Result<Option<Vec<u8>>> {
+    let Some(file) = file else {
         return Ok(None);
     };
     let mut bytes = Vec::new();
@@ -100,6 +136,21 @@ mod tests {
             assert_eq!(Take::Whole.accepts(&before, after.as_ref()), whole);
             assert_eq!(Take::Prefix.accepts(&before, after.as_ref()), prefix);
         }
+    }
+
+    #[test]
+    fn what_became_a_link_or_a_pipe_is_not_read() {
+        let folder = tempfile::tempdir().expect("temp");
+        let file = folder.path().join("f");
+        std::fs::write(&file, b"secret").expect("written");
+        let link = folder.path().join("l");
+        std::os::unix::fs::symlink(&file, &link).expect("linked");
+        assert!(open_no_link(&link).expect("no error").is_none());
+        assert_eq!(read_start(&link, 9).expect("no error"), None);
+        assert!(open_if_exists(&link).expect("opened").is_some());
+        let pipe = folder.path().join("p");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, Mode::RWXU).expect("made");
+        assert!(open_no_link(&pipe).is_err() && read_if_exists(&pipe).is_err());
     }
 
     #[test]

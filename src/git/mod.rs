@@ -13,6 +13,7 @@ mod index;
 mod lfs_config;
 mod merge;
 mod objects;
+mod odd_trees;
 mod open;
 mod private_refs;
 mod program;

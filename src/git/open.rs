@@ -8,6 +8,7 @@ use git2::{ConfigLevel, ErrorCode, Repository, RepositoryInitOptions, Repository
 use super::Git;
 use super::error::wrap;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fs::{FileKind, lstat};
 use crate::name::BranchName;
 
 /// Makes libgit2 fsync loose objects and refs. In the clone's own config git would warn about it.
@@ -38,6 +39,25 @@ pub(crate) fn create(workdir: &Path, branch: &BranchName) -> Result<Git> {
     Git::open(workdir)
 }
 
+/// git's rule, and libgit2's: what somebody else wrote may run programs.
+fn foreign_owner(folder: &Path) -> Error {
+    let real = folder.canonicalize();
+    let path = real.as_deref().unwrap_or(folder).display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    let path = if path.chars().all(plain) {
+        path
+    } else {
+        format!("'{}'", path.replace('\'', "'\\''"))
+    };
+    Error::new(
+        ErrorKind::ForeignOwner,
+        format!("{} belongs to another user", folder.display()),
+    )
+    .with_hint(format!(
+        "if you trust it, run: git config --global --add safe.directory {path}"
+    ))
+}
+
 impl Git {
     /// Opens the repository whose work tree's root is `folder`.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
@@ -55,6 +75,7 @@ impl Git {
         let repo = Repository::open_ext(folder, RepositoryOpenFlags::NO_SEARCH, none).map_err(
             |error| match error.code() {
                 ErrorCode::NotFound => not_a_repo(error.message()),
+                ErrorCode::Owner => foreign_owner(folder).with_source(error),
                 _ => wrap(&format!("open {}", folder.display()))(error),
             },
         )?;
@@ -65,6 +86,28 @@ impl Git {
             )
             .with_hint("open a clone with a work tree"));
         };
+        // A repository that was unpacked may name any folder of this machine as its work tree.
+        if workdir.canonicalize().ok() != folder.canonicalize().ok() {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "the repository in {} has its work tree elsewhere: {}",
+                    folder.display(),
+                    workdir.display()
+                ),
+            )
+            .with_hint(
+                "if that is right, open that folder; else run: git config --unset core.worktree",
+            ));
+        }
+        let private = private_folder(repo.path());
+        if lstat(&private)?.is_some_and(|stat| stat.kind != FileKind::Folder) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("{} is no folder", private.display()),
+            )
+            .with_hint("this library keeps its own files there, and follows no link: remove it"));
+        }
         // Like git, keep the user's spelling of the folder, without libgit2's trailing slash.
         let workdir = workdir.components().collect();
         let config = repo

@@ -40,6 +40,7 @@ impl Git {
     ) -> Result<Rebase> {
         let mut tip = onto;
         let mut tree = self.tree_of(onto)?;
+        self.refuse_odd_tree(tree)?;
         let mut rewritten = Vec::with_capacity(commits.len());
         for &commit in commits {
             let base = match self.parents_of(commit)?[..] {

@@ -157,7 +157,7 @@ impl Git {
         let name = Path::new(path.as_str());
         if let Err(error) = index.add_path(name) {
             // libgit2 calls a file locked that may not be read.
-            fs::open_if_exists(&path.under(&self.workdir))?;
+            fs::open_no_link(&path.under(&self.workdir))?;
             return Err(wrap(&what)(error));
         }
         let entry = index
@@ -257,7 +257,7 @@ fn store_start(
     size: u64,
 ) -> Result<Option<ObjectId>> {
     let what = format!("stage {path}");
-    let Some(source) = fs::open_if_exists(file)? else {
+    let Some(source) = fs::open_no_link(file)? else {
         return Ok(None);
     };
     let mut writer = scratch

@@ -1,6 +1,5 @@
 //! From a work-tree file to an object: copy, hash the copy, keep it under its name.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -53,7 +52,13 @@ pub(super) fn copy(
     cancel: &CancelToken,
 ) -> Result<(NamedTempFile, Stat)> {
     let before = settled(file, take)?;
-    let source = fs::open_if_exists(file)?.ok_or_else(|| changed(file))?;
+    let source = fs::open_no_link(file)?.ok_or_else(|| changed(file))?;
+    let opened = source
+        .metadata()
+        .map_err(|error| Error::io("read", file, error))?;
+    if Stat::from(&opened).ino != before.ino {
+        return Err(changed(file));
+    }
     let temp = store.scratch()?;
     let size = fs::clone_or_copy_start(&source, temp.as_file(), before.size, temp.path(), cancel)
         .map_err(|error| {
@@ -107,7 +112,8 @@ pub(crate) fn hash_file(file: &Path, limit: u64, cancel: &CancelToken) -> Result
 /// Hashes at most `limit` bytes: a file may grow faster than it is read.
 fn hash(path: &Path, limit: u64, cancel: &CancelToken) -> Result<(LfsOid, u64)> {
     let failed = |error: io::Error| Error::io("read", path, error);
-    let mut file = File::open(path).map_err(failed)?.take(limit);
+    let file = fs::open_no_link(path)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+    let mut file = file.take(limit);
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; BUFFER];
     let mut size = 0;

@@ -4,6 +4,7 @@ use crate::fs;
 use crate::lfs::attributes;
 use crate::lfs::pattern::Pattern;
 use crate::path::RepoPath;
+use crate::worktree::read_rules;
 
 /// What [`Repository::track`] or [`Repository::untrack`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,7 +64,7 @@ impl Repository {
         self.settle();
         let _lock = self.local.lock(&[])?;
         let file = self.workdir().join(".gitattributes");
-        let before = fs::read_if_exists(&file)?.unwrap_or_default();
+        let before = read_rules(&file)?.unwrap_or_default();
         let edit = change(&before, &patterns);
         if edit.content != before {
             fs::atomic_write_by_way_of(&self.local.private(), &file, &edit.content)?;

@@ -50,6 +50,7 @@ impl Switch<'_> {
     /// nothing has changed.
     pub(crate) fn run(&self) -> Result<()> {
         let Context { git, cancel, .. } = self.context;
+        git.refuse_odd_tree(self.to)?;
         let head = git.head()?;
         let interrupted = Interrupted::read(git, self.from)?;
         let mut changes = git.changes(self.from, Some(self.to))?;
@@ -65,12 +66,7 @@ impl Switch<'_> {
         cancel.check()?;
 
         let area = place::Area::create(&private_folder(git.git_dir()))?;
-        let as_they_are: Vec<&RepoPath> = plan
-            .iter()
-            .filter(|(_, file)| file.content.is_none())
-            .map(|(path, _)| path)
-            .collect();
-        snapshot.write_files(&as_they_are, area.path())?;
+        // Content first: as long as the area holds no link, nothing is written through one.
         for (path, file) in &plan {
             if let Some(object) = file.content {
                 cancel.check()?;
@@ -81,6 +77,12 @@ impl Switch<'_> {
                     .checkout(object, &target, file.mode == Mode::Executable)?;
             }
         }
+        let as_they_are: Vec<&RepoPath> = plan
+            .iter()
+            .filter(|(_, file)| file.content.is_none())
+            .map(|(path, _)| path)
+            .collect();
+        snapshot.write_files(&as_they_are, area.path())?;
 
         // Long downloads leave time for edits and commits: with git's lock in hand, look once more
         // before anything changes.

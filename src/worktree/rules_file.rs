@@ -1,9 +1,9 @@
 //! The root's `.gitattributes` while a stage adds rules to it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::error::Result;
-use crate::fs;
+use crate::error::{Error, ErrorKind, Result};
+use crate::fs::{self, FileKind};
 use crate::git::{Git, private_folder};
 use crate::lfs::attributes;
 use crate::lfs::pattern::Pattern;
@@ -23,7 +23,7 @@ impl RulesFile {
 
     pub(super) fn add(git: &Git, rules: &[Pattern]) -> Result<Self> {
         let file = git.workdir().join(Self::NAME);
-        let before = fs::read_if_exists(&file)?;
+        let before = read(&file)?;
         let written = attributes::track(before.as_deref().unwrap_or_default(), rules).content;
         let scratch = private_folder(git.git_dir());
         fs::atomic_write_by_way_of(&scratch, &file, &written)?;
@@ -42,7 +42,7 @@ impl RulesFile {
 
     fn undo(&self) -> Result<()> {
         // Somebody else may have edited it meanwhile.
-        if fs::read_if_exists(&self.file)?.as_ref() != Some(&self.written) {
+        if read(&self.file)?.as_ref() != Some(&self.written) {
             return Ok(());
         }
         match &self.before {
@@ -50,6 +50,28 @@ impl RulesFile {
             None => fs::remove_file_if_exists(&self.file),
         }
     }
+}
+
+/// The rules as they are.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`] if it is a link. A repository may come with one, to any file of this
+/// machine: its bytes would be committed as rules.
+pub(crate) fn read(file: &Path) -> Result<Option<Vec<u8>>> {
+    let Some(stat) = fs::lstat(file)? else {
+        return Ok(None);
+    };
+    if stat.kind != FileKind::File {
+        return Err(Error::new(
+            ErrorKind::InvalidInput,
+            format!(
+                "cannot write rules into {}: it is no plain file",
+                file.display()
+            ),
+        )
+        .with_hint("git reads rules from no link either: put a file in its place"));
+    }
+    fs::read_start(file, u64::MAX)
 }
 
 impl Drop for RulesFile {

@@ -28,6 +28,7 @@ mod fault_stories;
 mod faults;
 mod giftless;
 mod heavy;
+mod hostile;
 mod interleavings;
 mod layers;
 mod merging;

@@ -77,6 +77,7 @@ impl Git {
     /// paths for which it is not are conflicts.
     pub(crate) fn merge_commits(&self, ours: CommitId, theirs: CommitId) -> Result<Merge> {
         let (our_tree, their_tree) = (self.tree_of(ours)?, self.tree_of(theirs)?);
+        self.refuse_odd_tree(their_tree)?;
         let mut conflicts = BTreeSet::new();
         let mut merged = None;
         for base in self.merge_bases(ours, theirs)? {

@@ -114,7 +114,7 @@ impl Seat<'_> {
             let text = format!("has {} bytes, not {}", found.size, object.size);
             return Err(wrong(&text));
         }
-        let source = fs::open_if_exists(file)?.ok_or_else(|| wrong("is gone"))?;
+        let source = fs::open_no_link(file)?.ok_or_else(|| wrong("is gone"))?;
         // The copy is hashed: the agent may still have the file open.
         let (cancel, temp) = (self.agents.cancel, self.store.scratch()?);
         let (target, size) = (temp.path(), object.size);

@@ -1,0 +1,140 @@
+//! What hostile servers, repositories and folders send, and that it comes to nothing.
+//!
+//! The table is `docs/hostile-input.md`; each of its rows names a test of this module.
+
+pub(crate) mod files;
+mod paths;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use git2::{ObjectType, Repository};
+use hf_repository::{Error, ErrorKind};
+use sha2::{Digest, Sha256};
+
+use crate::support::World;
+use crate::support::judge::files;
+
+/// Writes objects into a repository of the hub that git itself would refuse to make.
+pub(super) struct Forge<'w> {
+    w: &'w World,
+    bare: PathBuf,
+    raw: Repository,
+}
+
+impl<'w> Forge<'w> {
+    pub(super) fn new(w: &'w World, id: &str) -> Self {
+        let bare = w.bare(id);
+        let raw = Repository::open_bare(&bare).unwrap();
+        Self { w, bare, raw }
+    }
+
+    fn object(&self, kind: ObjectType, content: &[u8]) -> String {
+        // libgit2 writes what it is given.
+        let odb = self.raw.odb().unwrap();
+        odb.write(kind, content).unwrap().to_string()
+    }
+
+    pub(super) fn blob(&self, content: impl AsRef<[u8]>) -> String {
+        self.object(ObjectType::Blob, content.as_ref())
+    }
+
+    /// A tree of entries `(mode, name, id)`, in just this order.
+    pub(super) fn tree(&self, entries: &[(&str, &[u8], &str)]) -> String {
+        let mut bytes = Vec::new();
+        for (mode, name, id) in entries {
+            bytes.extend_from_slice(mode.as_bytes());
+            bytes.push(b' ');
+            bytes.extend_from_slice(name);
+            bytes.push(0);
+            bytes.extend(id.as_bytes().chunks(2).map(|hex| {
+                let hex = std::str::from_utf8(hex).unwrap();
+                u8::from_str_radix(hex, 16).unwrap()
+            }));
+        }
+        self.object(ObjectType::Tree, &bytes)
+    }
+
+    /// A tree that holds another one below the folders `path`, from the outside in.
+    pub(super) fn below(&self, path: &[&[u8]], tree: &str) -> String {
+        let wrap = |tree: String, name: &&[u8]| self.tree(&[("40000", name, &tree)]);
+        path.iter().rev().fold(tree.to_owned(), wrap)
+    }
+
+    /// A pointer, and its object in the hub's store.
+    pub(super) fn lfs(&self, content: &[u8]) -> String {
+        let oid = sha256(content);
+        let file = self
+            .bare
+            .join("lfs/objects")
+            .join(&oid[..2])
+            .join(&oid[2..4]);
+        fs::create_dir_all(&file).unwrap();
+        fs::write(file.join(&oid), content).unwrap();
+        self.blob(pointer(&oid, &content.len().to_string()))
+    }
+
+    /// Commits a tree on top of `main`, and makes it `main`.
+    pub(super) fn publish(&self, tree: &str) -> String {
+        let parent = self.w.git(&self.bare, &["rev-parse", "main"]);
+        let text = format!(
+            "tree {tree}\nparent {parent}\nauthor E <e@x> 1700000000 +0000\n\
+             committer E <e@x> 1700000000 +0000\n\nhostile\n"
+        );
+        let commit = self.object(ObjectType::Commit, text.as_bytes());
+        self.w
+            .git(&self.bare, &["update-ref", "refs/heads/main", &commit]);
+        commit
+    }
+}
+
+pub(super) fn sha256(content: &[u8]) -> String {
+    let digest = Sha256::digest(content);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) fn pointer(oid: &str, size: &str) -> String {
+    format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n")
+}
+
+/// The rule that gives all `*.bin` files to LFS.
+pub(super) const RULES: &str = "*.bin filter=lfs diff=lfs merge=lfs -text\n";
+
+/// Every file below a folder, git's own included.
+pub(super) fn everything(folder: &Path) -> BTreeMap<String, (char, Vec<u8>)> {
+    let mut found = files(folder);
+    if folder.join(".git").is_dir() {
+        let own = files(&folder.join(".git")).into_iter();
+        found.extend(own.map(|(name, file)| (format!(".git/{name}"), file)));
+    }
+    found
+}
+
+/// The error of a kind, on one line that a terminal may show.
+#[track_caller]
+pub(super) fn refused<T: std::fmt::Debug>(result: Result<T, Error>, kinds: &[ErrorKind]) -> Error {
+    let error = result.expect_err("it must be refused");
+    assert!(kinds.contains(&error.kind()), "{error:?}");
+    assert_clean(&error);
+    error
+}
+
+/// Neither the error nor what caused it steers a terminal.
+#[track_caller]
+pub(super) fn assert_clean(error: &Error) {
+    let mut next: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        assert!(!text.contains(steers), "{text:?}");
+        next = error.source();
+    }
+    let hint = error.hint().unwrap_or_default();
+    assert!(!hint.contains(steers), "{hint:?}");
+    let words = error.server_message().unwrap_or_default();
+    assert!(!words.contains(|c| c != '\n' && steers(c)), "{words:?}");
+}
+
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
