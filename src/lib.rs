@@ -84,6 +84,7 @@ mod url;
 mod worktree;
 
 pub use cancel::CancelToken;
+pub use credential::CredentialRequest;
 pub use error::{Error, ErrorKind, Offence, Result};
 pub use git::{FileState, Identity};
 pub use http::{Bandwidth, NetworkLimits};
@@ -102,7 +103,7 @@ pub use repository::{
     CheckoutOptions, CheckoutReport, CommitOutcome, LfsEngine, PrepareRepository, PruneOptions,
     PruneReport, PullReport, PullStrategy, Repository, Status, StatusEntry, TrackReport,
 };
-pub use secret::Token;
+pub use secret::{Login, Token};
 pub use worktree::{AutoTrack, Content, OnChanging, Skipped, StageOptions, StageReport};
 
 /// The README's example, compiled.

@@ -1,11 +1,14 @@
 //! The remote of a clone: its address, its credentials, and who may be told them.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use crate::cancel::CancelToken;
 use crate::config::Use;
-use crate::credential::{self, Found};
+use crate::credential::{self, Found, Helpers, Netrc, Prompt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::git::{self, Git};
-use crate::http::{self, Client, Grant, Reach, Settings};
+use crate::http::{self, Client, Given, Grant, LoginSource, Reach, Settings};
 use crate::hub::{self, Hub};
 use crate::id::{CommitId, Endpoint};
 use crate::lfs;
@@ -16,6 +19,15 @@ use crate::secret::{Secret, Token};
 use crate::source::{Location, Source};
 use crate::url::{Url, Userinfo};
 use crate::worktree::Rules;
+
+/// Where logins come from, as far as the caller and the clone say.
+pub(crate) struct Logins {
+    /// What the caller passed for the Hub.
+    pub(crate) secret: Option<Secret>,
+    pub(crate) prompt: Option<Prompt>,
+    /// The clone's, for what its config says of credential helpers; it need not exist yet.
+    pub(crate) git_dir: Option<PathBuf>,
+}
 
 /// Everything needed to talk to the remote.
 pub(crate) struct Connection {
@@ -37,18 +49,20 @@ impl Connection {
         name: RemoteName,
         endpoint: Endpoint,
         place: Place,
-        secret: Option<Secret>,
+        logins: Logins,
         settings: Settings,
         cancel: &CancelToken,
     ) -> Result<Self> {
+        let hub = endpoint.url().origin();
         let mut grants = Vec::new();
-        let explicit = secret.is_some();
-        if let Some(Found { secret, source }) = credential::find_secret(secret)? {
+        let explicit = logins.secret.is_some();
+        if let Some(Found { secret, source }) = credential::find_secret(logins.secret)? {
             tracing::debug!(?source, "token found");
             grants.push(Grant {
-                origin: endpoint.url().origin(),
+                origin: hub.clone(),
                 user: None,
                 secret,
+                given: source.given(),
             });
         }
         let Place {
@@ -58,12 +72,12 @@ impl Connection {
             push,
         } = place;
         let remote = http_url(&endpoint, &fetch.location).map(|url| http::Remote {
-            origin: url.origin(),
             user: fetch.userinfo.as_ref().map(|info| info.user.clone()),
             proxy: settings
                 .config
                 .get(&format!("remote.{name}.proxy"))
                 .map(str::to_owned),
+            url,
         });
         let push = match push {
             PushPlace::Same => Some(fetch.clone()),
@@ -83,7 +97,7 @@ impl Connection {
                 continue;
             };
             // Only what the caller passed itself counts more.
-            let is_hub = grant.origin == endpoint.url().origin();
+            let is_hub = grant.origin == hub;
             if !(explicit && is_hub) {
                 grants.retain(|found| found.origin != grant.origin);
                 grants.push(grant);
@@ -91,7 +105,13 @@ impl Connection {
         }
         let settings = settings.with_remote(remote);
         let reach = settings.reach;
-        let client = Client::new(settings, grants)?.with_cancel(cancel)?;
+        let helpers = Helpers::new(Arc::clone(&settings.config), logins.git_dir);
+        let mut sources: Vec<Arc<dyn LoginSource>> =
+            vec![Arc::new(helpers), Arc::new(Netrc { hub })];
+        if let Some(prompt) = logins.prompt {
+            sources.push(Arc::new(prompt));
+        }
+        let client = Client::asking(settings, grants, sources)?.with_cancel(cancel)?;
         Ok(Self {
             name,
             endpoint,
@@ -112,13 +132,19 @@ impl Connection {
         let elsewhere = http_url(&self.endpoint, &self.fetch)
             .and_then(|url| grants.find(&url.origin()))
             .filter(|grant| grant.origin != hub);
+        let given = Given::ByCaller("the token that was set");
         grants.put(match elsewhere {
             // The user name is part of the remote's URL, and none of the token's business.
-            Some(grant) => Grant { secret, ..grant },
+            Some(grant) => Grant {
+                secret,
+                given,
+                ..grant
+            },
             None => Grant {
                 origin: hub,
                 user: None,
                 secret,
+                given,
             },
         });
     }
@@ -258,6 +284,7 @@ fn grant(url: &Url, info: Userinfo) -> Option<Grant> {
         origin: url.origin(),
         user: Some(info.user),
         secret: Secret::Token(info.password?),
+        given: Given::InPlace("the password in the URL"),
     })
 }
 

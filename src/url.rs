@@ -165,8 +165,13 @@ impl Url {
     }
 
     fn base(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority())
+    }
+
+    /// The host, with the port where one is named.
+    pub(crate) fn authority(&self) -> String {
         let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
-        format!("{}://{}{port}", self.scheme, self.host)
+        format!("{}{port}", self.host)
     }
 
     /// The whole URL, query included: for the wire, and for git's config.

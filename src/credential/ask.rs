@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use zeroize::Zeroizing;
+
 use super::helpers::Plan;
 use super::protocol::{self, RECORD_BYTES, Record};
 use super::store::Store;
@@ -204,10 +206,11 @@ fn run(program: Program, record: &Record, cancel: &CancelToken) -> Result<Record
         .variable("GCM_INTERACTIVE", "never")
         .input(Input::Bytes(record.to_bytes().map_err(broken)?))
         .run_within(PATIENCE, RECORD_BYTES, cancel)?;
+    let output = Zeroizing::new(ran.output);
     match ran.failure {
         // Only its answer counts, as for git.
-        Some(error) if ran.output.is_empty() => Err(error),
-        _ => protocol::parse(&ran.output).map_err(broken),
+        Some(error) if output.is_empty() => Err(error),
+        _ => protocol::parse(&output).map_err(broken),
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use crate::env;
 use crate::error::Result;
 use crate::fs;
+use crate::http::Given;
 use crate::secret::{Secret, Token};
 
 /// A secret and where it was found.
@@ -24,6 +25,17 @@ pub(crate) enum TokenSource {
     Explicit,
     Variable(&'static str),
     File(PathBuf),
+}
+
+impl TokenSource {
+    /// For the list of what was tried.
+    pub(crate) fn given(&self) -> Given {
+        match self {
+            Self::Explicit => Given::ByCaller("the token that was passed"),
+            Self::Variable(name) => Given::InPlace(name),
+            Self::File(_) => Given::InPlace("the token file"),
+        }
+    }
 }
 
 /// The variables that may hold a token, in order.

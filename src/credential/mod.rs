@@ -6,14 +6,23 @@
 //! | `protocol` | the words git and its credential helpers exchange |
 //! | `helpers` | which helpers git's config names for a URL |
 //! | `ask` | asking them: by the git program, else one by one |
+//! | `git_source` | their logins for servers that want one |
 //! | `store` | the file of git's `store` helper |
-
-#![allow(dead_code, reason = "the 401 hook, which follows, uses all of it")]
+//! | `netrc` | the file of curl |
+//! | `prompt` | the caller's own function |
 
 mod ask;
+mod git_source;
 mod helpers;
 mod hub_token;
+mod netrc;
+mod prompt;
 mod protocol;
 mod store;
 
+pub use prompt::CredentialRequest;
+
+pub(crate) use ask::Helpers;
 pub(crate) use hub_token::{Found, find_secret};
+pub(crate) use netrc::Netrc;
+pub(crate) use prompt::Prompt;

@@ -4,7 +4,7 @@
 //! not unreserved in RFC 3986 by a percent sign, that of the port's colon included, in small letters;
 //! the newest line first. Lines that are no logins stay as they are.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::protocol::{Record, parse_url};
@@ -104,12 +104,6 @@ impl Store {
             })?;
         }
         Ok(())
-    }
-
-    /// Where a new login would be kept.
-    pub(super) fn file(&self) -> Option<&Path> {
-        let there = self.files.iter().find(|file| file.exists());
-        there.or(self.files.first()).map(PathBuf::as_path)
     }
 }
 

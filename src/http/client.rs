@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use ureq::{Agent, AsSendBody, SendBody};
 
 use super::failure::Attempt;
-use super::grant::{Grant, Grants};
+use super::grant::{Auth, Grant};
+use super::grants::{Grants, Reaction, Sent, Then};
 use super::headers;
 use super::host::{Bucket, Host};
 use super::request::{Body, Method, Request};
@@ -16,6 +17,7 @@ use super::response::Response;
 use super::retry::{RetryPolicy, Tries, wait};
 use super::route::Route;
 use super::settings::{Reach, Settings, offline};
+use super::source::LoginSource;
 use super::trust::Verification;
 use super::watch::{Pulse, Source, Watched};
 use crate::cancel::{CancelToken, OnCancel};
@@ -24,6 +26,8 @@ use crate::url::Url;
 
 /// Redirects followed for one request; git follows one, git-lfs two, browsers twenty.
 const MAX_REDIRECTS: usize = 5;
+/// Logins tried for one request; there are fewer places where they come from.
+const MAX_LOGINS: usize = 8;
 
 /// Sends requests; clones share connections.
 #[derive(Clone)]
@@ -46,8 +50,20 @@ struct Inner {
 }
 
 impl Client {
+    /// A client that asks nobody.
+    #[cfg(test)]
     pub(crate) fn new(settings: Settings, grants: Vec<Grant>) -> Result<Self> {
-        let grants = Grants::new(grants, settings.plain_http);
+        Self::asking(settings, grants, Vec::new())
+    }
+
+    /// A client that asks for logins, in this order, where a server wants one and there is none, or
+    /// refuses the one it got.
+    pub(crate) fn asking(
+        settings: Settings,
+        grants: Vec<Grant>,
+        sources: Vec<Arc<dyn LoginSource>>,
+    ) -> Result<Self> {
+        let grants = Grants::new(grants, sources, settings.plain_http);
         Self::build(settings, grants, &CancelToken::new())
     }
 
@@ -132,9 +148,14 @@ impl Client {
         }
     }
 
-    /// Whether there is a secret for a URL's origin.
-    pub(crate) fn has_grant_for(&self, url: &Url) -> bool {
-        self.inner.grants.find(&url.origin()).is_some()
+    /// Whether there is a login for a URL's origin.
+    pub(crate) fn has_login_for(&self, url: &Url) -> bool {
+        self.inner.grants.has_login(url)
+    }
+
+    /// Whether there is a login for a URL's origin, or may be one.
+    pub(crate) fn may_have_login_for(&self, url: &Url) -> bool {
+        self.inner.grants.may_have_login(url)
     }
 
     /// Its secrets, and those of all clients made from it.
@@ -165,7 +186,7 @@ impl Client {
         for _ in 0..=MAX_REDIRECTS {
             let host = Host::at(&request.url.origin());
             self.wait_for(&host, &request)?;
-            let response = self.send_once(&mut request)?;
+            let response = self.send_known(&mut request)?;
             // A longer time than anybody waits for is this caller's business alone: it may be wrong, and
             // nobody else should be locked out by it.
             if let Some(pause) = response.closed_for()
@@ -223,7 +244,38 @@ impl Client {
             .map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    fn send_once(&self, request: &mut Request) -> Result<Response> {
+    /// Sends a request as whoever we are to the server. One that wants to know that, or somebody else,
+    /// gets what other login there is.
+    fn send_known(&self, request: &mut Request) -> Result<Response> {
+        let mut left = MAX_LOGINS;
+        loop {
+            let (response, sent) = self.send_once(request)?;
+            let Some(sent) = sent else {
+                return Ok(response);
+            };
+            let reaction = match response.status() {
+                200..=299 => Reaction::Took,
+                401 => Reaction::Refused,
+                _ => Reaction::Other,
+            };
+            let (grants, cancel) = (&self.inner.grants, &self.inner.cancel);
+            if reaction == Reaction::Refused && (!request.may_repeat() || left == 0) {
+                let story = grants.story(&request.url);
+                return Ok(response.after_trying(story));
+            }
+            let wanted = self.inner.settings.wanted(&request.url);
+            match grants.react(&sent, reaction, &wanted, cancel) {
+                Ok(Then::Again) => left -= 1,
+                Ok(Then::Stop(story)) => return Ok(response.after_trying(story)),
+                // The answer is there all the same.
+                Err(_) if reaction == Reaction::Took => return Ok(response),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Sends it as it is; without what it was sent with if that is no business of ours.
+    fn send_once(&self, request: &mut Request) -> Result<(Response, Option<Sent>)> {
         let cancel = &self.inner.cancel;
         cancel.check()?;
         let url = &request.url;
@@ -243,19 +295,20 @@ impl Client {
         for (name, value) in request.headers.iter().chain(&extra) {
             builder = builder.header(name, headers::value(name, value)?);
         }
-        let sent = headers::secrets(request.headers.iter().chain(&extra));
+        let confidential = headers::secrets(request.headers.iter().chain(&extra));
         let sent_authorization = extra
             .iter()
             .chain(&request.headers)
             .any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        let grant = if sent_authorization {
+        let sent = if sent_authorization || request.auth == Auth::None {
             None
         } else {
-            self.inner.grants.authorization(request.auth, url)?
+            Some(self.inner.grants.authorization(request.auth, url)?)
         };
-        let authenticated = sent_authorization || grant.is_some();
-        if let Some(value) = grant {
-            builder = builder.header("Authorization", headers::value("Authorization", &value)?);
+        let header = sent.as_ref().and_then(|sent| sent.header.as_ref());
+        let authenticated = sent_authorization || header.is_some();
+        if let Some(value) = header {
+            builder = builder.header("Authorization", headers::value("Authorization", value)?);
         }
         tracing::debug!(method = request.method.as_str(), %url, authenticated, "request");
         let sending = Sending {
@@ -295,13 +348,14 @@ impl Client {
                 let watch = move |body| Watched::new(body, pulse, bandwidth, cancel.clone());
                 let (parts, body) = response.into_parts();
                 let body = body.into_with_config().limit(u64::MAX).reader();
-                Ok(Response::new(
+                let response = Response::new(
                     http::Response::from_parts(parts, watch(body)),
                     request.describe(),
                     request.url.clone(),
                     authenticated,
-                    sent,
-                ))
+                    confidential,
+                );
+                Ok((response, sent))
             }
             Err(_) if cancel.is_cancelled() => Err(Error::cancelled()),
             Err(error) => {
@@ -391,9 +445,8 @@ fn follow(request: &mut Request, response: &Response, next: Url) -> Result<()> {
         return Err(refuse(&format!("from https to {next}"))
             .with_hint("the server is misconfigured, or somebody is listening"));
     }
-    let replayable = !matches!(request.body, Body::Stream(_));
     let keeps_method = request.method == Method::Get || matches!(response.status(), 307 | 308);
-    if !keeps_method || !replayable {
+    if !keeps_method || !request.may_repeat() {
         return Err(
             refuse(&format!("to {next}, which cannot be followed with a body"))
                 .with_hint("use the repository's new address"),

@@ -18,7 +18,7 @@ impl Settings {
         let is_remote = self
             .remote
             .as_ref()
-            .is_some_and(|remote| remote.origin == url.origin());
+            .is_some_and(|remote| remote.url.origin() == url.origin());
         let general = is_remote && (url.is_https() || url.is_loopback());
         let mut headers: Vec<(String, String)> = Vec::new();
         for (line, own) in self.values("extraHeader", url) {
@@ -68,7 +68,7 @@ mod tests {
             config.push(key, value, Writer::User);
         }
         let remote = Remote {
-            origin: url(remote).origin(),
+            url: url(remote),
             user: None,
             proxy: None,
         };

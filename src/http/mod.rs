@@ -6,7 +6,10 @@
 //! | `trust` | whose certificates are believed |
 //! | `route` | the way to one URL, and the agent for it |
 //! | `extra_header` | headers the user wants on requests |
-//! | `grant` | which secret may go where |
+//! | `grant` | one secret, and how it is presented |
+//! | `grants` | which secret may go where, and who is asked for others |
+//! | `seat` | who we are to one server |
+//! | `source` | where logins come from that a server wants |
 //! | `headers` | headers that may carry a permission |
 //! | `request`, `response` | what is sent, what came back |
 //! | `client` | sending, and following redirects |
@@ -22,6 +25,7 @@ mod client;
 mod extra_header;
 mod failure;
 mod grant;
+mod grants;
 mod headers;
 mod host;
 mod limits;
@@ -29,7 +33,9 @@ mod request;
 mod response;
 pub(crate) mod retry;
 mod route;
+mod seat;
 mod settings;
+mod source;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -40,9 +46,10 @@ pub use bandwidth::Bandwidth;
 pub use limits::NetworkLimits;
 
 pub(crate) use client::Client;
-pub(crate) use grant::{Auth, Grant, PlainHttp};
+pub(crate) use grant::{Auth, Given, Grant, PlainHttp};
 pub(crate) use host::{Bucket, Host};
 pub(crate) use request::{Body, Request};
 pub(crate) use response::Response;
 pub(crate) use settings::{Reach, Remote, Settings, offline};
+pub(crate) use source::{LoginSource, Offer, Wanted};
 pub(crate) use trust::Verification;

@@ -120,6 +120,11 @@ impl Request {
         self
     }
 
+    /// Whether its body can be sent again.
+    pub(super) fn may_repeat(&self) -> bool {
+        !matches!(self.body, Body::Stream(_))
+    }
+
     /// What to call it in messages.
     pub(super) fn describe(&self) -> String {
         format!("{} {}", self.method.as_str(), self.url)

@@ -26,6 +26,8 @@ pub(crate) struct Response {
     authenticated: bool,
     /// What else it carried in confidence; it is known while errors are made of the answer.
     sent: Vec<SecretText>,
+    /// The logins that were tried before, for the error of a refusal.
+    tried: String,
 }
 
 impl Response {
@@ -42,7 +44,17 @@ impl Response {
             url,
             authenticated,
             sent,
+            tried: String::new(),
         }
+    }
+
+    pub(super) fn after_trying(mut self, tried: String) -> Self {
+        self.tried = tried;
+        self
+    }
+
+    pub(super) fn tried(&self) -> &str {
+        &self.tried
     }
 
     pub(crate) fn status(&self) -> u16 {

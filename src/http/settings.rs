@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::retry::RetryPolicy;
+use super::source::Wanted;
 use super::trust::Trust;
 use super::{Bandwidth, PlainHttp};
 use crate::config::Config;
 use crate::env;
 use crate::error::{Error, ErrorKind};
-use crate::url::{Origin, Url};
+use crate::url::Url;
 
 /// How to reach servers.
 #[derive(Clone, Debug)]
@@ -58,7 +59,7 @@ pub(crate) fn offline(what: &str) -> Error {
 /// What concerns the clone's own remote.
 #[derive(Clone)]
 pub(crate) struct Remote {
-    pub(crate) origin: Origin,
+    pub(crate) url: Url,
     /// The user its URL names.
     pub(crate) user: Option<String>,
     /// `remote.<name>.proxy`.
@@ -68,7 +69,7 @@ pub(crate) struct Remote {
 impl std::fmt::Debug for Remote {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The proxy's address may hold a password.
-        write!(f, "Remote({})", self.origin)
+        write!(f, "Remote({})", self.url)
     }
 }
 
@@ -163,11 +164,29 @@ impl Settings {
     /// The remote of a URL's origin, if it is that of the clone.
     fn remote_of(&self, url: &Url) -> Option<&Remote> {
         let remote = self.remote.as_ref()?;
-        (remote.origin == url.origin()).then_some(remote)
+        (remote.url.origin() == url.origin()).then_some(remote)
     }
 
     fn user(&self, url: &Url) -> Option<&str> {
         self.remote_of(url)?.user.as_deref()
+    }
+
+    /// What a login for a URL's server is wanted for, as git and git-lfs would ask: for the remote, if
+    /// it is there, else for the repository that the URL belongs to.
+    pub(super) fn wanted(&self, url: &Url) -> Wanted {
+        if let Some(remote) = self.remote_of(url) {
+            return Wanted {
+                url: remote.url.clone(),
+                user: remote.user.clone(),
+            };
+        }
+        let path = url.path();
+        let parts = ["/info/refs", "/git-upload-pack", "/git-receive-pack"];
+        let mut repository = parts.iter().filter_map(|part| path.strip_suffix(part));
+        Wanted {
+            url: url.with_path(repository.next().unwrap_or(path)),
+            user: None,
+        }
     }
 
     /// The proxy for a URL: the remote's own, the config's, the environment's. An empty address in
@@ -322,7 +341,7 @@ mod tests {
             config.push(key, value, crate::config::Writer::User);
         }
         let remote = Remote {
-            origin: Url::parse("https://hub.example").expect("valid").origin(),
+            url: Url::parse("https://hub.example").expect("valid"),
             user: None,
             proxy: proxy.map(str::to_owned),
         };

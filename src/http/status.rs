@@ -27,7 +27,10 @@ impl Response {
         let code = self.header("x-error-code").map(str::to_owned);
         let message = self.header("x-error-message").map(str::to_owned);
         let (kind, meaning, hint) = meaning(status, code.as_deref(), self.authenticated());
-        let what = format!("{}: {status} {meaning}", self.request());
+        let mut what = format!("{}: {status} {meaning}", self.request());
+        if !self.tried().is_empty() {
+            what = format!("{what}; tried: {}", self.tried());
+        }
         let is_text = self
             .header("content-type")
             .is_none_or(|kind| kind.contains("json") || kind.starts_with("text/plain"));

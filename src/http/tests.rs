@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::settings::Proxies;
-use super::{Auth, Body, Client, Grant, Request, Settings};
+use super::{Auth, Body, Client, Given, Grant, Request, Settings};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
@@ -320,6 +320,7 @@ fn a_redirect_keeps_the_method_and_drops_what_is_private() {
         origin,
         user: None,
         secret,
+        given: Given::InPlace("HF_TOKEN"),
     }];
     let client = Client::new(Settings::default(), grants).expect("made");
     let request = || get(&address).auth(Auth::Bearer).header("Accept", "kept");

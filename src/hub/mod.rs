@@ -51,7 +51,7 @@ impl Hub {
             match response.status() {
                 404 => Ok(false),
                 // Strangers are not told whether it exists; creating will say what is wrong.
-                401 if !self.client.has_grant_for(self.endpoint.url()) => Ok(false),
+                401 if !self.client.has_login_for(self.endpoint.url()) => Ok(false),
                 _ => response.error_for_status().map(|_| true),
             }
         })

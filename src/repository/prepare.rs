@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Repository;
 use crate::cancel::CancelToken;
 use crate::config::Config;
+use crate::credential::{CredentialRequest, Prompt};
 use crate::env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
@@ -23,8 +24,8 @@ use crate::name::{RemoteName, Revision};
 use crate::place::{Place, Reading};
 use crate::progress::{Progress, Settled};
 use crate::push::{AutoPrune, OnConflict, OnDrop, PushPolicy, Pushes, Settings};
-use crate::remote::Connection;
-use crate::secret::{Provider, Secret, Token};
+use crate::remote::{Connection, Logins};
+use crate::secret::{Login, Provider, Secret, Token};
 use crate::source::Location;
 use crate::worktree::Content;
 
@@ -60,6 +61,7 @@ pub struct PrepareRepository {
     pub(super) folder: PathBuf,
     endpoint: Option<Endpoint>,
     secret: Option<Secret>,
+    prompt: Option<Prompt>,
     repo_type: Option<RepoType>,
     revision: Option<Revision>,
     identity: Option<Identity>,
@@ -91,6 +93,7 @@ impl PrepareRepository {
             folder,
             endpoint: None,
             secret: None,
+            prompt: None,
             repo_type: None,
             revision: None,
             identity: None,
@@ -153,6 +156,32 @@ impl PrepareRepository {
     /// [`ErrorKind::Unauthorized`].
     pub fn danger_send_tokens_over_plain_http(mut self) -> Self {
         self.plain_http = PlainHttp::Anywhere;
+        self
+    }
+
+    /// Asks you for a login where a server wants one and nothing else has a good one: neither the
+    /// token, nor git's credential helpers, nor `~/.netrc`. Without this nobody is ever asked.
+    ///
+    /// `ask` is called at most once for a server, on the thread that sends, and the request waits for it;
+    /// it must not use the repository. A login that the server takes is offered to git's credential
+    /// helpers, as git does with what it asked for, so that the next process need not ask. One that is
+    /// refused, `None`, or a panic, is the end: the work fails with [`ErrorKind::Unauthorized`]. A
+    /// [`token`](Self::token) that is refused is not asked about: then that one has to be changed.
+    ///
+    /// ```
+    /// use hf_repository::{Login, Repository};
+    /// let prepared = Repository::prepare("https://git.example.org/team/model", "out")
+    ///     .credential_prompt(|wanted| {
+    ///         // A window, a vault, a terminal: whatever suits the program.
+    ///         let password = std::env::var("TEAM_PASSWORD").ok()?;
+    ///         Some(Login::new(wanted.username().unwrap_or("robot"), password))
+    ///     });
+    /// ```
+    pub fn credential_prompt(
+        mut self,
+        ask: impl Fn(&CredentialRequest) -> Option<Login> + Send + Sync + 'static,
+    ) -> Self {
+        self.prompt = Some(Prompt::new(ask));
         self
     }
 
@@ -345,7 +374,7 @@ impl PrepareRepository {
             name,
             endpoint,
             there,
-            self.secret.clone(),
+            self.logins(git.git_dir()),
             self.http_settings(config),
             &self.cancel,
         )?;
@@ -399,10 +428,18 @@ impl PrepareRepository {
             RemoteName::origin(),
             endpoint.clone(),
             place,
-            self.secret.clone(),
+            self.logins(&self.folder.join(".git")),
             self.http_settings(config),
             &self.cancel,
         )
+    }
+
+    fn logins(&self, git_dir: &Path) -> Logins {
+        Logins {
+            secret: self.secret.clone(),
+            prompt: self.prompt.clone(),
+            git_dir: std::path::absolute(git_dir).ok(),
+        }
     }
 
     /// How objects are moved: as configured, unless the caller said otherwise.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `text` | a secret in memory: wiped when nobody needs it any more, and known while somebody does |
 //! | `token` | an access token |
+//! | `login` | a name and a password |
 //! | `provider` | tokens that may be another one each time they are needed |
 //! | `forms` | the spellings in which programs and servers repeat a secret |
 //! | `shown` | text from elsewhere, as it may be shown |
@@ -11,12 +12,14 @@
 
 mod cause;
 mod forms;
+mod login;
 mod provider;
 mod shown;
 mod text;
 mod token;
 
 pub(crate) use cause::fit_cause;
+pub use login::Login;
 pub(crate) use provider::{Provider, Secret};
 pub(crate) use shown::{
     CutAt, fit_to_show, fit_to_show_cut, fit_to_show_end, holds_secret, printable,

@@ -183,6 +183,11 @@ fn run() {
                 &argument(4),
             );
         }
+        "credentials" => {
+            let (what, source, folder) = (argument(1), argument(2), argument(3));
+            let token = std::env::var("HF_CHILD_4").ok();
+            crate::credentials::job(&what, &source, Path::new(&folder), token);
+        }
         "measured" => crate::heavy::measured(&argument(1), Path::new(&argument(2))),
         "train" => crate::preemption::train(
             &argument(1),

@@ -19,6 +19,7 @@ mod configuration;
 mod conformance;
 mod corners;
 mod crash;
+mod credentials;
 mod deferred;
 mod deferred_corners;
 mod durability;

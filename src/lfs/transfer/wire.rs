@@ -69,7 +69,7 @@ impl Transfer<'_> {
         let own = action.url.origin() == self.lfs.origin()
             && !authenticated
             && action.header("authorization").is_none();
-        if response.status() == 401 && own && client.has_grant_for(&action.url) {
+        if response.status() == 401 && own && client.may_have_login_for(&action.url) {
             return client.send(request()?.auth(Auth::Basic));
         }
         Ok(response)

@@ -1,0 +1,366 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use super::super::grant::Given;
+use super::super::source::Offer;
+use super::*;
+use crate::secret::{Login, Provider, Secret};
+
+fn url(text: &str) -> Url {
+    Url::parse(text).expect(text)
+}
+
+fn grants(base: &str) -> Grants {
+    let grant = Grant {
+        origin: url(base).origin(),
+        user: None,
+        secret: secret("hf_x"),
+        given: Given::InPlace("HF_TOKEN"),
+    };
+    Grants::new(vec![grant], Vec::new(), PlainHttp::Loopback)
+}
+
+fn secret(token: &str) -> Secret {
+    Secret::Token(token.parse().expect("valid"))
+}
+
+#[test]
+fn a_token_goes_to_its_origin_only() {
+    let grants = grants("https://hub.example");
+    let header = |auth, to: &str| {
+        let sent = grants.authorization(auth, &url(to)).expect("no provider");
+        sent.header.map(|value| value.to_string())
+    };
+    assert_eq!(
+        header(Auth::Bearer, "https://hub.example/api"),
+        Some("Bearer hf_x".into())
+    );
+    assert_eq!(
+        header(Auth::Basic, "https://HUB.example:443/"),
+        Some("Basic aGZfdXNlcjpoZl94".into())
+    );
+    for elsewhere in [
+        "http://hub.example/",
+        "https://hub.example:8443/",
+        "https://cdn.hub.example/",
+        "https://hub.example.evil/",
+    ] {
+        assert_eq!(header(Auth::Basic, elsewhere), None, "{elsewhere}");
+    }
+    assert_eq!(header(Auth::None, "https://hub.example/"), None);
+}
+
+#[test]
+fn plain_http_is_for_this_machine_only() {
+    for (base, sent) in [
+        ("http://127.0.0.1:8080", true),
+        ("http://hub.example", false),
+    ] {
+        let header = grants(base).authorization(Auth::Basic, &url(base));
+        assert_eq!(
+            header.expect("no provider").header.is_some(),
+            sent,
+            "{base}"
+        );
+    }
+}
+
+#[test]
+fn plain_http_elsewhere_is_for_those_who_ask() {
+    let base = "http://hub.example";
+    let grant = grants(base).find(&url(base).origin()).expect("there");
+    let grants = Grants::new(vec![grant], Vec::new(), PlainHttp::Anywhere);
+    let header = |to: &str| grants.authorization(Auth::Basic, &url(to));
+    assert!(header(base).expect("no provider").header.is_some());
+    assert!(grants.login(&url(base)).expect("no provider").is_some());
+    for elsewhere in [
+        "http://hub.example:81",
+        "http://other.example",
+        "https://hub.example",
+    ] {
+        assert!(
+            header(elsewhere).expect("no provider").header.is_none(),
+            "{elsewhere}"
+        );
+    }
+}
+
+#[test]
+fn a_new_token_replaces_the_one_for_its_origin() {
+    let grants = grants("https://hub.example");
+    let elsewhere = grants.clone();
+    for (base, token) in [
+        ("https://hub.example", "hf_new"),
+        ("https://git.example", "hf_other"),
+    ] {
+        let (origin, secret) = (url(base).origin(), secret(token));
+        elsewhere.put(Grant {
+            origin,
+            user: None,
+            secret,
+            given: Given::ByCaller("the token"),
+        });
+        let header = grants.authorization(Auth::Bearer, &url(base));
+        let header = header.expect("no provider").header;
+        let header = header.map(|value| value.to_string());
+        assert_eq!(header, Some(format!("Bearer {token}")));
+    }
+    assert!(!format!("{grants:?}").contains("hf_"));
+}
+
+#[test]
+fn a_provider_is_asked_only_where_its_token_goes() {
+    let grants = grants("https://hub.example");
+    grants.put(Grant {
+        origin: url("https://hub.example").origin(),
+        user: None,
+        secret: Secret::Provider(Provider::new(|| Err("none today"))),
+        given: Given::ByCaller("the provider"),
+    });
+    let ask = |auth, to: &str| grants.authorization(auth, &url(to));
+    assert!(ask(Auth::Basic, "https://cdn.example/").is_ok());
+    assert!(ask(Auth::None, "https://hub.example/").is_ok());
+    assert!(ask(Auth::Basic, "https://hub.example/").is_err());
+}
+
+/// A source that gives what it is told to, one after the other, and writes down how it is used.
+#[derive(Default)]
+struct Fake {
+    name: &'static str,
+    offers: Mutex<Vec<Offer>>,
+    calls: Mutex<Vec<String>>,
+    asked: AtomicUsize,
+    hasty: bool,
+}
+
+impl Fake {
+    fn new(name: &'static str, passwords: &[&str]) -> Arc<Self> {
+        let offers = passwords.iter().rev().map(|password| Offer {
+            login: Login::new("u", *password),
+            expires: None,
+        });
+        Arc::new(Self {
+            name,
+            offers: Mutex::new(offers.collect()),
+            ..Self::default()
+        })
+    }
+
+    fn note(&self, what: &str, offer: Option<&Offer>) {
+        let password = offer.map_or("", |offer| offer.login.password().expose());
+        let mut calls = self.calls.lock().expect("no panic");
+        calls.push(format!("{what} {password}").trim().to_owned());
+    }
+
+    fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut *self.calls.lock().expect("no panic"))
+    }
+}
+
+impl LoginSource for Fake {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn is_patient(&self) -> bool {
+        !self.hasty
+    }
+
+    fn get(&self, _: &Wanted, cancel: &CancelToken) -> Result<Option<Offer>> {
+        self.note("get", None);
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        // Long enough for others to come in between.
+        thread::sleep(Duration::from_millis(5));
+        cancel.check()?;
+        Ok(self.offers.lock().expect("no panic").pop())
+    }
+
+    fn approve(&self, _: &Wanted, offer: &Offer, _: &CancelToken) -> Result<()> {
+        self.note("approve", Some(offer));
+        Ok(())
+    }
+
+    fn reject(&self, _: &Wanted, offer: &Offer, _: &CancelToken) -> Result<()> {
+        self.note("reject", Some(offer));
+        Ok(())
+    }
+}
+
+const HOST: &str = "https://hub.example";
+
+fn asking(own: Option<Given>, sources: &[&Arc<Fake>]) -> Grants {
+    let grants = own.into_iter().map(|given| Grant {
+        origin: url(HOST).origin(),
+        user: None,
+        secret: secret("own"),
+        given,
+    });
+    let sources = sources
+        .iter()
+        .map(|source| Arc::clone(source) as Arc<dyn LoginSource>);
+    Grants::new(grants.collect(), sources.collect(), PlainHttp::Loopback)
+}
+
+/// Sends requests until one is taken, as a server would that takes only this password, or none.
+fn session(grants: &Grants, right: &str) -> std::result::Result<usize, String> {
+    let wanted = Wanted {
+        url: url(HOST),
+        user: None,
+    };
+    let cancel = CancelToken::new();
+    for count in 1..10 {
+        let login = grants.login(&url(HOST)).expect("no provider");
+        let sent = grants
+            .authorization(Auth::Basic, &url(HOST))
+            .expect("no provider");
+        let taken = login.is_some_and(|(_, password)| password.expose() == right);
+        let reaction = match taken {
+            true => Reaction::Took,
+            false => Reaction::Refused,
+        };
+        match grants
+            .react(&sent, reaction, &wanted, &cancel)
+            .expect("not cancelled")
+        {
+            Then::Again => {}
+            Then::Stop(_) if taken => return Ok(count),
+            Then::Stop(story) => return Err(story),
+        }
+    }
+    panic!("it never ends")
+}
+
+#[test]
+fn sources_are_asked_in_turn_and_told_how_it_went() {
+    let (first, second) = (Fake::new("one", &["bad"]), Fake::new("two", &["good"]));
+    let own = Given::InPlace("HF_TOKEN");
+    let grants = asking(Some(own), &[&first, &second]);
+    assert_eq!(session(&grants, "good"), Ok(3));
+    assert_eq!(first.calls(), ["get", "reject bad"]);
+    assert_eq!(second.calls(), ["get", "approve good"]);
+    // From then on it is known, and nobody is told again.
+    assert_eq!(session(&grants, "good"), Ok(1));
+    assert!(first.calls().is_empty() && second.calls().is_empty());
+}
+
+#[test]
+fn what_nobody_knows_is_told_with_what_was_tried() {
+    let (first, second) = (Fake::new("one", &[]), Fake::new("two", &["bad"]));
+    let grants = asking(Some(Given::InPlace("HF_TOKEN")), &[&first, &second]);
+    let story = "HF_TOKEN (refused), one (nothing), two (refused)";
+    assert_eq!(session(&grants, "good"), Err(story.to_owned()));
+    assert_eq!(second.calls(), ["get", "reject bad"]);
+    // Nobody is asked again at once, and the own token is what is sent: it may have been a mistake.
+    first.calls();
+    assert_eq!(session(&grants, "good"), Err(story.to_owned()));
+    assert!(first.calls().is_empty() && second.calls().is_empty());
+    assert_eq!(session(&grants, "own"), Ok(1));
+}
+
+#[test]
+fn the_callers_own_token_is_the_only_one() {
+    let source = Fake::new("one", &["good"]);
+    let grants = asking(Some(Given::ByCaller("the token")), &[&source]);
+    assert_eq!(
+        session(&grants, "good"),
+        Err("the token (refused)".to_owned())
+    );
+    assert!(source.calls().is_empty());
+    // Another one takes its place, also that of a source's login.
+    let grants = asking(None, &[&source]);
+    assert_eq!(session(&grants, "good"), Ok(2));
+    grants.put(Grant {
+        origin: url(HOST).origin(),
+        user: None,
+        secret: secret("newest"),
+        given: Given::ByCaller("the token"),
+    });
+    assert_eq!(session(&grants, "newest"), Ok(1));
+}
+
+#[test]
+fn a_login_that_was_good_is_asked_for_again_when_it_is_not() {
+    let source = Fake::new("one", &["good", "better"]);
+    let grants = asking(None, &[&source]);
+    assert_eq!(session(&grants, "good"), Ok(2));
+    assert_eq!(session(&grants, "better"), Ok(2));
+    let calls = [
+        "get",
+        "approve good",
+        "reject good",
+        "get",
+        "approve better",
+    ];
+    assert_eq!(source.calls(), calls);
+    // The same again is no news.
+    let source = Fake::new("one", &["good", "good"]);
+    let grants = asking(None, &[&source]);
+    assert_eq!(session(&grants, "good"), Ok(2));
+    assert_eq!(session(&grants, "other"), Err("one (refused)".to_owned()));
+    assert_eq!(
+        source.calls(),
+        ["get", "approve good", "reject good", "get"]
+    );
+    // Who does not like to be asked twice is not.
+    let mut hasty = Fake::new("one", &["good", "better"]);
+    Arc::get_mut(&mut hasty).expect("alone").hasty = true;
+    let grants = asking(None, &[&hasty]);
+    assert_eq!(session(&grants, "good"), Ok(2));
+    assert_eq!(session(&grants, "better"), Err("one (refused)".to_owned()));
+    assert_eq!(hasty.calls(), ["get", "approve good", "reject good"]);
+}
+
+#[test]
+fn a_login_that_has_expired_is_not_sent() {
+    let source = Fake::new("one", &["old", "new"]);
+    {
+        let mut offers = source.offers.lock().expect("no panic");
+        offers[1].expires = Some(SystemTime::UNIX_EPOCH);
+    }
+    let grants = asking(None, &[&source]);
+    // Asked, found to be expired before it is sent, asked again: one request without, one with.
+    assert_eq!(session(&grants, "new"), Ok(3));
+    assert_eq!(source.calls(), ["get", "get", "approve new"]);
+}
+
+#[test]
+fn many_at_once_ask_once() {
+    let source = Fake::new("one", &["good"]);
+    let grants = asking(None, &[&source]);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| session(&grants, "good").expect("known"));
+        }
+    });
+    assert_eq!(source.asked.load(Ordering::SeqCst), 1);
+    assert_eq!(source.calls(), ["get", "approve good"]);
+    let nobody = Fake::new("one", &[]);
+    let grants = asking(None, &[&nobody]);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| session(&grants, "good").expect_err("unknown"));
+        }
+    });
+    assert_eq!(nobody.asked.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn whoever_waits_for_an_answer_can_be_cancelled() {
+    let source = Fake::new("one", &["good"]);
+    let grants = asking(None, &[&source]);
+    let wanted = Wanted {
+        url: url(HOST),
+        user: None,
+    };
+    let sent = grants.authorization(Auth::Basic, &url(HOST)).expect("none");
+    grants.seats().entry(url(HOST).origin()).or_default().asking = true;
+    let cancel = CancelToken::new();
+    thread::scope(|scope| {
+        let react = || grants.react(&sent, Reaction::Refused, &wanted, &cancel);
+        let waiting = scope.spawn(react);
+        cancel.cancel();
+        assert!(waiting.join().expect("no panic").is_err());
+    });
+    assert!(source.calls().is_empty());
+}

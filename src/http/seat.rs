@@ -1,0 +1,189 @@
+//! Who we are to one server: what is sent, what was tried, and what is left to try.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::grant::{Given, Grant};
+use super::source::{LoginSource, Offer, Wanted};
+use crate::secret::Secret;
+
+/// After this long without a login the sources are asked again: the user may have logged in meanwhile,
+/// and a training runs for weeks.
+const ASKED_AGAIN: Duration = Duration::from_secs(60);
+
+/// What is known about logins for one origin.
+#[derive(Default)]
+pub(super) struct Seat {
+    /// What is sent from the start, without anybody being asked.
+    pub(super) own: Option<Grant>,
+    /// What a source gave; it takes the place of `own`.
+    asked: Option<Asked>,
+    /// Changes with every login that is put in use or taken out of it: tells those who come back with
+    /// a refusal whether it is news.
+    pub(super) number: u64,
+    /// The next of the sources.
+    next: usize,
+    /// Sources that do not like to be asked twice, and were asked.
+    spent: Vec<usize>,
+    tried: Vec<(&'static str, Fate)>,
+    /// Since when there is nothing left to try.
+    exhausted: Option<Instant>,
+    /// Somebody is asking the sources.
+    pub(super) asking: bool,
+}
+
+/// A login in use, and where it is from.
+#[derive(Clone)]
+pub(super) struct Asked {
+    pub(super) source: usize,
+    pub(super) wanted: Wanted,
+    pub(super) offer: Offer,
+    accepted: bool,
+}
+
+/// What came of a login, or of asking for one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Refused,
+    Nothing,
+    /// The way to the server is not safe enough.
+    NotSent,
+}
+
+impl Fate {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Nothing => "nothing",
+            Self::NotSent => "not sent without TLS",
+        }
+    }
+}
+
+impl Seat {
+    pub(super) fn new(own: Option<Grant>) -> Self {
+        Self {
+            own,
+            ..Self::default()
+        }
+    }
+
+    /// What to send now. `own_may_go` says whether the way is safe enough for a secret that is sent
+    /// unasked; what a source gave for this very server may go as git would send it.
+    pub(super) fn current(&mut self, own_may_go: bool) -> Option<(Option<String>, Secret)> {
+        let now = SystemTime::now();
+        let expired = |asked: &Asked| asked.offer.expires.is_some_and(|expires| expires < now);
+        if let Some(old) = self.asked.take_if(|asked| expired(asked)) {
+            // Its source may have a new one, when the server says that it wants one.
+            self.number += 1;
+            self.next = old.source;
+        }
+        if let Some(Asked { offer, .. }) = &self.asked {
+            let user = Some(offer.login.user().to_owned());
+            return Some((user, Secret::Token(offer.login.password().clone())));
+        }
+        let own = self.own.as_ref().filter(|_| own_may_go)?;
+        Some((own.user.clone(), own.secret.clone()))
+    }
+
+    /// Puts another own secret in use, for whatever there was.
+    pub(super) fn replace(&mut self, own: Grant) {
+        *self = Self {
+            number: self.number + 1,
+            asking: self.asking,
+            spent: std::mem::take(&mut self.spent),
+            ..Self::new(Some(own))
+        };
+    }
+
+    /// The server took login `number`. If it is one that its source was not told of yet, that one.
+    pub(super) fn accept(&mut self, number: u64) -> Option<Asked> {
+        let asked = self.asked.as_mut().filter(|_| number == self.number)?;
+        (!std::mem::replace(&mut asked.accepted, true)).then(|| asked.clone())
+    }
+
+    /// Whether it was found lately that there is nothing left to try.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.exhausted
+            .is_some_and(|since| since.elapsed() < ASKED_AGAIN)
+    }
+
+    /// The server did not take what is sent now; the login of a source that this was.
+    pub(super) fn refuse(
+        &mut self,
+        own_may_go: bool,
+        sources: &[Arc<dyn LoginSource>],
+    ) -> Option<Asked> {
+        if self.exhausted.take().is_some() {
+            self.next = 0;
+            self.tried.clear();
+        }
+        self.number += 1;
+        if let Some(asked) = self.asked.take() {
+            let source = &sources[asked.source];
+            self.tried.push((source.name(), Fate::Refused));
+            // It was good once: that it no longer is says nothing about what the source has now.
+            if asked.accepted && source.is_patient() {
+                self.next = asked.source;
+            }
+            return Some(asked);
+        }
+        if let Some(own) = &self.own {
+            let fate = match own_may_go {
+                true => Fate::Refused,
+                false => Fate::NotSent,
+            };
+            self.tried.push((own.given.name(), fate));
+            if matches!(own.given, Given::ByCaller(_)) {
+                self.next = sources.len();
+            }
+        }
+        None
+    }
+
+    /// The source to ask next; without one the seat is exhausted.
+    pub(super) fn next_source(
+        &mut self,
+        serves: impl Fn(&dyn LoginSource) -> bool,
+        sources: &[Arc<dyn LoginSource>],
+    ) -> Option<usize> {
+        while let Some(source) = sources.get(self.next) {
+            let index = self.next;
+            self.next += 1;
+            if self.spent.contains(&index) || !serves(source.as_ref()) {
+                continue;
+            }
+            if !source.is_patient() {
+                self.spent.push(index);
+            }
+            return Some(index);
+        }
+        self.exhausted = Some(Instant::now());
+        None
+    }
+
+    /// A source had nothing.
+    pub(super) fn had_nothing(&mut self, name: &'static str) {
+        // What it had and was refused is worth telling, not that there is no more of it.
+        if self.tried.last() != Some(&(name, Fate::Refused)) {
+            self.tried.push((name, Fate::Nothing));
+        }
+    }
+
+    /// Puts a source's login in use.
+    pub(super) fn sit(&mut self, source: usize, wanted: Wanted, offer: Offer) {
+        self.number += 1;
+        self.asked = Some(Asked {
+            source,
+            wanted,
+            offer,
+            accepted: false,
+        });
+    }
+
+    /// What was tried and what came of it, for an error: "HF_TOKEN (refused), netrc (nothing)".
+    pub(super) fn story(&self) -> String {
+        let told = |(name, fate): &(&str, Fate)| format!("{name} ({})", fate.word());
+        self.tried.iter().map(told).collect::<Vec<_>>().join(", ")
+    }
+}
