@@ -91,6 +91,7 @@ impl<'a> Attempt<'a> {
                     "check the address (HF_ENDPOINT), or start the server",
                 ),
             },
+            E::Io(source) if is_lookup(source) => self.reason(&E::HostNotFound),
             E::Io(source) => Reason {
                 kind: ErrorKind::Network,
                 text: format!("the connection broke ({source})"),
@@ -143,8 +144,8 @@ impl<'a> Attempt<'a> {
             Some(407) => (
                 ErrorKind::Proxy,
                 format!("the proxy {proxy} wants other credentials (407)"),
-                "put user and password into the proxy's address, http://user:password@host:port; \
-                 write special characters as %XX",
+                "put user:password@ before the host in the proxy's address, with special characters \
+                 written as %XX",
             ),
             Some(status @ (400..=499 | 501 | 505)) => (
                 ErrorKind::Proxy,
@@ -211,6 +212,13 @@ impl<'a> Attempt<'a> {
             },
         }
     }
+}
+
+/// Whether a name could not be looked up. std has no kind for it, only words; were they others, the
+/// error would only be less clear.
+fn is_lookup(error: &io::Error) -> bool {
+    let words = error.to_string();
+    words.starts_with("failed to lookup address information")
 }
 
 struct Reason {

@@ -1,5 +1,6 @@
 //! How connections are made: timeouts and proxies.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -258,16 +259,40 @@ impl Proxies {
     /// sent over plain http only because it stays here.
     pub(super) fn excepts(&self, url: &Url) -> bool {
         let host = url.host().trim_matches(['[', ']']);
-        url.is_loopback()
-            || self.no_proxy.iter().any(|entry| {
-                let entry = entry.trim_matches(['[', ']']).trim_start_matches('.');
-                entry == "*"
-                    || host == entry
-                    || host
-                        .strip_suffix(entry)
-                        .is_some_and(|rest| rest.ends_with('.'))
-            })
+        let names = |entry: &String| {
+            let entry = entry.trim_matches(['[', ']']);
+            let domain = entry.strip_prefix('*').unwrap_or(entry);
+            let domain = domain.trim_start_matches('.');
+            entry == "*"
+                || host == domain
+                || host
+                    .strip_suffix(domain)
+                    .is_some_and(|rest| rest.ends_with('.'))
+                || is_in_network(host, entry)
+        };
+        url.is_loopback() || self.no_proxy.iter().any(names)
     }
+}
+
+/// Whether a host is an address in a network such as `10.0.0.0/8`, as curl reads them.
+fn is_in_network(host: &str, network: &str) -> bool {
+    let bits = |address: IpAddr| match address {
+        IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, 32),
+        IpAddr::V6(address) => (address.to_bits(), 128),
+    };
+    let parsed = || {
+        let (network, prefix) = network.split_once('/')?;
+        let (network, width) = bits(network.parse().ok()?);
+        let (host, own_width) = bits(host.parse().ok()?);
+        let prefix: u32 = prefix.parse().ok()?;
+        let fits = width == own_width && prefix <= width;
+        // All bits are shifted out where the prefix is 0.
+        let differing = (network ^ host)
+            .checked_shr(128_u32.checked_sub(prefix)?)
+            .unwrap_or_default();
+        Some(fits && differing == 0)
+    };
+    parsed().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -303,7 +328,8 @@ mod tests {
 
     #[test]
     fn listed_hosts_are_reached_directly() {
-        let list = "10.0.0.1, .corp.example,exact.example,[fe80::1]";
+        let list = "10.0.0.1, .corp.example,exact.example,[fe80::1],*.star.example,172.16.0.0/12,fd00::/8,\
+                    10.9.0.0/33,10.9.0.0/200,nonsense/8";
         let some = proxies(&[("all_proxy", "http://p"), ("no_proxy", list)]);
         for direct in [
             "http://10.0.0.1:8080/x",
@@ -312,6 +338,9 @@ mod tests {
             "https://exact.example",
             "https://sub.exact.example",
             "http://[fe80::1]:9",
+            "https://a.star.example",
+            "http://172.31.255.1:8080",
+            "http://[fd12::7]",
             // This machine, listed or not.
             "http://127.0.0.2:8080",
             "http://localhost",
@@ -322,6 +351,10 @@ mod tests {
         for proxied in [
             "https://notcorp.example",
             "http://10.0.0.2",
+            "http://10.9.0.1",
+            "http://172.32.0.1",
+            "http://[fe00::1]",
+            "https://nonsense",
             "https://example",
         ] {
             assert_eq!(choose(&some, proxied), Some("http://p"), "{proxied}");

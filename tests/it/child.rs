@@ -175,8 +175,8 @@ fn run() {
         "ssh-moved" => crate::ssh::moved(Path::new(&argument(1))),
         "ssh-clone-fails" => crate::ssh::clone_fails(&argument(1), Path::new(&argument(2))),
         "ssh-cancel" => crate::ssh::cancel(Path::new(&argument(1)), Path::new(&argument(2))),
-        "tls" => {
-            crate::tls::child(
+        "cycle" => {
+            crate::support::cycle::child(
                 &argument(1),
                 Path::new(&argument(2)),
                 &argument(3),

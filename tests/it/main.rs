@@ -39,6 +39,7 @@ mod parts;
 mod preemption;
 mod progress;
 mod promises;
+mod proxy;
 mod pruning;
 mod push_corners;
 mod reaching;

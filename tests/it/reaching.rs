@@ -8,7 +8,7 @@ use mini_hub::{AuthKind, RepoOptions};
 use crate::child::succeed;
 use crate::configuration::{commit_weights, model_with_files, pointers};
 use crate::support::World;
-use crate::support::tunnel::Tunnel;
+use crate::support::proxy::Proxy;
 
 #[test]
 fn a_header_of_the_user_takes_the_place_of_the_token() {
@@ -62,8 +62,8 @@ fn a_proxy_is_used_as_configured() {
     model_with_files(&w, "alice/m");
     let server = w.hub.url().replace("http://", "");
     // user:s3cret
-    let locked = Tunnel::to(&server, Some("dXNlcjpzM2NyZXQ="));
-    let open = Tunnel::to(&server, None);
+    let locked = Proxy::locked(&server, "dXNlcjpzM2NyZXQ=");
+    let open = Proxy::to(&server);
     let home = w.path("home");
     fs::create_dir_all(&home).unwrap();
     for (number, (config, through, heard)) in [
@@ -118,10 +118,10 @@ fn a_proxy_is_used_as_configured() {
         );
         let output = child.output().unwrap();
         match through {
-            Some(tunnel) => {
+            Some(proxy) => {
                 succeed(&output);
                 assert_eq!(pointers(&folder), [""; 0]);
-                assert!(tunnel.heard().contains(heard), "{config}");
+                assert!(proxy.heard().contains(heard), "{config}");
             }
             None => assert!(!output.status.success(), "{config}"),
         }
@@ -143,14 +143,14 @@ fn a_proxy_is_used_as_configured() {
 fn headers_for_all_go_to_no_open_wire() {
     let w = World::new();
     model_with_files(&w, "alice/m");
-    let tunnel = Tunnel::to(&w.hub.url().replace("http://", ""), None);
+    let proxy = Proxy::to(&w.hub.url().replace("http://", ""));
     let home = w.path("home");
     fs::create_dir_all(&home).unwrap();
     let config = format!(
         "[http]\n\tproxy = http://{}\n\textraHeader = X-All: s3cret\n\tuserAgent = own-agent/7\n\
          [http \"http://hub.invalid/alice\"]\n\textraHeader = X-Named: yes\n\
          [http \"http://hub.invalid/bob\"]\n\textraHeader = X-Other: no\n",
-        tunnel.address
+        proxy.address
     );
     fs::write(home.join(".gitconfig"), config).unwrap();
     let folder = w.path("ours");
@@ -161,7 +161,7 @@ fn headers_for_all_go_to_no_open_wire() {
             .output()
             .unwrap(),
     );
-    let heard = tunnel.heard();
+    let heard = proxy.heard();
     assert!(
         heard.contains("x-named: yes") && heard.contains("user-agent: own-agent/7"),
         "{heard}"

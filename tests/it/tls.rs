@@ -1,13 +1,12 @@
 //! Servers have to prove who they are: good certificates pass, all others fail before anything is said.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use hf_repository::{Error, ErrorKind, LfsEngine, NetworkLimits, PrepareRepository, Repository};
+use hf_repository::{Error, ErrorKind, PrepareRepository};
 use mini_hub::{Action, Certificate, Fault, MiniHub, Route, Tls};
 
-use crate::child::succeed;
+use crate::support::cycle::{Try, change};
 use crate::support::{World, needs_git_lfs, weights, write};
 
 fn world(tls: Tls) -> World {
@@ -35,95 +34,6 @@ impl World {
         change(&repo, 1);
         repo.push().unwrap();
         self.hub.clear_requests();
-    }
-}
-
-fn change(repo: &Repository, seed: u64) {
-    write(repo.workdir(), "w.bin", weights(seed, 3000));
-    repo.stage().unwrap();
-    let _ = repo.commit("weights").unwrap();
-}
-
-/// What a child does: everything, with a CA by option (or none) and an engine; it tells how it ended.
-pub(crate) fn child(source: &str, folder: &Path, options: &str, seed: &str) {
-    let work = || -> Result<(), Error> {
-        let limits = NetworkLimits::default().retries(1);
-        let mut prepared = Repository::prepare(source, folder).network_limits(limits);
-        for option in options.split_whitespace() {
-            prepared = match option {
-                "git-lfs" => prepared.lfs_engine(LfsEngine::GitLfs),
-                "danger" => prepared.danger_accept_invalid_certificates(),
-                file => prepared.ca_file(file),
-            };
-        }
-        let repo = prepared.open_or_clone()?;
-        repo.pull()?;
-        change(&repo, seed.parse().unwrap());
-        repo.push()?;
-        Ok(())
-    };
-    match work() {
-        Ok(()) => println!("all went well"),
-        Err(error) => println!("failed: {error}\nhint: {:?}\n{error:?}", error.hint()),
-    }
-}
-
-/// A child's environment, and what it tells.
-struct Try<'a> {
-    w: &'a World,
-    command: Command,
-}
-
-impl<'a> Try<'a> {
-    fn new(w: &'a World, options: &str) -> Self {
-        let folder = tempfile::Builder::new()
-            .tempdir_in(w.path(""))
-            .unwrap()
-            .keep();
-        Self::at(w, &folder.join("ours"), options, 7)
-    }
-
-    fn at(w: &'a World, folder: &Path, options: &str, seed: u64) -> Self {
-        fs::create_dir_all(w.path("home")).unwrap();
-        fs::write(w.path("home/.gitconfig"), "").unwrap();
-        let arguments = [
-            "alice/m",
-            &folder.to_string_lossy(),
-            options,
-            &seed.to_string(),
-        ];
-        let mut command = w.child("tls", &arguments);
-        command.env("PATH", std::env::var_os("PATH").unwrap());
-        Self { w, command }
-    }
-
-    fn config(self, config: &str) -> Self {
-        fs::write(self.w.path("home/.gitconfig"), config).unwrap();
-        self
-    }
-
-    fn variable(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
-        self.command.env(name, value);
-        self
-    }
-
-    fn told(mut self) -> String {
-        succeed(&self.command.output().unwrap())
-    }
-
-    #[track_caller]
-    fn passes(self) {
-        let told = self.told();
-        assert!(told.contains("all went well"), "{told}");
-    }
-
-    /// The words are those of the error and its hint.
-    #[track_caller]
-    fn fails(self, words: &[&str]) {
-        let told = self.told();
-        for word in words {
-            assert!(told.contains(word), "no {word:?} in {told}");
-        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! A Hub, a user, a home, and real git beside the library.
 
+pub(crate) mod cycle;
 pub(crate) mod judge;
 pub(crate) mod moving;
+pub(crate) mod proxy;
 pub(crate) mod saving;
 pub(crate) mod servers;
 pub(crate) mod sshd;
-pub(crate) mod tunnel;
 
 use std::collections::BTreeSet;
 use std::fs;
