@@ -144,6 +144,15 @@ impl Reading<'_> {
     }
 }
 
+/// The Hub to talk to: what the caller says, else `HF_ENDPOINT`, else the public one.
+pub(crate) fn endpoint(said: Option<&Endpoint>) -> Result<Endpoint> {
+    match (said, env::var("HF_ENDPOINT")) {
+        (Some(endpoint), _) => Ok(endpoint.clone()),
+        (None, Some(text)) => text.parse(),
+        (None, None) => Ok(Endpoint::default()),
+    }
+}
+
 /// The git URL of a place on a server.
 pub(crate) fn http_url(endpoint: &Endpoint, location: &Location) -> Option<Url> {
     match location {

@@ -52,6 +52,21 @@ impl fmt::Debug for Entry {
 }
 
 impl Config {
+    /// What `git config -z --list` says: each key, a line feed and the value, ended by a NUL.
+    pub(crate) fn of_git(listed: &[u8]) -> Self {
+        let mut config = Self::default();
+        for entry in listed.split(|byte| *byte == 0) {
+            if let Ok(entry) = std::str::from_utf8(entry)
+                && !entry.is_empty()
+            {
+                // A name alone is git's way to say yes.
+                let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
+                config.push(key, value, Writer::User);
+            }
+        }
+        config
+    }
+
     /// Adds a value that counts more than all before it.
     pub(crate) fn push(&mut self, key: &str, value: &str, writer: Writer) {
         self.entries.push(Entry {

@@ -14,10 +14,13 @@ use super::store::Store;
 use crate::cancel::CancelToken;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::{Input, Program};
+use crate::process::{Input, Program, Ran};
 
 /// How long a helper may take: some ask a server, or a key chain that is locked.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Bytes of a config, as git lists it.
+const CONFIG_BYTES: usize = 16 << 20;
 
 /// The user's credential helpers, as configured for one clone.
 #[derive(Clone, Debug)]
@@ -100,6 +103,28 @@ impl Helpers {
         self.tell(Verb::Erase, login, cancel)
     }
 
+    /// Whether any helper is configured for what is asked.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Cancelled`], and what keeps git from telling.
+    pub(crate) fn has_any(&self, asked: &Record, cancel: &CancelToken) -> Result<bool> {
+        let listed = self
+            .program("read git's config")
+            .arguments(["config", "-z", "--list"])
+            .run_within(PATIENCE, CONFIG_BYTES, cancel);
+        let config = match listed {
+            // It reads files that are its own business, as `GIT_CONFIG_GLOBAL` names them.
+            Ok(Ran {
+                failure: Some(error),
+                ..
+            }) => return Err(error),
+            Ok(ran) => Arc::new(Config::of_git(&ran.output)),
+            Err(error) if error.kind() == ErrorKind::ProgramMissing => Arc::clone(&self.config),
+            Err(error) => return Err(error),
+        };
+        Ok(!Plan::read(&config, asked).helpers.is_empty())
+    }
+
     fn tell(&self, verb: Verb, login: &Record, cancel: &CancelToken) -> Result<()> {
         match self.git(verb, login, cancel) {
             Err(error) if error.kind() == ErrorKind::ProgramMissing => {
@@ -120,16 +145,21 @@ impl Helpers {
     }
 
     fn git(&self, verb: Verb, record: &Record, cancel: &CancelToken) -> Result<Record> {
+        let program = self
+            .program("ask git's credential helpers")
+            .arguments(["-c", "credential.interactive=false", "credential"])
+            .arguments([verb.for_git()]);
+        run(program, record, cancel)
+    }
+
+    fn program(&self, action: &str) -> Program {
         let git_dir = self.git_dir.as_deref().filter(|folder| folder.is_dir());
-        let program = Program::new("git", "ask git's credential helpers")
+        Program::new("git", action)
             // Where there is none, git must not find one by chance around our folder.
             .variable(
                 "GIT_DIR",
                 git_dir.map_or("/dev/null".as_ref(), |dir| dir.as_os_str()),
             )
-            .arguments(["-c", "credential.interactive=false", "credential"])
-            .arguments([verb.for_git()]);
-        run(program, record, cancel)
     }
 
     fn get_one_by_one(&self, asked: &Record, cancel: &CancelToken) -> Result<Option<Record>> {

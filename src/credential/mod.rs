@@ -8,6 +8,7 @@
 //! | `ask` | asking them: by the git program, else one by one |
 //! | `git_source` | their logins for servers that want one |
 //! | `store` | the file of git's `store` helper |
+//! | `keep` | keeping a login, and forgetting it |
 //! | `netrc` | the file of curl |
 //! | `prompt` | the caller's own function |
 
@@ -15,6 +16,7 @@ mod ask;
 mod git_source;
 mod helpers;
 mod hub_token;
+mod keep;
 mod netrc;
 mod prompt;
 mod protocol;
@@ -24,5 +26,6 @@ pub use prompt::CredentialRequest;
 
 pub(crate) use ask::Helpers;
 pub(crate) use hub_token::{Found, find_secret};
+pub(crate) use keep::Keeper;
 pub(crate) use netrc::Netrc;
 pub(crate) use prompt::Prompt;

@@ -18,7 +18,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// Files of the `store` helper, the first of them the one for new logins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Store {
+pub(crate) struct Store {
     files: Vec<PathBuf>,
 }
 

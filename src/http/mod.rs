@@ -46,7 +46,7 @@ pub use bandwidth::Bandwidth;
 pub use limits::NetworkLimits;
 
 pub(crate) use client::Client;
-pub(crate) use grant::{Auth, Given, Grant, PlainHttp};
+pub(crate) use grant::{ANY_USER, Auth, Given, Grant, PlainHttp};
 pub(crate) use host::{Bucket, Host};
 pub(crate) use request::{Body, Request};
 pub(crate) use response::Response;

@@ -21,7 +21,7 @@ use crate::lfs::store::Store;
 use crate::lfs::{Engine, alternates};
 use crate::local::{Author, Local};
 use crate::name::{RemoteName, Revision};
-use crate::place::{Place, Reading};
+use crate::place::{self, Place, Reading};
 use crate::progress::{Progress, Settled};
 use crate::push::{AutoPrune, OnConflict, OnDrop, PushPolicy, Pushes, Settings};
 use crate::remote::{Connection, Logins};
@@ -399,11 +399,7 @@ impl PrepareRepository {
     }
 
     pub(super) fn resolve_endpoint(&self) -> Result<Endpoint> {
-        match (&self.endpoint, env::var("HF_ENDPOINT")) {
-            (Some(endpoint), _) => Ok(endpoint.clone()),
-            (None, Some(text)) => text.parse(),
-            (None, None) => Ok(Endpoint::default()),
-        }
+        place::endpoint(self.endpoint.as_ref())
     }
 
     /// The place the source names.

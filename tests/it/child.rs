@@ -188,6 +188,7 @@ fn run() {
             let token = std::env::var("HF_CHILD_4").ok();
             crate::credentials::job(&what, &source, Path::new(&folder), token);
         }
+        "login" => crate::logins::job(&argument(1), &argument(2), &argument(3)),
         "measured" => crate::heavy::measured(&argument(1), Path::new(&argument(2))),
         "train" => crate::preemption::train(
             &argument(1),

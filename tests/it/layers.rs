@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 5] = [
     ],
     &["env", "fs", "http", "process"],
     &["credential", "git", "hub", "lfs"],
-    &["local", "place", "push", "remote", "worktree"],
+    &["local", "login", "place", "push", "remote", "worktree"],
     &["repository"],
 ];
 

@@ -32,6 +32,7 @@ mod heavy;
 mod hostile;
 mod interleavings;
 mod layers;
+mod logins;
 mod merging;
 mod moved_remote;
 mod offline;

@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::config::Writer;
 use crate::credential::protocol::parse_url;
 use crate::secret::Token;
 
@@ -49,11 +48,7 @@ impl Place {
             .arguments([self.path("config")])
             .run(&CancelToken::new())
             .expect("listed");
-        let mut config = Config::default();
-        for line in String::from_utf8_lossy(&listed).split_terminator('\0') {
-            let (key, value) = line.split_once('\n').unwrap_or((line, "true"));
-            config.push(key, value, Writer::User);
-        }
+        let config = Config::of_git(&listed);
         Helpers::new(Arc::new(config), Some(self.0.path().to_path_buf()))
     }
 
