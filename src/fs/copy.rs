@@ -56,7 +56,8 @@ pub(crate) fn clone_or_copy_start(
     }
 }
 
-fn require_space(target: &File, size: u64, path: &Path) -> Result<()> {
+/// Refuses to begin what cannot be finished: `size` more bytes on the file system of `target`.
+pub(crate) fn require_space(target: &File, size: u64, path: &Path) -> Result<()> {
     // A file system that does not say is tried.
     let Ok(stat) = rustix::fs::fstatvfs(target) else {
         return Ok(());

@@ -298,7 +298,7 @@ fn check(url: &Url, question: Question<'_>, response: BatchResponse) -> Result<A
         }
         answers.insert(
             object.oid,
-            answer(direction, object, found).map_err(refuse)?,
+            answer(url, direction, object, found).map_err(refuse)?,
         );
     }
     let take = |object: &Object| {
@@ -315,6 +315,7 @@ fn check(url: &Url, question: Question<'_>, response: BatchResponse) -> Result<A
 }
 
 fn answer(
+    lfs: &Url,
     direction: Direction,
     object: &Object,
     found: AnswerObject,
@@ -326,8 +327,11 @@ fn answer(
     let mut actions = found.actions.unwrap_or_default();
     let mut take = |action: &str| {
         let read = |wire: WireAction| -> std::result::Result<Action, String> {
-            let url =
-                Url::parse(&wire.href).map_err(|_| format!("the {action} URL cannot be read"))?;
+            let url = Url::parse(&wire.href).ok();
+            let url = url.ok_or_else(|| format!("the {action} URL cannot be read"))?;
+            if let Some(why) = complaint(lfs, &url) {
+                return Err(format!("the {action} URL {why}"));
+            }
             let text = |(name, value): (String, Value)| {
                 // Numbers are not allowed there, but what they mean is plain.
                 let value = match value {
@@ -335,6 +339,9 @@ fn answer(
                     Value::Number(number) => number.to_string(),
                     _ => return Err(format!("the header {name:?} of {action} is no text")),
                 };
+                if !is_header(&name, &value) {
+                    return Err(format!("{name:?} of {action} cannot be sent as a header"));
+                }
                 Ok((name, value))
             };
             let headers = wire.header.unwrap_or_default().into_iter();
@@ -365,6 +372,24 @@ fn answer(
             )))
         }
     }
+}
+
+/// Why the bytes of an object must not go where a server says; `from` is where it was heard.
+pub(super) fn complaint(from: &Url, to: &Url) -> Option<&'static str> {
+    if !to.is_http() {
+        Some("is not an http(s) URL")
+    } else if from.is_https() && !to.is_https() && !to.is_loopback() {
+        Some("is http, and would show everybody on the way what https hides")
+    } else {
+        None
+    }
+}
+
+/// Whether a header can be sent: no line end in it ends the line, and no name is something else's.
+fn is_header(name: &str, value: &str) -> bool {
+    let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let in_value = |byte: u8| byte == b'\t' || byte >= b' ' && byte != 0x7f;
+    !name.is_empty() && name.bytes().all(in_name) && value.bytes().all(in_value)
 }
 
 /// When an action ends; seconds count more than a date, as in git-lfs. 0 means that none was set.
@@ -426,6 +451,18 @@ mod tests {
             objects: &objects,
         };
         check(&url, question, response).map(|answers| answers.objects)
+    }
+
+    #[test]
+    fn bytes_do_not_go_in_the_clear_where_the_api_is_secure() {
+        let url = |text| Url::parse(text).expect("valid");
+        let may = |from, to| complaint(&url(from), &url(to)).is_none();
+        assert!(may("https://h/lfs", "https://storage/x"));
+        assert!(!may("https://h/lfs", "http://storage/x"));
+        assert!(!may("https://h/lfs", "http://h/x"));
+        assert!(may("https://h/lfs", "http://127.0.0.1:8080/x"));
+        assert!(may("http://h/lfs", "http://storage/x"));
+        assert!(!may("http://h/lfs", "ftp://h/x"));
     }
 
     #[test]

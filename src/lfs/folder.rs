@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::meter::Meter;
 use super::store::Store;
-use super::{Job, Object, Outcome, Report};
+use super::{Job, Object, Outcome, Report, total_bytes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::{Direction, Event};
 
@@ -50,7 +50,7 @@ pub(crate) fn there(store: &Store, git_dir: &Path, objects: &[Object]) -> Vec<Ob
 
 fn copy_all(from: &Store, to: &Store, job: &Job<'_>, direction: Direction) -> Result<Report> {
     let objects = job.objects.len();
-    let bytes = job.objects.iter().map(|object| object.size).sum();
+    let bytes = total_bytes(job.objects);
     job.progress.report(|| Event::TransferStarted {
         direction,
         objects,

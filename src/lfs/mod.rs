@@ -43,6 +43,12 @@ pub(crate) struct Object {
     pub(crate) size: u64,
 }
 
+/// Bytes of all objects. Pointers say what they like: their sum may be no number any more.
+fn total_bytes(objects: &[Object]) -> u64 {
+    let sizes = objects.iter().map(|object| object.size);
+    sizes.fold(0, u64::saturating_add)
+}
+
 /// Where a remote keeps its objects.
 #[derive(Clone, Debug)]
 pub(crate) enum Remote {
@@ -107,7 +113,7 @@ impl Report {
             .iter()
             .filter(|(_, o)| matches!(o, Outcome::Transferred));
         moved.fold((0, 0), |(count, bytes), (object, _)| {
-            (count + 1, bytes + object.size)
+            (count + 1, u64::saturating_add(bytes, object.size))
         })
     }
 }

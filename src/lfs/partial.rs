@@ -60,6 +60,8 @@ impl Partial {
             have: 0,
         };
         partial.hash(cancel)?;
+        let missing = object.size - partial.have;
+        fs::require_space(&partial.file, missing, &partial.target)?;
         Ok(partial)
     }
 

@@ -166,7 +166,7 @@ impl Shared {
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             let known = done.entry(oid).or_default();
             *known = bytes.max(*known);
-            let sum = done.values().sum();
+            let sum = done.values().copied().fold(0, u64::saturating_add);
             cell.note(|figures| figures.bytes = sum);
         })
     }

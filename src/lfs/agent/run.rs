@@ -9,7 +9,7 @@ use super::super::api::Action;
 use super::super::clean;
 use super::super::meter::Meter;
 use super::super::store::Store;
-use super::super::{Job, Object, Outcome, Report};
+use super::super::{Job, Object, Outcome, Report, total_bytes};
 use super::{Agents, Told, Worker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{self, FileKind};
@@ -183,7 +183,7 @@ fn standalone(
     job.progress.report(|| Event::TransferStarted {
         direction,
         objects: objects.len(),
-        bytes: objects.iter().map(|object| object.size).sum(),
+        bytes: total_bytes(objects),
     });
     if objects.is_empty() {
         return Ok(Vec::new());

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::super::meter::Meter;
-use super::super::{Job, Object};
+use super::super::{Job, Object, total_bytes};
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::id::LfsOid;
@@ -63,7 +63,7 @@ impl Listener {
         job.progress.report(|| Event::TransferStarted {
             direction,
             objects: objects.len(),
-            bytes: objects.iter().map(|object| object.size).sum(),
+            bytes: total_bytes(objects),
         });
         let folder = private_folder()?;
         let path = folder.path().join("progress");

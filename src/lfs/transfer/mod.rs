@@ -25,7 +25,7 @@ use super::api::{self, Actions, Answer, Answers, Question};
 use super::meter::Meter;
 use super::settings::TransferSettings;
 use super::store::Store;
-use super::{Job, Object, Outcome, Report};
+use super::{Job, Object, Outcome, Report, total_bytes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Client;
 use crate::progress::{Direction, Event};
@@ -165,7 +165,7 @@ impl<'a> Transfer<'a> {
     fn run(&self, mut objects: Vec<Object>) -> Result<Vec<(Object, Outcome)>> {
         objects.sort_by_key(|object| std::cmp::Reverse(object.size));
         let direction = self.direction;
-        let bytes = objects.iter().map(|object| object.size).sum();
+        let bytes = total_bytes(&objects);
         let count = objects.len();
         self.job.progress.report(|| Event::TransferStarted {
             direction,

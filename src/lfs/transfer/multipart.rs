@@ -20,7 +20,7 @@ use super::wire::{self, Stop, json, post};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Body, Bucket, Request, Response};
 use crate::lfs::Object;
-use crate::lfs::api::{Action, Actions};
+use crate::lfs::api::{self, Action, Actions};
 use crate::lfs::meter::Meter;
 use crate::url::Url;
 
@@ -87,6 +87,9 @@ impl Plan {
             };
             let url = Url::parse(value)
                 .map_err(|_| refuse(format!("the URL of part {number} cannot be read")))?;
+            if let Some(why) = api::complaint(&action.url, &url) {
+                return Err(refuse(format!("the URL of part {number} {why}")));
+            }
             if urls.insert(number, url).is_some() {
                 return Err(refuse(format!("there are two parts {number}")));
             }

@@ -24,15 +24,28 @@ impl From<Error> for Stop {
     }
 }
 
+/// Headers that are about a connection, or say where a request ends: those are ours to choose.
+const OURS: [&str; 11] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// Adds the headers of an action.
 pub(super) fn with_headers(request: Request, action: &Action) -> Request {
     action
         .headers
         .iter()
         .fold(request, |request, (name, value)| {
-            // The length is ours to say, and chunks are ours to choose.
-            let ours = ["content-length", "transfer-encoding", "host"];
-            if ours.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+            if OURS.iter().any(|own| name.eq_ignore_ascii_case(own)) {
                 request
             } else {
                 request.header(name.clone(), value.clone())

@@ -3,10 +3,14 @@
 //! The table is `docs/hostile-input.md`; each of its rows names a test of this module.
 
 pub(crate) mod files;
+mod http;
+mod lfs;
 mod paths;
+mod peer;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use git2::{ObjectType, Repository};
@@ -87,6 +91,17 @@ impl<'w> Forge<'w> {
             .git(&self.bare, &["update-ref", "refs/heads/main", &commit]);
         commit
     }
+}
+
+/// Judges every row of a table, and names those that are not as they should be.
+///
+/// The rows of a table share a hub: one for each would take the time of all other tests together.
+#[track_caller]
+pub(super) fn each<R>(rows: &[(&str, R)], judge: impl Fn(&R)) {
+    let fails = |row: &R| catch_unwind(AssertUnwindSafe(|| judge(row))).is_err();
+    let bad = rows.iter().filter(|(_, row)| fails(row));
+    let bad: Vec<&str> = bad.map(|(name, _)| *name).collect();
+    assert!(bad.is_empty(), "of {} rows: {bad:?}", rows.len());
 }
 
 pub(super) fn sha256(content: &[u8]) -> String {

@@ -4,31 +4,47 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use hf_repository::ErrorKind::{self, DirtyWorktree, Git, InvalidPath, Io, Network, Unsupported};
+use hf_repository::NetworkLimits;
 
-use super::{Forge, RULES, everything, refused};
+use super::{Forge, RULES, each, everything, refused};
 use crate::support::World;
 use crate::support::judge::files;
 
-/// A clone of what `make` makes is refused and leaves nothing; a pull of it changes nothing.
+/// How a tree is made.
+type Make = fn(&Forge<'_>, &World) -> String;
+
+/// A clone of what a row makes is refused and leaves nothing; a pull of it changes nothing.
 #[track_caller]
-fn nothing_comes_of(kinds: &[ErrorKind], make: impl Fn(&Forge<'_>, &World) -> String) {
+fn nothing_comes_of(rows: &[(&str, (&[ErrorKind], Make))]) {
     let w = World::new();
     w.model("alice/m");
-    let ours = w.clone("alice/m", "ours");
+    // Where the hub's git fails, another try fails too.
+    let once = |folder| {
+        let limits = NetworkLimits::default().retries(0);
+        w.prepare("alice/m", folder)
+            .network_limits(limits)
+            .clone_repo()
+    };
+    let ours = once("ours").unwrap();
     fs::create_dir(w.path("outside")).unwrap();
     fs::write(w.path("outside/there"), "there").unwrap();
     let outside = everything(&w.path("outside"));
     let forge = Forge::new(&w, "alice/m");
-    forge.publish(&make(&forge, &w));
-    let before = w.scene(ours.workdir(), "alice/m").files_only();
     let own = own_files(&w);
-    refused(w.prepare("alice/m", "fresh").clone_repo(), kinds);
-    assert!(!w.path("fresh").exists());
-    refused(ours.pull(), kinds);
-    assert_eq!(w.scene(ours.workdir(), "alice/m").files_only(), before);
-    assert_eq!(own_files(&w), own, "git's own files");
-    assert_eq!(everything(&w.path("outside")), outside);
-    assert!(!w.path("evil").exists());
+    let base = w.git(w.bare("alice/m"), &["rev-parse", "main"]);
+    each(rows, |(kinds, make)| {
+        // On their own: some trees the hub's git cannot serve.
+        w.git(w.bare("alice/m"), &["update-ref", "refs/heads/main", &base]);
+        forge.publish(&make(&forge, &w));
+        let before = w.scene(ours.workdir(), "alice/m").files_only();
+        refused(once("fresh"), kinds);
+        assert!(!w.path("fresh").exists());
+        refused(ours.pull(), kinds);
+        assert_eq!(w.scene(ours.workdir(), "alice/m").files_only(), before);
+        assert_eq!(own_files(&w), own, "git's own files");
+        assert_eq!(everything(&w.path("outside")), outside);
+        assert!(!w.path("evil").exists());
+    });
 }
 
 /// What an attacker would like to change of git's own.
@@ -54,18 +70,23 @@ fn harmless(names: &[&str], make: impl Fn(&Forge<'_>, &World) -> String) {
     w.assert_clean(ours.workdir());
 }
 
+#[test]
+fn no_name_leads_out_of_the_work_tree_or_into_git() {
+    nothing_comes_of(NAMES);
+}
+
 macro_rules! names {
-    ($($test:ident: $path:expr;)*) => {$(
-        #[test]
-        fn $test() {
-            nothing_comes_of(&[InvalidPath], |forge, _| {
+    ($($row:ident: $path:expr;)*) => {
+        const NAMES: &[(&str, (&[ErrorKind], Make))] = &[$((stringify!($row), (
+            &[InvalidPath],
+            |forge, _| {
                 let path: &[&[u8]] = &$path;
                 let (name, folders) = path.split_last().unwrap();
                 let file = forge.tree(&[("100644", name, &forge.blob("evil"))]);
                 forge.below(folders, &file)
-            });
-        }
-    )*};
+            },
+        ))),*];
+    };
 }
 
 names! {
@@ -88,125 +109,89 @@ names! {
     an_absolute_entry: [b"/tmp/evil"];
 }
 
-/// The hub's own git does not send it; a server that would sends it to the same checks.
 #[test]
-fn an_entry_without_a_name() {
-    nothing_comes_of(&[InvalidPath, Network], |forge, _| {
-        forge.below(
-            &[b""],
-            &forge.tree(&[("100644", b"evil", &forge.blob("x"))]),
-        )
-    });
+fn no_tree_that_git_would_not_make_is_checked_out() {
+    nothing_comes_of(TREES);
 }
 
-#[test]
-fn a_submodule_called_dot_git() {
-    let commit = "11".repeat(20);
-    nothing_comes_of(&[InvalidPath], |forge, _| {
-        forge.tree(&[("160000", b".git", &commit)])
-    });
+macro_rules! trees {
+    ($($row:ident: $kinds:expr, |$forge:ident, $w:ident| $tree:expr;)*) => {
+        const TREES: &[(&str, (&[ErrorKind], Make))] =
+            &[$((stringify!($row), (&$kinds, |$forge, $w| $tree))),*];
+    };
 }
 
-#[test]
-fn a_submodule_that_goes_up() {
-    let commit = "11".repeat(20);
-    nothing_comes_of(&[InvalidPath], |forge, _| {
-        forge.tree(&[("160000", b"..", &commit)])
-    });
-}
-
-#[test]
-fn a_name_that_is_not_utf_8() {
-    nothing_comes_of(&[Unsupported], |forge, _| {
+// Where `Network` is allowed the hub's own git does not send it. A server that would send it sends it
+// to the same checks.
+trees! {
+    an_entry_without_a_name: [InvalidPath, Network], |forge, _w| {
+        forge.below(&[b""], &forge.tree(&[("100644", b"evil", &forge.blob("x"))]))
+    };
+    a_submodule_called_dot_git: [InvalidPath], |forge, _w| {
+        forge.tree(&[("160000", b".git", &"11".repeat(20))])
+    };
+    a_submodule_that_goes_up: [InvalidPath], |forge, _w| {
+        forge.tree(&[("160000", b"..", &"11".repeat(20))])
+    };
+    a_name_that_is_not_utf_8: [Unsupported], |forge, _w| {
         forge.tree(&[("100644", b"caf\xe9", &forge.blob("x"))])
-    });
-}
-
-#[test]
-fn a_name_with_escapes_does_not_reach_the_error() {
-    nothing_comes_of(&[InvalidPath], |forge, _| {
-        let file = forge.tree(&[("100644", "\x1b[2J\u{202e}".as_bytes(), &forge.blob("x"))]);
-        forge.below(&[b".git"], &file)
-    });
-}
-
-#[test]
-fn the_same_name_twice() {
-    nothing_comes_of(&[InvalidPath], |forge, _| {
+    };
+    a_name_with_escapes: [InvalidPath], |forge, _w| {
+        let name = "\x1b[2J\u{202e}".as_bytes();
+        forge.below(&[b".git"], &forge.tree(&[("100644", name, &forge.blob("x"))]))
+    };
+    the_same_name_twice: [InvalidPath], |forge, _w| {
         let (one, two) = (forge.blob("one"), forge.blob("two"));
         forge.tree(&[("100644", b"a", &one), ("100644", b"a", &two)])
-    });
-}
-
-#[test]
-fn a_link_and_a_folder_of_one_name() {
-    nothing_comes_of(&[InvalidPath], |forge, w| {
-        let link = forge.blob(w.path("outside").to_string_lossy().as_bytes());
+    };
+    a_link_and_a_folder_of_one_name: [InvalidPath], |forge, w| {
         let inner = forge.tree(&[("100644", b"there", &forge.blob("evil"))]);
-        forge.tree(&[("120000", b"d", &link), ("40000", b"d", &inner)])
-    });
-}
-
-#[test]
-fn a_folder_and_then_a_link_of_its_name() {
-    nothing_comes_of(&[InvalidPath], |forge, w| {
-        let link = forge.blob(w.path("outside").to_string_lossy().as_bytes());
+        forge.tree(&[("120000", b"d", &outside(forge, w)), ("40000", b"d", &inner)])
+    };
+    a_folder_and_a_link_of_one_name: [InvalidPath], |forge, w| {
         let inner = forge.tree(&[("100644", b"there", &forge.blob("evil"))]);
-        forge.tree(&[("40000", b"d", &inner), ("120000", b"d", &link)])
-    });
-}
-
-#[test]
-fn an_lfs_file_below_a_link_of_the_same_commit() {
-    nothing_comes_of(&[InvalidPath], |forge, w| {
-        let link = forge.blob(w.path("outside").to_string_lossy().as_bytes());
+        forge.tree(&[("40000", b"d", &inner), ("120000", b"d", &outside(forge, w))])
+    };
+    an_lfs_file_below_a_link_of_the_same_commit: [InvalidPath], |forge, w| {
         let inner = forge.tree(&[("100644", b"evil.bin", &forge.lfs(b"evil"))]);
-        let rules = forge.blob(RULES);
         forge.tree(&[
-            ("100644", b".gitattributes", &rules),
-            ("120000", b"d", &link),
+            ("100644", b".gitattributes", &forge.blob(RULES)),
+            ("120000", b"d", &outside(forge, w)),
             ("40000", b"d", &inner),
         ])
-    });
-}
-
-#[test]
-fn a_submodule_below_a_link_of_the_same_commit() {
-    let commit = "11".repeat(20);
-    nothing_comes_of(&[InvalidPath], |forge, w| {
-        let link = forge.blob(w.path("outside").to_string_lossy().as_bytes());
-        let inner = forge.tree(&[("160000", b"evil", &commit)]);
-        forge.tree(&[("120000", b"d", &link), ("40000", b"d", &inner)])
-    });
-}
-
-#[test]
-fn an_entry_that_says_file_and_is_a_folder() {
-    nothing_comes_of(&[Git, InvalidPath, Network], |forge, _| {
+    };
+    a_submodule_below_a_link_of_the_same_commit: [InvalidPath], |forge, w| {
+        let inner = forge.tree(&[("160000", b"evil", &"11".repeat(20))]);
+        forge.tree(&[("120000", b"d", &outside(forge, w)), ("40000", b"d", &inner)])
+    };
+    an_entry_that_says_file_and_is_a_folder: [Git, InvalidPath, Network], |forge, _w| {
         let inner = forge.tree(&[("100644", b"evil", &forge.blob("evil"))]);
         forge.tree(&[("100644", b"a", &inner)])
-    });
-}
-
-#[test]
-fn an_entry_that_says_folder_and_is_a_file() {
-    nothing_comes_of(&[Git, InvalidPath, Network], |forge, _| {
+    };
+    an_entry_that_says_folder_and_is_a_file: [Git, InvalidPath, Network], |forge, _w| {
         forge.tree(&[("40000", b"a", &forge.blob("evil"))])
-    });
-}
-
-#[test]
-fn a_link_without_a_target() {
-    nothing_comes_of(&[Git, Io, InvalidPath], |forge, _| {
+    };
+    a_link_without_a_target: [Git, Io, InvalidPath], |forge, _w| {
         forge.tree(&[("120000", b"l", &forge.blob(""))])
-    });
+    };
+    a_link_with_an_endless_target: [Git, Io], |forge, _w| {
+        forge.tree(&[("120000", b"l", &forge.blob("x".repeat(1 << 20)))])
+    };
+    // Ten folders of ten folders of the same ten folders: a few objects.
+    files_beyond_number: [InvalidPath], |forge, _w| {
+        let (mut mode, mut inner) = ("100644", forge.blob("x"));
+        for _ in 0..10 {
+            let names: [&[u8]; 10] = [b"0", b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8", b"9"];
+            let tree = forge.tree(&names.map(|name| (mode, name, &*inner)));
+            (mode, inner) = ("40000", tree);
+        }
+        inner
+    };
 }
 
-#[test]
-fn a_link_with_an_endless_target() {
-    nothing_comes_of(&[Git, Io], |forge, _| {
-        forge.tree(&[("120000", b"l", &forge.blob("x".repeat(1 << 20)))])
-    });
+/// The target of a link to a folder outside.
+fn outside(forge: &Forge<'_>, w: &World) -> String {
+    forge.blob(w.path("outside").to_string_lossy().as_bytes())
 }
 
 #[test]
@@ -313,22 +298,4 @@ fn nothing_is_written_or_removed_behind_a_link_in_the_work_tree() {
     assert_eq!(everything(&outside), before);
     let _ = ours.fetch_content([""; 0]);
     assert_eq!(everything(&outside), before);
-}
-
-/// Ten folders of ten folders of the same ten folders: a few objects, and files beyond number.
-#[test]
-fn files_beyond_number() {
-    nothing_comes_of(&[InvalidPath], |forge, _| {
-        let names: Vec<String> = (0..10).map(|number| number.to_string()).collect();
-        let (mut mode, mut inner) = ("100644", forge.blob("x"));
-        for _ in 0..10 {
-            let entries: Vec<(&str, &[u8], &str)> = names
-                .iter()
-                .map(|name| (mode, name.as_bytes(), &*inner))
-                .collect();
-            let tree = forge.tree(&entries);
-            (mode, inner) = ("40000", tree);
-        }
-        inner
-    });
 }
