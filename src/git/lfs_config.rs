@@ -14,7 +14,7 @@ use crate::config::{Config, Writer};
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::id::CommitId;
-use crate::secret::printable;
+use crate::secret::Shown;
 
 const NAME: &str = ".lfsconfig";
 /// Bytes of a file that is still read; real ones have a few hundred.
@@ -106,7 +106,7 @@ impl Git {
         Ok(all.retain(|entry| {
             let safe = is_safe(&entry.key);
             if !safe {
-                tracing::warn!(key = %printable(&entry.key), "left out: a repository must not set it");
+                tracing::warn!(key = %Shown(&entry.key), "left out: a repository must not set it");
             }
             safe
         }))

@@ -22,6 +22,7 @@ use super::trust::Verification;
 use super::watch::{Pulse, Source, Watched};
 use crate::cancel::{CancelToken, OnCancel};
 use crate::error::{Error, ErrorKind, Result};
+use crate::secret::Shown;
 use crate::url::Url;
 
 /// Redirects followed for one request; git follows one, git-lfs two, browsers twenty.
@@ -235,7 +236,7 @@ impl Client {
             .with_retry_after(Some(pause))
             .with_hint("wait a while, then call again"));
         }
-        tracing::debug!(?pause, url = %request.url, "waiting for the server's quota");
+        tracing::debug!(?pause, url = %Shown(&request.url), "waiting for the server's quota");
         wait(pause, &self.inner.cancel)
     }
 
@@ -310,7 +311,8 @@ impl Client {
         if let Some(value) = header {
             builder = builder.header("Authorization", headers::value("Authorization", value)?);
         }
-        tracing::debug!(method = request.method.as_str(), %url, authenticated, "request");
+        let (method, shown) = (request.method.as_str(), Shown(url));
+        tracing::debug!(method, url = %shown, authenticated, "request");
         let sending = Sending {
             agent: &self.agent(url)?,
             total: self.time_left(),

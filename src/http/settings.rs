@@ -11,6 +11,7 @@ use super::{Bandwidth, PlainHttp};
 use crate::config::Config;
 use crate::env;
 use crate::error::{Error, ErrorKind};
+use crate::secret::Shown;
 use crate::url::Url;
 
 /// How to reach servers.
@@ -124,7 +125,7 @@ impl Settings {
             if number.is_none() {
                 tracing::warn!(
                     key,
-                    value,
+                    value = %Shown(value),
                     "the value means nothing; the default is used instead"
                 );
             }

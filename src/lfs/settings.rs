@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::api;
 use crate::http::retry::RetryPolicy;
+use crate::secret::Shown;
 
 /// How objects are moved; from `lfs.*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,7 +134,7 @@ fn switch(lookup: impl Fn(&str) -> Option<String>, key: &str) -> Option<bool> {
 fn ignore(key: &str, value: &str) {
     tracing::warn!(
         key,
-        value,
+        value = %Shown(value),
         "the value means nothing; the default is used instead"
     );
 }

@@ -3,6 +3,7 @@
 //! Servers repeat what they were sent, programs print URLs with passwords in them, and either may try
 //! to steer the terminal of whoever reads it. [`fit_to_show`] is the one way from there to an eye.
 
+use std::fmt;
 use std::ops::Range;
 
 use super::forms;
@@ -19,6 +20,15 @@ const EDGE_BYTES: usize = 16 << 10;
 /// `text` without what steers terminals, without secrets, and no longer than anybody reads.
 pub(crate) fn fit_to_show(text: &str) -> String {
     bounded(hide(text))
+}
+
+/// Something that others had a say in, as it may be logged.
+pub(crate) struct Shown<T>(pub(crate) T);
+
+impl<T: fmt::Display> fmt::Display for Shown<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&fit_to_show(&self.0.to_string()))
+    }
 }
 
 /// The same, of what is longer the end.

@@ -166,6 +166,13 @@ fn run() {
         }
         "offline-content" => crate::offline::content(Path::new(&argument(1))),
         "offline-resume" => crate::offline::resume(Path::new(&argument(1))),
+        "leak" => crate::leak::act(
+            &argument(1),
+            &argument(2),
+            Path::new(&argument(3)),
+            &argument(4),
+            Path::new(&argument(5)),
+        ),
         "ssh-work" => crate::ssh::work(&argument(1), Path::new(&argument(2))),
         "ssh-pull" => crate::ssh::pull(Path::new(&argument(1))),
         "ssh-push-only" => {

@@ -32,6 +32,7 @@ mod heavy;
 mod hostile;
 mod interleavings;
 mod layers;
+mod leak;
 mod logins;
 mod merging;
 mod moved_remote;

@@ -1,0 +1,461 @@
+//! A secret is nowhere but where it belongs, whatever happens and whoever repeats it.
+//!
+//! Children work with a secret that can be recognised, against a hub that repeats it in every form
+//! it has words for. What they print and log, what their own children are given, and all they leave on
+//! the disk is searched for it.
+
+pub(crate) mod logbook;
+mod recorder;
+mod search;
+
+use std::error::Error as StdError;
+use std::fmt::Debug;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use hf_repository::{LfsEngine, NetworkLimits, PrepareRepository, Progress, Repository, Result};
+use mini_hub::{Action, Fault, GitFault, Role, Route};
+use sha2::{Digest, Sha256};
+
+use crate::child::succeed;
+use crate::support::{World, needs_git_lfs, weights, write};
+use recorder::Recorder;
+use search::{forms, search};
+
+/// With letters that are coded differently by everybody.
+const SECRET: &str = "s3same/Open+It~42?x";
+/// A token the hub does not know.
+const WRONG: &str = "wr0ng/0pen+It~17?y";
+
+/// A world whose secret is [`SECRET`], and what is written down about its children.
+struct Scene {
+    w: World,
+    recorder: Recorder,
+    /// What children print and log.
+    evidence: PathBuf,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let mut w = World::new();
+        w.hub.add_token_as("alice", Role::Write, SECRET);
+        w.token = SECRET.to_owned();
+        // No helper: what git is told of the secret, it is told by the library.
+        let config =
+            "[init]\n\tdefaultBranch = main\n[user]\n\tname = A\n\temail = a@example.org\n";
+        fs::write(w.path("gitconfig"), config).unwrap();
+        w.model("alice/m");
+        let evidence = w.path("evidence");
+        let recorder = Recorder::new(&w.path("recorder"));
+        for folder in [&evidence, &w.path("tmp"), &w.path("clones")] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        Self {
+            w,
+            recorder,
+            evidence,
+        }
+    }
+
+    /// The clone that children work in.
+    fn folder(&self) -> PathBuf {
+        self.w.path("clones/ours")
+    }
+
+    fn child(&self, what: &str, engine: &str) -> Command {
+        let log = self.evidence.join("log");
+        let (log, folder) = (log.to_string_lossy(), self.folder());
+        let arguments = [what, "alice/m", &folder.to_string_lossy(), engine, &log];
+        let mut command = self.w.child("leak", &arguments);
+        command
+            .env("PATH", self.recorder.path())
+            .env("TMPDIR", self.w.path("tmp"))
+            .env(
+                "SETTINGS_OF_SOMETHING",
+                format!("{{\"key\": \"{SECRET}\"}}"),
+            )
+            .env("GIT_CONFIG_GLOBAL", self.w.path("gitconfig"))
+            .env("GIT_CONFIG_NOSYSTEM", "1");
+        command
+    }
+
+    /// Lets a child do `what`, and keeps what it says.
+    fn run(&self, what: &str, engine: &str) -> String {
+        self.run_with(what, engine, |_| {})
+    }
+
+    #[track_caller]
+    fn run_with(&self, what: &str, engine: &str, change: impl FnOnce(&mut Command)) -> String {
+        let mut command = self.child(what, engine);
+        change(&mut command);
+        let output = command.output().unwrap();
+        let said = [output.stdout.as_slice(), &output.stderr].concat();
+        let number = fs::read_dir(&self.evidence).unwrap().count();
+        fs::write(self.evidence.join(format!("said-{number}")), said).unwrap();
+        succeed(&output)
+    }
+
+    /// The hub does this on the nth request of the kind.
+    fn fault(&self, route: Route, nth: usize, action: Action) {
+        let fault = Fault::on(route).nth(nth).act(action);
+        self.w.hub.faults().add(fault);
+    }
+
+    /// Fails if the secrets are anywhere.
+    #[track_caller]
+    fn assert_nowhere(&self) {
+        let mut bytes = 0;
+        for folder in ["clones", "evidence", "recorder", "tmp", "home"] {
+            let folder = self.w.path(folder);
+            if folder.exists() {
+                let found = search(&folder, &[SECRET, WRONG]);
+                assert!(found.hits.is_empty(), "{:#?}", found.hits);
+                bytes += found.bytes;
+            }
+        }
+        assert!(bytes > 100_000, "only {bytes} bytes to search");
+        // Commits, trees and blobs are compressed where they lie.
+        for clone in fs::read_dir(self.w.path("clones")).unwrap().flatten() {
+            let all = ["cat-file", "--batch", "--batch-all-objects"];
+            let output = self.w.try_git(&clone.path(), &all);
+            for secret in [SECRET, WRONG] {
+                let found = search::found_in(&output.stdout, &forms(secret));
+                assert!(found.is_empty(), "{found:?} in an object");
+            }
+        }
+        let left = fs::read_dir(self.w.path("tmp")).unwrap().count();
+        assert_eq!(left, 0, "files were left in TMPDIR");
+    }
+}
+
+/// A secret in all its forms, with what steers terminals in between.
+fn repeated(secret: &str) -> String {
+    let forms = forms(secret).into_iter();
+    let forms: Vec<String> = forms
+        .filter(|(name, _)| !name.starts_with("base64 behind"))
+        .map(|(_, form)| String::from_utf8(form).unwrap())
+        .collect();
+    let (start, end) = secret.split_at(secret.len() / 2);
+    format!(
+        "you said {} and {start}\u{1b}{end} and {start}\u{200b}{end}",
+        forms.join(" and ")
+    )
+}
+
+/// An answer that repeats the secret: in its headers, and in a body of that type.
+fn repeating(code: u16, secret: &str, kind: &str) -> Action {
+    let words = repeated(secret);
+    let header: String = words.chars().filter(|c| matches!(c, ' '..='~')).collect();
+    let body = match kind {
+        "application/json" => serde_json::json!({ "error": words }).to_string(),
+        _ => words,
+    };
+    let mut headers = vec![
+        ("Content-Type".to_owned(), kind.to_owned()),
+        ("X-Request-Id".to_owned(), header.clone()),
+    ];
+    if kind.is_empty() {
+        headers = vec![("X-Error-Message".to_owned(), header)];
+    }
+    Action::Status {
+        code,
+        headers,
+        body,
+    }
+}
+
+/// Prints everything that can be learned from a result.
+fn tell<T: Debug>(what: &str, result: Result<T>) -> Option<T> {
+    let error = match result {
+        Ok(value) => {
+            println!("{what}: {value:?}");
+            return Some(value);
+        }
+        Err(error) => error,
+    };
+    println!("{what} failed: {error}\n{error:?}\n{error:#?}");
+    println!("{:?} {:?}", error.hint(), error.request_id());
+    println!("words: {}", error.server_message().unwrap_or_default());
+    let mut source = error.source();
+    while let Some(cause) = source {
+        println!("because {cause} {cause:?}");
+        source = cause.source();
+    }
+    None
+}
+
+fn change(repo: &Repository, content: &[u8]) {
+    write(repo.workdir(), "w.bin", content);
+    tell("stage", repo.stage());
+    tell("commit", repo.commit("change"));
+}
+
+/// The part of the child.
+pub(crate) fn act(what: &str, source: &str, folder: &Path, engine: &str, log: &Path) {
+    logbook::begin(log);
+    let engine = match engine {
+        "git-lfs" => LfsEngine::GitLfs,
+        _ => LfsEngine::Builtin,
+    };
+    let prepare = |folder: &Path| {
+        let prepared: PrepareRepository = Repository::prepare(source, folder)
+            .lfs_engine(engine)
+            .progress(Progress::new(|event| println!("{event:?}")))
+            .network_limits(NetworkLimits::default().retries(0));
+        println!("{prepared:?}");
+        prepared
+    };
+    // What, how often, and the seed of the first content.
+    let mut words = what.split(' ');
+    let what = words.next().unwrap();
+    let mut number = || words.next().map_or(1, |word| word.parse::<u64>().unwrap());
+    let (times, first) = (number(), number());
+    for seed in first..first + times {
+        match what {
+            "clone" => {
+                let place = folder.with_file_name(format!("clone {seed}"));
+                tell("clone", prepare(&place).clone_repo());
+            }
+            "cycle" => cycle(&prepare(folder).open_or_clone().unwrap(), seed),
+            "push" => {
+                let repo = prepare(folder).open().unwrap();
+                change(&repo, &weights(seed, 20_000));
+                tell("push", repo.push());
+            }
+            "access" => {
+                let repo = prepare(folder).open().unwrap();
+                tell("access", repo.check_write_access());
+            }
+            "pull" => {
+                let repo = prepare(folder).open().unwrap();
+                tell("pull", repo.pull());
+            }
+            "save" => {
+                let repo = prepare(folder).open().unwrap();
+                for step in 0..2 {
+                    write(repo.workdir(), "w.bin", weights(seed + step, 20_000));
+                    if let Some(report) = tell("save", repo.save(format!("step {step}"))) {
+                        println!("{:?}", report.failures);
+                    }
+                    tell("flush", repo.wait_for_pushes());
+                }
+                println!("{:?}", repo.pending_pushes());
+                tell("close", repo.close());
+            }
+            other => panic!("nothing is called {other}"),
+        }
+    }
+}
+
+fn cycle(repo: &Repository, seed: u64) {
+    println!("{repo:?} {}", repo.remote_url());
+    tell("access", repo.check_write_access()).unwrap();
+    change(repo, &weights(seed, 20_000));
+    tell("push", repo.push()).unwrap();
+    let handle = repo.save("nothing new").unwrap();
+    println!("{handle:?}");
+    for step in 1..3 {
+        write(repo.workdir(), "w.bin", weights(seed + step, 20_000));
+        let _ = tell("save", repo.save(format!("step {step}"))).unwrap();
+    }
+    tell("flush", repo.wait_for_pushes()).unwrap();
+    tell("pull", repo.pull()).unwrap();
+    tell("status", repo.status()).unwrap();
+    tell("prune", repo.prune()).unwrap();
+}
+
+#[test]
+fn whatever_a_server_repeats_is_not_shown() {
+    let s = Scene::new();
+    s.run("cycle", "builtin");
+    let (json, text) = ("application/json", "text/plain; charset=utf-8");
+    let refused = || {
+        [
+            repeating(401, SECRET, ""),
+            repeating(403, SECRET, json),
+            repeating(404, SECRET, text),
+            repeating(422, SECRET, json),
+        ]
+    };
+    let mut clones = refused().to_vec();
+    // A type that is none of git's, and redirects to where nobody is.
+    let words: String = repeated(SECRET)
+        .chars()
+        .filter(|c| matches!(c, ' '..='~'))
+        .collect();
+    clones.push(Action::status_with(200, "Content-Type", &words));
+    let coded = "s3same%2FOpen%2BIt~42%3Fx";
+    for place in [
+        format!("http://user:{coded}@127.0.0.1:1/{coded}/x?token={coded}"),
+        format!("ftp://{coded}@h/"),
+        format!("http://{SECRET}:x"),
+    ] {
+        clones.push(Action::redirect(&place));
+    }
+    clones.push(Action::Cut);
+    for (number, action) in clones.iter().enumerate() {
+        s.fault(Route::InfoRefsUpload, number + 1, action.clone());
+    }
+    let said = s.run(&format!("clone {}", clones.len()), "builtin");
+    assert_eq!(said.matches("clone failed").count(), clones.len());
+    assert!(said.matches("[hidden]").count() > clones.len(), "{said}");
+
+    // Each push meets one of them: one step after the other is reached.
+    s.w.hub.faults().clear();
+    let batch = |body: String| Action::Status {
+        code: 200,
+        headers: vec![("Content-Type".into(), "application/vnd.git-lfs+json".into())],
+        body,
+    };
+    let nonsense = serde_json::json!({ "objects": words });
+    let rejected = Action::from(GitFault::Reject(repeated(SECRET)));
+    let mut pushes = 0;
+    for (route, actions) in [
+        (Route::InfoRefsReceive, refused().to_vec()),
+        (
+            Route::LfsBatch,
+            [&refused()[..], &[batch(nonsense.to_string()), Action::Cut]].concat(),
+        ),
+        (Route::LfsVerify, refused().to_vec()),
+        (
+            Route::ReceivePack,
+            vec![rejected.clone(), repeating(403, SECRET, text)],
+        ),
+    ] {
+        for (number, action) in actions.into_iter().enumerate() {
+            s.fault(route, number + 1, action);
+            pushes += 1;
+        }
+    }
+    let said = s.run(&format!("push {} 100", pushes + 1), "builtin");
+    assert_eq!(s.w.hub.faults().happened(), clones.len() + pushes);
+    assert!(said.contains("push failed"), "{said}");
+    assert!(said.contains("PushReport"), "the last one arrives: {said}");
+    for route in [Route::InfoRefsReceive, Route::LfsBatch] {
+        for (number, action) in refused().into_iter().enumerate() {
+            s.fault(route, number + 1, action);
+        }
+    }
+    let said = s.run("access 8", "builtin");
+    assert!(said.contains("access failed"), "{said}");
+    assert_eq!(s.w.hub.faults().happened(), clones.len() + pushes + 8);
+    // A server that has something to say of an object.
+    let oid: String = Sha256::digest(weights(200, 20_000))
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let error = serde_json::json!({ "code": 403, "message": repeated(SECRET) });
+    let objects = serde_json::json!([{ "oid": oid, "size": 20_000, "error": error }]);
+    let answer = serde_json::json!({ "objects": objects }).to_string();
+    s.fault(Route::LfsBatch, 1, batch(answer));
+    let said = s.run("push 1 200", "builtin");
+    assert!(
+        said.contains(&format!(
+            "{oid} is not for these credentials (403): you said [hidden]"
+        )),
+        "{said}"
+    );
+    s.w.hub.faults().clear();
+    for route in [Route::LfsPut, Route::ReceivePack] {
+        let action = match route {
+            Route::LfsPut => repeating(403, SECRET, text),
+            _ => rejected.clone(),
+        };
+        s.w.hub.faults().add(Fault::on(route).always().act(action));
+        let said = s.run("save 1 300", "builtin");
+        assert!(said.contains("close failed"), "{said}");
+        s.w.hub.faults().clear();
+    }
+    s.assert_nowhere();
+}
+
+#[test]
+fn a_token_that_does_not_help_is_not_shown_either() {
+    let s = Scene::new();
+    s.run("cycle", "builtin");
+    let wrong = |command: &mut Command| {
+        command.env("HF_TOKEN", WRONG);
+        command.env("SETTINGS_OF_SOMETHING", WRONG);
+    };
+    let kind = "application/json";
+    s.fault(Route::InfoRefsReceive, 1, repeating(401, WRONG, kind));
+    assert!(
+        s.run_with("push 2 100", "builtin", wrong)
+            .contains("push failed")
+    );
+    // Nobody speaks TLS there; and nobody at all.
+    let https = s.w.hub.url().replace("http://", "https://");
+    for endpoint in [https, "http://127.0.0.1:1".to_owned()] {
+        let said = s.run_with("clone", "builtin", |command| {
+            command.env("HF_ENDPOINT", endpoint);
+        });
+        assert!(said.contains("clone failed"), "{said}");
+    }
+    s.assert_nowhere();
+}
+
+#[test]
+fn programs_are_told_the_token_and_nobody_else() {
+    needs_git_lfs!();
+    let s = Scene::new();
+    s.run("cycle", "git-lfs");
+    for kind in ["", "application/json"] {
+        let fault = Fault::on(Route::LfsBatch).always();
+        s.w.hub
+            .faults()
+            .add(fault.act(repeating(403, SECRET, kind)));
+        let said = s.run("push 1 100", "git-lfs");
+        assert!(said.contains("push failed"), "{said}");
+        s.w.hub.faults().clear();
+    }
+    s.run_with("push 1 200", "git-lfs", |command| {
+        command.env("HF_TOKEN", WRONG);
+        command.env("SETTINGS_OF_SOMETHING", WRONG);
+    });
+    for name in ["git-lfs", "git", "cat", "mkfifo"] {
+        assert!(s.recorder.count(name) > 0, "{name} was not recorded");
+    }
+    // The recorder would have seen it.
+    let environ = fs::read_dir(&s.recorder.records).unwrap().flatten();
+    let environ = environ.filter(|file| file.path().extension() == Some("environ".as_ref()));
+    for file in environ {
+        let environ = fs::read(file.path()).unwrap();
+        assert!(environ.windows(5).any(|text| text == b"HOME="));
+    }
+    s.assert_nowhere();
+}
+
+#[test]
+fn what_ssh_says_is_not_shown() {
+    let s = Scene::new();
+    s.run("cycle", "builtin");
+    let ssh = s.w.path("ssh");
+    let words = repeated(SECRET).replace('\'', "");
+    // Longer than what is kept, so that one of them is cut in two.
+    let script = format!(
+        "#!/bin/sh\nfor i in $(seq 300); do echo '{words}' >&2; done\necho 'the end' >&2\nexit 255\n"
+    );
+    fs::write(&ssh, script).unwrap();
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&ssh, permissions).unwrap();
+    s.w.git(
+        s.folder(),
+        &[
+            "config",
+            "remote.origin.pushurl",
+            "ssh://git@127.0.0.1/alice/m",
+        ],
+    );
+    let said = s.run_with("push 1 100", "builtin", |command| {
+        command.env("GIT_SSH_COMMAND", &ssh);
+    });
+    assert!(
+        said.contains("push failed") && said.contains("the end"),
+        "{said}"
+    );
+    assert!(said.contains("you said [hidden]"), "{said}");
+    assert!(s.recorder.count("git") > 0);
+    fs::remove_file(ssh).unwrap();
+    s.assert_nowhere();
+}
