@@ -41,6 +41,8 @@ mod status;
 mod tests;
 mod trust;
 mod watch;
+#[cfg(test)]
+mod way_tests;
 
 pub use bandwidth::Bandwidth;
 pub use limits::NetworkLimits;

@@ -13,7 +13,7 @@ use crate::secret::Secret;
 use crate::url::Url;
 
 /// A server that gives each connection to `serve` in turn; returns its address.
-fn server(serve: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> String {
+pub(super) fn server(serve: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound").to_string();
     let serve = std::sync::Arc::new(serve);
@@ -27,7 +27,7 @@ fn server(serve: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> String {
 }
 
 /// Reads a request; returns all but its body.
-fn head(stream: &mut TcpStream) -> String {
+pub(super) fn head(stream: &mut TcpStream) -> String {
     let (mut text, mut byte) = (Vec::new(), [0]);
     while !text.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read == 1) {
         text.push(byte[0]);
@@ -39,11 +39,11 @@ fn head(stream: &mut TcpStream) -> String {
     text
 }
 
-fn answer(stream: &mut TcpStream, text: &str) {
+pub(super) fn answer(stream: &mut TcpStream, text: &str) {
     let _ = stream.write_all(text.as_bytes());
 }
 
-fn client(settings: Settings) -> Client {
+pub(super) fn client(settings: Settings) -> Client {
     Client::new(settings, Vec::new()).expect("made")
 }
 

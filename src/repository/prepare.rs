@@ -259,7 +259,10 @@ impl PrepareRepository {
     ///     .ca_file("/etc/ssl/corp-ca.pem");
     /// ```
     pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
-        self.ca_files.push(file.into());
+        let file = file.into();
+        // It is read later, and the program may have gone to another folder by then.
+        self.ca_files
+            .push(std::path::absolute(&file).unwrap_or(file));
         self
     }
 

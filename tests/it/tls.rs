@@ -79,40 +79,33 @@ fn every_setting_that_names_a_ca_is_followed() {
     fs::copy(&ca, folder.join("0123abcd.0")).unwrap();
     fs::write(folder.join("README"), "no certificate").unwrap();
     let (file, folder) = (ca.display().to_string(), folder.display().to_string());
+    let look = || Try::new(&w, "look");
     Try::new(&w, &file).passes();
-    Try::new(&w, "").variable("GIT_SSL_CAINFO", &file).passes();
-    Try::new(&w, "")
-        .variable("GIT_SSL_CAPATH", &folder)
-        .passes();
-    Try::new(&w, "").variable("SSL_CERT_FILE", &file).passes();
+    look().variable("GIT_SSL_CAINFO", &file).passes();
+    look().variable("GIT_SSL_CAPATH", &folder).passes();
+    look().variable("SSL_CERT_FILE", &file).passes();
     let folders = format!("/no/such:{folder}");
-    Try::new(&w, "").variable("SSL_CERT_DIR", folders).passes();
+    look().variable("SSL_CERT_DIR", folders).passes();
     let key = |name: &str, value: &str| format!("[http]\n\t{name} = {value}\n");
-    Try::new(&w, "").config(&key("sslCAInfo", &file)).passes();
-    Try::new(&w, "").config(&key("sslCAPath", &folder)).passes();
+    look().config(&key("sslCAInfo", &file)).passes();
+    look().config(&key("sslCAPath", &folder)).passes();
     // The storage has another port, and so another key.
     let storage = w.hub.storage_url();
     let of = |url: &str| format!("[http \"{url}\"]\n\tsslCAInfo = {file}\n");
-    Try::new(&w, "")
-        .config(&(of(&url) + &of(&storage)))
-        .passes();
+    look().config(&(of(&url) + &of(&storage))).passes();
     let unknown = ["failed: ", "signed by no authority", "ca_file()"];
-    Try::new(&w, "")
-        .config(&of(&url))
-        .fails(&["127.0.0.1", unknown[1]]);
-    Try::new(&w, "")
-        .config(&of("https://other.example"))
-        .fails(&unknown);
+    look().config(&of(&url)).fails(&["127.0.0.1", unknown[1]]);
+    look().config(&of("https://other.example")).fails(&unknown);
     // The one that counts more is the one that counts, and the caller's counts besides. The stranger
     // has the name of the hub's authority, as after a change of keys.
     let other = world(Tls::new());
     let stranger = other.ca();
-    let shadowed = || Try::new(&w, "").config(&key("sslCAInfo", &file));
+    let shadowed = || look().config(&key("sslCAInfo", &file));
     shadowed()
         .variable("GIT_SSL_CAINFO", &stranger)
         .fails(&["another key signed it", "out of date"]);
     shadowed().variable("SSL_CERT_FILE", &stranger).passes();
-    Try::new(&w, &file)
+    Try::new(&w, &format!("look {file}"))
         .variable("GIT_SSL_CAINFO", &stranger)
         .passes();
 }
@@ -191,9 +184,11 @@ fn a_hub_with_a_bad_certificate_hears_nothing() {
         let repo = w.prepare_trusting("alice/m", "careless").open().unwrap();
         change(&repo, 2);
         assert_refused(&repo.push().unwrap_err(), &w.hub.url(), text, hint);
-        write(repo.workdir(), "w.bin", weights(3, 3000));
-        let _ = repo.save("in the background").unwrap();
-        assert_eq!(repo.close().unwrap_err().kind(), ErrorKind::Unpushed);
+        if certificate == Certificate::OtherCa {
+            write(repo.workdir(), "w.bin", weights(3, 3000));
+            let _ = repo.save("in the background").unwrap();
+            assert_eq!(repo.close().unwrap_err().kind(), ErrorKind::Unpushed);
+        }
         assert!(w.hub.requests().is_empty());
     }
 }

@@ -18,19 +18,28 @@ pub(crate) fn change(repo: &Repository, seed: u64) {
     let _ = repo.commit("weights").unwrap();
 }
 
-/// What a child does: everything, with a CA by option (or none) and an engine; it tells how it ended.
+/// What a child does: everything, or with `look` only a clone; with CAs by option and an engine. It
+/// tells how it ended.
 pub(crate) fn child(source: &str, folder: &Path, options: &str, seed: &str) {
     let work = || -> Result<(), Error> {
         let limits = NetworkLimits::default().retries(1);
         let mut prepared = Repository::prepare(source, folder).network_limits(limits);
+        let mut only_look = false;
         for option in options.split_whitespace() {
             prepared = match option {
                 "git-lfs" => prepared.lfs_engine(LfsEngine::GitLfs),
+                "look" => {
+                    only_look = true;
+                    prepared
+                }
                 "danger" => prepared.danger_accept_invalid_certificates(),
                 file => prepared.ca_file(file),
             };
         }
         let repo = prepared.open_or_clone()?;
+        if only_look {
+            return Ok(());
+        }
         repo.pull()?;
         change(&repo, seed.parse().unwrap());
         repo.push()?;
