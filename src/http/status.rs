@@ -76,14 +76,17 @@ fn meaning(status: u16, code: Option<&str>, authenticated: bool) -> Meaning {
             ErrorKind::Unauthorized,
             "the server wants credentials",
             Some(
-                "if the repository exists it is private: set HF_TOKEN, log in with the Hub's tools, \
-                 or pass a token; else check its name",
+                "if the repository exists it is private: for the Hub set HF_TOKEN, log in with its tools \
+                 or pass a token; for another server set up a git credential helper; else check its name",
             ),
         ),
         (401, _) => (
             ErrorKind::Unauthorized,
-            "the server refuses the token",
-            Some("the token is wrong, expired or revoked: make a new one in the Hub's settings"),
+            "the server refuses the credentials",
+            Some(
+                "the token or password is wrong, expired or revoked: make a new token in the Hub's settings, \
+                 and put it where the old one is",
+            ),
         ),
         (403, Some("GatedRepo")) => (
             ErrorKind::Forbidden,

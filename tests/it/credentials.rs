@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use hf_repository::{Endpoint, ErrorKind, Login, NetworkLimits, PrepareRepository, Repository};
+use hf_repository::{
+    Endpoint, ErrorKind, LfsEngine, Login, NetworkLimits, PrepareRepository, Repository,
+};
 use mini_hub::{AuthKind, RepoOptions, Role};
 
 use crate::child::succeed;
-use crate::support::{World, weights, write};
+use crate::support::{World, needs_git_lfs, weights, write};
 
 /// What the children do; each says what came of it on one line.
 pub(crate) fn job(what: &str, source: &str, folder: &Path, token: Option<String>) {
@@ -32,6 +34,29 @@ pub(crate) fn job(what: &str, source: &str, folder: &Path, token: Option<String>
                 write(repo.workdir(), "w.bin", weights(1, 30_000));
                 let _ = repo.save("weights")?;
                 repo.close().map(drop)
+            }),
+        "save-by-git-lfs" => with(Repository::prepare(source, folder))
+            .lfs_engine(LfsEngine::GitLfs)
+            .open_or_clone()
+            .and_then(|repo| {
+                write(repo.workdir(), "w.bin", weights(1, 30_000));
+                let _ = repo.save("weights")?;
+                repo.close().map(drop)
+            }),
+        "clone-by-git-lfs" => with(Repository::prepare(source, folder))
+            .lfs_engine(LfsEngine::GitLfs)
+            .clone_repo()
+            .map(drop),
+        // Without a login first, then with the token that comes third.
+        "set-token" => Repository::prepare(source, folder)
+            .open_or_clone()
+            .and_then(|repo| {
+                write(repo.workdir(), "w.bin", weights(1, 30_000));
+                repo.stage()?;
+                let _ = repo.commit("weights")?;
+                assert_eq!(repo.push().unwrap_err().kind(), ErrorKind::Unauthorized);
+                repo.set_token(token.clone().unwrap().parse()?);
+                repo.push().map(drop)
             }),
         other => panic!("no job {other}"),
     };
@@ -542,4 +567,50 @@ fn a_helpers_new_login_takes_the_place_of_an_old_one() {
     place.helper("helper", &format!("username=alice\\npassword={new}\\n"));
     repo.pull().unwrap();
     assert_eq!(place.log("helper").0, ["erase", "get", "store"]);
+}
+
+#[test]
+fn a_token_set_after_a_refusal_lets_the_work_through() {
+    for way in WAYS {
+        let place = Place::new(way, "[credential]\nhelper = HERE/helper\n");
+        place.helper("helper", "username=alice\\npassword=hf_wrong\\n");
+        place.w.model("alice/m");
+        let token = place.w.token.clone();
+        let mut child = place.child("set-token", "alice/m", "ours", Some(&token));
+        assert_eq!(place.result(&child.output().unwrap()), "ok");
+        assert_eq!(place.log("helper").0, ["get", "erase"]);
+    }
+}
+
+#[test]
+fn git_lfs_works_with_a_helpers_login() {
+    needs_git_lfs!();
+    let place = Place::new(Way::ByGit, "");
+    place.helper(
+        "helper",
+        &format!("username=alice\\npassword={}\\n", place.w.token),
+    );
+    let filters = fs::read_to_string(place.w.path("gitconfig")).unwrap();
+    let filters = filters.split("[credential]").next().unwrap();
+    place.config(&format!("{filters}[credential]\nhelper = HERE/helper\n"));
+    assert_eq!(place.run("save-by-git-lfs", "alice/p", "ours"), "ok");
+    assert_eq!(place.run("clone-by-git-lfs", "alice/p", "again"), "ok");
+    let cloned = fs::read(place.w.path("again/w.bin")).unwrap();
+    assert_eq!(cloned, weights(1, 30_000));
+    let (verbs, told) = place.log("helper");
+    assert!(!verbs.contains(&"erase".to_owned()), "{told}");
+    let storage = place.w.hub.storage_url();
+    let requests = place.w.hub.requests();
+    let stored: Vec<_> = requests
+        .iter()
+        .filter(|r| storage.ends_with(&r.host))
+        .collect();
+    assert!(
+        stored.len() >= 2 && stored.iter().all(|r| r.auth == AuthKind::None),
+        "{requests:?}"
+    );
+    assert_eq!(
+        holding(&place.w.path("ours"), &place.w.token),
+        [""; 0].map(PathBuf::from)
+    );
 }

@@ -23,6 +23,7 @@ mod credentials;
 mod deferred;
 mod deferred_corners;
 mod durability;
+mod elsewhere;
 mod ends;
 mod engines;
 mod fault_stories;

@@ -364,3 +364,46 @@ fn whoever_waits_for_an_answer_can_be_cancelled() {
     });
     assert!(source.calls().is_empty());
 }
+
+#[test]
+fn a_login_that_was_asked_for_goes_as_git_would_send_it() {
+    let plain = url("http://git.example");
+    let wanted = Wanted {
+        url: plain.clone(),
+        user: None,
+    };
+    let source = Fake::new("one", &["good"]);
+    let sources: Vec<Arc<dyn LoginSource>> = vec![source];
+    let own = Grant {
+        origin: plain.origin(),
+        user: None,
+        secret: secret("own"),
+        given: Given::InPlace("HF_TOKEN"),
+    };
+    let grants = Grants::new(vec![own], sources, PlainHttp::Loopback);
+    let header = |to: &Url| grants.authorization(Auth::Basic, to).expect("no provider");
+    // The token stays here; what the user keeps for this very server does not.
+    let sent = header(&plain);
+    assert!(sent.header.is_none());
+    let then = grants.react(&sent, Reaction::Refused, &wanted, &CancelToken::new());
+    assert_eq!(then.expect("asked"), Then::Again);
+    assert_eq!(
+        header(&plain).header.as_deref().map(String::as_str),
+        Some("Basic dTpnb29k")
+    );
+    for elsewhere in [
+        "https://git.example",
+        "http://git.example:81",
+        "http://example",
+    ] {
+        assert!(header(&url(elsewhere)).header.is_none(), "{elsewhere}");
+    }
+    let story = "HF_TOKEN (not sent without TLS), one (refused)";
+    let then = grants.react(
+        &header(&plain),
+        Reaction::Refused,
+        &wanted,
+        &CancelToken::new(),
+    );
+    assert_eq!(then.expect("asked"), Then::Stop(story.to_owned()));
+}
