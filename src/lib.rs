@@ -64,6 +64,9 @@ mod credential;
 mod env;
 mod error;
 mod fs;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod git;
 mod http;
 mod hub;
@@ -74,6 +77,8 @@ mod login;
 mod name;
 mod path;
 mod place;
+#[cfg(any(test, fuzzing))]
+mod probe;
 mod process;
 mod progress;
 mod push;

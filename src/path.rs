@@ -83,14 +83,18 @@ fn complaint(part: &str) -> Option<&'static str> {
 fn is_dot_git(part: &str) -> bool {
     let ignored = |c: char| matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
     let folded: String = part.chars().filter(|c| !ignored(*c)).collect();
-    let stream = folded.split(':').next().unwrap_or_default();
-    let trimmed = stream.trim_end_matches(['.', ' ']);
-    trimmed.eq_ignore_ascii_case(".git") || trimmed.eq_ignore_ascii_case("git~1")
+    // On Windows a backslash ends a part, too.
+    folded.split('\\').any(|part| {
+        let stream = part.split(':').next().unwrap_or_default();
+        let trimmed = stream.trim_end_matches(['.', ' ']);
+        trimmed.eq_ignore_ascii_case(".git") || trimmed.eq_ignore_ascii_case("git~1")
+    })
 }
 
 impl fmt::Display for RepoPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&crate::secret::printable(&self.0))
+        // A name may hold line ends, an error or a log line may not.
+        f.write_str(&crate::secret::printable(&self.0).replace('\n', " "))
     }
 }
 
@@ -134,6 +138,8 @@ mod tests {
             ".git /x",
             ".git::$INDEX_ALLOCATION/x",
             ".g\u{200c}it/x",
+            ".GIT\\config",
+            "a\\git~1\\x",
             "a\0b",
         ] {
             assert!(RepoPath::new(bad).is_err(), "{bad:?}");
@@ -150,6 +156,12 @@ mod tests {
         ] {
             assert!(RepoPath::new(good).is_ok(), "{good:?}");
         }
+    }
+
+    #[test]
+    fn what_is_shown_is_one_line() {
+        let path = RepoPath::new("a\nb\u{1b}[31m").expect("valid");
+        assert_eq!(path.to_string(), "a b[31m");
     }
 
     #[test]

@@ -134,17 +134,23 @@ fn plain(location: Location) -> Result<Source> {
 
 /// An ssh address as it may be shown.
 pub(crate) fn without_password(text: &str) -> String {
-    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-    let Some((user, host)) = rest.rsplit_once('@') else {
+    let start = text.find("://").map_or(0, |at| at + 3);
+    let (scheme, rest) = text.split_at(start);
+    // The path may have an `@` of its own.
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let Some((user, host)) = authority.rsplit_once('@') else {
         return text.to_owned();
     };
+    if scheme.is_empty()
+        && authority
+            .split_once('@')
+            .is_some_and(|(user, _)| !user.contains(':'))
+    {
+        // As scp has it: all behind the first colon is a path.
+        return text.to_owned();
+    }
     let user = user.split(':').next().unwrap_or_default();
-    let scheme = if scheme.is_empty() {
-        String::new()
-    } else {
-        format!("{scheme}://")
-    };
-    format!("{scheme}{user}@{host}")
+    format!("{scheme}{user}@{host}{path}")
 }
 
 fn text_of(url: &Url) -> String {
@@ -237,6 +243,14 @@ fn parse_web_path(shown: String, path: &str, repo_type: Option<RepoType>) -> Res
 /// `[models/|datasets/|spaces/]namespace/name[@revision][/path]`
 fn parse_uri(shown: &str, rest: &str, repo_type: Option<RepoType>) -> Result<Source> {
     let (rest, stated) = take_type(rest);
+    if rest.split('@').next().is_some_and(|id| id.contains(':')) {
+        // The text is not echoed: it may hold a password.
+        return Err(Error::new(
+            ErrorKind::InvalidSource,
+            "an hf:// address has no user and no password in it",
+        )
+        .with_hint("it looks like hf://user/my-model@main"));
+    }
     let (id, revision) = match rest.split_once('@') {
         Some((id, tail)) => (id.to_owned(), Some(uri_revision(tail).parse()?)),
         None => (
@@ -301,6 +315,18 @@ mod tests {
                 source.revision.map(|r| r.to_string()),
             ),
             other => panic!("{text} became {other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_at_in_the_path_of_an_ssh_address_is_no_user() {
+        for (text, shown) in [
+            ("ssh://git:pw@h:22/a/b@v2", "ssh://git@h:22/a/b@v2"),
+            ("ssh://h/a@b", "ssh://h/a@b"),
+            ("git@h:a@b/c", "git@h:a@b/c"),
+            ("git@h:a@b", "git@h:a@b"),
+        ] {
+            assert_eq!(without_password(text), shown);
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::Uri;
 
-use crate::secret::Token;
+use crate::secret::{Token, printable};
 
 /// A parsed `scheme://host[:port]/path[?query]`, never with credentials in it.
 ///
@@ -70,10 +70,15 @@ impl Url {
                 .map_or("/", |path| path.as_str())
                 .to_owned(),
         };
-        if url.host.is_empty() {
-            Err(ParseUrlError)
-        } else {
+        // `http` overlooks ports that are none, and what stands behind an address.
+        let place = authority.as_str();
+        let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+        let port = place.strip_prefix(authority.host());
+        let is_port = matches!(port, Some("" | ":")) || url.port.is_some();
+        if is_port && is_host(&url.host) {
             Ok((url, userinfo))
+        } else {
+            Err(ParseUrlError)
         }
     }
 
@@ -188,6 +193,8 @@ impl Url {
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = if self.path() == "/" { "" } else { self.path() };
+        // Servers send paths, and not all that steers a terminal is ASCII.
+        let path = printable(path);
         write!(f, "{}{path}", self.base())?;
         if self.path_and_query.contains('?') {
             f.write_str("?…")
@@ -217,6 +224,18 @@ impl fmt::Display for Origin {
     }
 }
 
+/// A name, an IPv4 address, or an IPv6 one in brackets; `http` lets some mixtures pass.
+fn is_host(host: &str) -> bool {
+    let inner = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    match inner {
+        Some(address) => {
+            let address = address.split('%').next().unwrap_or_default();
+            address.parse::<std::net::Ipv6Addr>().is_ok()
+        }
+        None => !host.is_empty() && !host.contains(['[', ']', ':', '@']),
+    }
+}
+
 /// Undoes percent-encoding; bytes that are not UTF-8 afterwards become replacement characters.
 fn decode(text: &str) -> String {
     percent_encoding::percent_decode_str(text)
@@ -242,6 +261,14 @@ mod tests {
         let info = info.expect("present");
         assert_eq!(info.user, "al@ice");
         assert_eq!(info.password.expect("present").expose(), "hf_secret");
+    }
+
+    #[test]
+    fn what_is_shown_cannot_steer_a_terminal() {
+        assert_eq!(
+            url("https://h/a\u{9b}2J\u{202e}b").to_string(),
+            "https://h/a2Jb"
+        );
     }
 
     #[test]
@@ -291,6 +318,11 @@ mod tests {
             "git@hf.co:a/b",
             "http://",
             "http:///x",
+            "http://=[::1]:8/x",
+            "http://[127.0.0.1]/x",
+            "http://[::1]x/",
+            "http://h:99999/",
+            "http://h:x/",
         ] {
             assert!(Url::parse(text).is_err(), "{text}");
         }

@@ -13,6 +13,8 @@
 //! | `prompt` | the caller's own function |
 
 mod ask;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod git_source;
 mod helpers;
 mod hub_token;

@@ -149,7 +149,6 @@ pub(crate) fn parse_url(text: &str) -> Result<Record, RecordError> {
         Some(Ok((user, password))) => (Some(user), Some(password)),
         Some(Err(user)) => (Some(user), None),
     };
-    let path = path.trim_start_matches('/').trim_end_matches('/');
     let decoded = |part: &str| {
         let bytes = percent_encoding::percent_decode_str(part);
         let text = bytes.decode_utf8().map_err(|_| RecordError::BadUrl)?;
@@ -158,10 +157,13 @@ pub(crate) fn parse_url(text: &str) -> Result<Record, RecordError> {
         }
         Ok(text.into_owned())
     };
+    // At the end also those that a percent sign hides, as in git.
+    let path = decoded(path.trim_start_matches('/'))?;
+    let path = path.trim_end_matches('/');
     Ok(Record {
         protocol: Some(decoded(protocol)?),
         host: Some(decoded(host)?),
-        path: (!path.is_empty()).then(|| decoded(path)).transpose()?,
+        path: (!path.is_empty()).then(|| path.to_owned()),
         username: username.map(decoded).transpose()?,
         password: password
             .map(|password| Ok(Token::from_userinfo(&decoded(password)?)))
@@ -218,6 +220,8 @@ mod tests {
             text,
             "protocol=https\nhost=h:1\npath=x y/z/?q\nusername=a@b\npassword=p:w\n\n"
         );
+        let slashes = parse_url("http://h//a%2f/").expect("read");
+        assert_eq!(slashes.path.as_deref(), Some("a"));
         let plain = parse_url("http://[::1]:8080").expect("read");
         assert_eq!(plain.host.as_deref(), Some("[::1]:8080"));
         assert_eq!((plain.path, plain.username), (None, None));

@@ -109,7 +109,7 @@ impl Store {
 
 /// Whether the password matters when two logins are compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Password {
+pub(super) enum Password {
     Any,
     Same,
 }
@@ -126,7 +126,7 @@ fn fits(wanted: &Record, login: &Record, password: Password) -> bool {
         && (password == Password::Any || same(&wanted.password, &login.password))
 }
 
-fn login(line: &[u8]) -> Option<Record> {
+pub(super) fn login(line: &[u8]) -> Option<Record> {
     let record = parse_url(std::str::from_utf8(line).ok()?).ok()?;
     (record.username.is_some() && record.password.is_some()).then_some(record)
 }
@@ -136,7 +136,7 @@ fn logins(text: &[u8]) -> impl Iterator<Item = Record> {
 }
 
 /// The text without the lines that fit.
-fn without(text: &[u8], wanted: &Record, password: Password) -> Vec<u8> {
+pub(super) fn without(text: &[u8], wanted: &Record, password: Password) -> Vec<u8> {
     let mut lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
     // What is behind the last line end is no line.
     if lines.last().is_some_and(|line| line.is_empty()) {
@@ -152,7 +152,7 @@ fn without(text: &[u8], wanted: &Record, password: Password) -> Vec<u8> {
     kept
 }
 
-fn line(login: &Record) -> Option<String> {
+pub(super) fn line(login: &Record) -> Option<String> {
     let (protocol, host) = (login.protocol.as_deref()?, login.host.as_deref()?);
     let (user, password) = (login.username.as_deref()?, login.password.as_ref()?);
     let mut line = format!("{protocol}://");

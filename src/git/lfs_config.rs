@@ -94,26 +94,30 @@ impl Git {
     }
 
     fn parse_lfs_config(&self, text: &[u8]) -> Result<Config> {
-        // libgit2 reads config from files only.
         let folder = private_folder(self.repo.path());
         fs::create_dir_all(&folder)?;
-        let mut file = fs::temp_in(&folder)?;
-        file.write_all(&without_includes(text))
-            .map_err(|error| Error::io("write", file.path(), error))?;
-        let all = git2::Config::open(file.path())
-            .and_then(|raw| values(&raw, Writer::Repository))
-            .map_err(wrap(&format!("read {NAME}")))?;
-        Ok(all.retain(|entry| {
-            let safe = is_safe(&entry.key);
-            if !safe {
-                tracing::warn!(key = %Shown(&entry.key), "left out: a repository must not set it");
-            }
-            safe
-        }))
+        parse(&folder, text)
     }
 }
 
-fn is_safe(key: &str) -> bool {
+/// What counts of the text. libgit2 reads config from files only: this one is in `folder` for a moment.
+pub(super) fn parse(folder: &Path, text: &[u8]) -> Result<Config> {
+    let mut file = fs::temp_in(folder)?;
+    file.write_all(&without_includes(text))
+        .map_err(|error| Error::io("write", file.path(), error))?;
+    let all = git2::Config::open(file.path())
+        .and_then(|raw| values(&raw, Writer::Repository))
+        .map_err(wrap(&format!("read {NAME}")))?;
+    Ok(all.retain(|entry| {
+        let safe = is_safe(&entry.key);
+        if !safe {
+            tracing::warn!(key = %Shown(&entry.key), "left out: a repository must not set it");
+        }
+        safe
+    }))
+}
+
+pub(super) fn is_safe(key: &str) -> bool {
     let parts: Vec<&str> = key.split('.').collect();
     let in_part = matches!(
         parts[..],

@@ -9,6 +9,8 @@ mod config;
 mod diff;
 mod error;
 mod fetch;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod index;
 mod lfs_config;
 mod merge;

@@ -5,6 +5,7 @@
 
 use super::fetch::Tags;
 use super::push::{PushOutcome, RefPush};
+use super::refs::object_id;
 use super::remote::{Advertised, Advertisement};
 use super::{Git, ObjectId};
 use crate::cancel::CancelToken;
@@ -214,7 +215,7 @@ fn run(program: Program, action: &str, cancel: &CancelToken) -> Result<Ran> {
 }
 
 /// `<id>\t<name>` lines; before them `ref: <branch>\tHEAD`.
-fn read_listing(text: &str) -> Advertisement {
+pub(super) fn read_listing(text: &str) -> Advertisement {
     let mut listing = Advertisement::default();
     for line in text.lines() {
         let Some((left, name)) = line.split_once('\t') else {
@@ -225,8 +226,10 @@ fn read_listing(text: &str) -> Advertisement {
                 let branch = target.strip_prefix("refs/heads/");
                 listing.default_branch = branch.and_then(|branch| branch.parse().ok());
             }
-        } else if name.starts_with("refs/")
-            && let Ok(id) = ObjectId::from_str(left)
+        } else if git2::Reference::is_valid_name(name.strip_suffix("^{}").unwrap_or(name))
+            && name.starts_with("refs/")
+            // libgit2 also takes the start of an id, and fills it up with zeros.
+            && let Ok(id) = left.parse().and_then(object_id)
         {
             let name = name.to_owned();
             listing.refs.push(Advertised { name, id });
@@ -236,7 +239,7 @@ fn read_listing(text: &str) -> Advertisement {
 }
 
 /// `<flag>\t<from>:<to>\t<summary> (<reason>)`, from `git push --porcelain`.
-fn read_push(text: &str, full_name: &str) -> Option<PushOutcome> {
+pub(super) fn read_push(text: &str, full_name: &str) -> Option<PushOutcome> {
     text.lines().find_map(|line| {
         let mut fields = line.splitn(3, '\t');
         let (flag, refs, summary) = (fields.next()?, fields.next()?, fields.next()?);
@@ -255,7 +258,7 @@ fn read_push(text: &str, full_name: &str) -> Option<PushOutcome> {
 }
 
 /// What the server said, out of what git did.
-fn server_text(words: &str) -> String {
+pub(super) fn server_text(words: &str) -> String {
     let lines = words
         .lines()
         .filter_map(|line| line.strip_prefix("remote:"));
@@ -300,7 +303,7 @@ const MEANINGS: [(&[&str], ErrorKind, &str); 3] = [
 ];
 
 /// The error in terms of remotes: what ssh says first, then git.
-fn explain(error: Error, words: &str, action: &str) -> Error {
+pub(super) fn explain(error: Error, words: &str, action: &str) -> Error {
     let by_git = || {
         let meant = MEANINGS
             .iter()
@@ -328,7 +331,9 @@ mod tests {
     fn listings_are_read() {
         let text = format!(
             "ref: refs/heads/trunk\tHEAD\n{ID}\tHEAD\n{ID}\trefs/heads/trunk\n\
-             {ID}\trefs/tags/v1^{{}}\nnonsense\nxyz\trefs/heads/bad\n"
+             {ID}\trefs/tags/v1^{{}}\nnonsense\nxyz\trefs/heads/bad\n\
+             {}\trefs/heads/cut\n{ID}\trefs/heads/a\tb\n{ID}\trefs/heads/\u{1b}[31m\n",
+            &ID[..39]
         );
         let listing = read_listing(&text);
         let names: Vec<&str> = listing

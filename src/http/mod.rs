@@ -24,6 +24,8 @@ mod bandwidth;
 mod client;
 mod extra_header;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod grant;
 mod grants;
 mod headers;

@@ -68,9 +68,9 @@ impl Response {
     }
 }
 
-type Meaning = (ErrorKind, &'static str, Option<&'static str>);
+pub(super) type Meaning = (ErrorKind, &'static str, Option<&'static str>);
 
-fn meaning(status: u16, code: Option<&str>, authenticated: bool) -> Meaning {
+pub(super) fn meaning(status: u16, code: Option<&str>, authenticated: bool) -> Meaning {
     match (status, code) {
         (401, _) if !authenticated => (
             ErrorKind::Unauthorized,
@@ -155,7 +155,7 @@ fn meaning(status: u16, code: Option<&str>, authenticated: bool) -> Meaning {
 }
 
 /// The message in a JSON error body, or the whole text if it is none.
-fn words((body, whole): (String, bool)) -> String {
+pub(super) fn words((body, whole): (String, bool)) -> String {
     #[derive(Deserialize)]
     struct Words {
         message: Option<String>,
@@ -169,7 +169,7 @@ fn words((body, whole): (String, bool)) -> String {
 }
 
 /// Seconds, or a date of RFC 9110.
-fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+pub(super) fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     if let Ok(seconds) = value.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }
@@ -178,7 +178,7 @@ fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 }
 
 /// `"api";r=0;t=42`: nothing remains for 42 seconds; one more to be on the safe side.
-fn parse_rate_limit(value: &str) -> Option<Duration> {
+pub(super) fn parse_rate_limit(value: &str) -> Option<Duration> {
     let field = |name: &str| {
         let mut fields = value.split(';').map(str::trim);
         fields.find_map(|part| {

@@ -59,7 +59,7 @@ impl fmt::Display for RepoType {
 /// The id of a repository on the Hub: `namespace/name`, or `name` for the oldest models.
 ///
 /// The rules are those of the Python client's validator: at most one `/`; letters, digits, `_`, `.`
-/// and `-`; a name of at most 96 characters that starts and ends with a letter, digit or `_`; no
+/// and `-`; both parts start and end with a letter, digit or `_`; at most 96 characters in the name; no
 /// `--`, no `..`, no `.git` at the end.
 ///
 /// ```
@@ -106,6 +106,10 @@ fn complaint(text: &str) -> Option<&'static str> {
         || !name.iter().copied().all(allowed)
     {
         Some("may hold only letters, digits, '_', '.', '-' and one '/' between two parts")
+    } else if namespace
+        .is_some_and(|space| !word(space.as_bytes().first()) || !word(space.as_bytes().last()))
+    {
+        Some("needs a namespace that starts and ends with a letter, a digit or '_'")
     } else if name.len() > MAX_NAME_CHARS {
         Some("has a name of more than 96 characters")
     } else if !word(name.first()) || !word(name.last()) {
@@ -165,6 +169,8 @@ mod tests {
             "a--b",
             "a..b",
             "a/.b",
+            ".a/b",
+            "a-/b",
             "a/b-",
             "a/b.git",
             "a b",

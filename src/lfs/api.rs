@@ -112,7 +112,7 @@ struct WireObject {
 }
 
 #[derive(Deserialize)]
-struct BatchResponse {
+pub(super) struct BatchResponse {
     transfer: Option<String>,
     objects: Vec<AnswerObject>,
     hash_algo: Option<String>,
@@ -257,7 +257,7 @@ fn refuse(url: &Url, why: impl fmt::Display) -> Error {
 }
 
 /// Matches the answer to the question.
-fn check(url: &Url, question: Question<'_>, response: BatchResponse) -> Result<Answers> {
+pub(super) fn check(url: &Url, question: Question<'_>, response: BatchResponse) -> Result<Answers> {
     let Question {
         direction, objects, ..
     } = question;

@@ -14,6 +14,8 @@ pub(crate) mod detect;
 pub(crate) mod endpoint;
 pub(crate) mod filter;
 mod folder;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub(crate) mod git_lfs;
 mod meter;
 mod partial;

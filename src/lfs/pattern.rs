@@ -48,14 +48,18 @@ impl Pattern {
                 "a glob looks like \"*.bin\"; for a name with odd characters use Pattern::Literal",
             ))
         };
+        let glob = match self {
+            Self::Glob(glob) => below_root(glob),
+            Self::Literal(_) => "",
+        };
         match self {
-            Self::Glob(glob) if glob.is_empty() => refuse("it is empty"),
-            Self::Glob(glob) if glob.contains(['\n', '\0']) => refuse("it spans lines"),
-            Self::Glob(glob) if glob.starts_with('!') => {
+            Self::Glob(_) if glob.is_empty() => refuse("it is empty"),
+            Self::Glob(_) if glob.contains(['\n', '\0']) => refuse("it spans lines"),
+            Self::Glob(_) if glob.starts_with('!') => {
                 refuse("rules of attributes cannot be negated")
             }
-            Self::Glob(glob) if glob.starts_with("[attr]") => refuse("it would define a macro"),
-            Self::Glob(glob) if catches_git_files(glob) => {
+            Self::Glob(_) if glob.starts_with("[attr]") => refuse("it would define a macro"),
+            Self::Glob(_) if catches_git_files(glob) => {
                 refuse("it would catch .gitattributes itself")
             }
             Self::Literal(path) if path.file_name().starts_with(".git") => {
@@ -69,7 +73,7 @@ impl Pattern {
     pub(crate) fn spelling(&self) -> String {
         match self {
             Self::Glob(glob) => {
-                let escaped = escape(glob.strip_prefix("./").unwrap_or(glob), "#");
+                let escaped = escape(below_root(glob), "#");
                 // A quote at the start would be taken for git's quoting of the whole word.
                 let guard = if escaped.starts_with('"') { "\\" } else { "" };
                 format!("{guard}{escaped}")
@@ -103,6 +107,11 @@ impl Pattern {
             }
         }
     }
+}
+
+/// The glob without the `./` that shells put before names.
+fn below_root(glob: &str) -> &str {
+    glob.strip_prefix("./").unwrap_or(glob)
 }
 
 /// Globs that would give `.gitattributes` or `.gitignore` to LFS.
@@ -275,7 +284,19 @@ mod tests {
 
     #[test]
     fn dangerous_patterns_are_refused() {
-        for glob in ["", "*", ".git*", "a\nb", "!x", "**/*", ".gitattributes"] {
+        for glob in [
+            "",
+            "*",
+            ".git*",
+            "a\nb",
+            "!x",
+            "**/*",
+            ".gitattributes",
+            "./",
+            "./*",
+            "./!x",
+            "./[attr]x",
+        ] {
             assert!(Pattern::Glob(glob.into()).check().is_err(), "{glob:?}");
         }
         assert!(literal("sub/.gitignore").check().is_err());

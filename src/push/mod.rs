@@ -20,6 +20,8 @@ mod crew;
 mod deferred;
 mod ends;
 mod follow;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod guard;
 mod handle;
 mod integrate;

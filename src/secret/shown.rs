@@ -201,16 +201,20 @@ fn without_url_secrets(text: &str) -> String {
         let (before, url) = rest.split_at(at + 3);
         let is_ssh = before.ends_with("ssh://");
         out.push_str(before);
-        let ends = |c: char| c.is_whitespace() || c.is_control() || "\"'`<>".contains(c);
+        let blank = |c: char| c.is_whitespace() || c.is_control();
+        // A password may hold quotes, so they end the URL only behind it.
+        let authority_ends = |c: char| blank(c) || "/?#".contains(c);
+        let authority = &url[..url.find(authority_ends).unwrap_or(url.len())];
+        let host = authority.rfind('@').map_or(0, |at| at + 1);
+        let (user, url) = url.split_at(host);
+        // Everybody is `git` there, and it has no password.
+        if is_ssh && !user.contains(':') {
+            out.push_str(user);
+        }
+        let ends = |c: char| blank(c) || "\"'`<>".contains(c);
         let (url, after) = url.split_at(url.find(ends).unwrap_or(url.len()));
         let (address, query) = url.split_at(url.find('?').unwrap_or(url.len()));
-        let host_ends = address.find('/').unwrap_or(address.len());
-        let host = address[..host_ends].rfind('@').map_or(0, |at| at + 1);
-        // Everybody is `git` there, and it has no password.
-        if is_ssh && !address[..host].contains(':') {
-            out.push_str(&address[..host]);
-        }
-        out.push_str(&address[host..]);
+        out.push_str(address);
         match query.strip_prefix("?…") {
             // It has been here before.
             Some(more) if !more.contains('=') => out.push_str(query),
@@ -244,6 +248,7 @@ mod tests {
             ),
             ("ssh://git:s3@h/x", "ssh://h/x"),
             ("https://h?s3\thttps://s3@h", "https://h?…\thttps://h"),
+            ("'https://u:it's3@h/a'", "'https://h/a'"),
             ("://", "://"),
         ] {
             assert_eq!(without_url_secrets(said), shown);

@@ -11,6 +11,8 @@
 //! | `run` | objects in, outcomes out |
 
 mod config;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
 mod hidden;
 mod protocol;
 mod run;

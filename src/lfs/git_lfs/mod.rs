@@ -10,6 +10,8 @@
 //! | `trust` | the certificates the caller trusts |
 
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
 mod login;
 mod pattern;
 mod progress;

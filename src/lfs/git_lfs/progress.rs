@@ -158,14 +158,14 @@ impl Listener {
     }
 }
 
-struct Line<'a> {
+pub(super) struct Line<'a> {
     bytes: u64,
-    name: &'a str,
+    pub(super) name: &'a str,
 }
 
 impl<'a> Line<'a> {
     /// `None` for other directions (`clean`, `checkout`) and for what is no such line.
-    fn parse(line: &'a [u8], direction: Direction) -> Option<Self> {
+    pub(super) fn parse(line: &'a [u8], direction: Direction) -> Option<Self> {
         let line = std::str::from_utf8(line).ok()?;
         let mut fields = line.splitn(4, ' ');
         let wanted = match direction {
@@ -184,7 +184,7 @@ impl<'a> Line<'a> {
 }
 
 /// From `…/objects/aa/bb/<oid>`.
-fn oid_of_store_path(name: &str) -> Option<LfsOid> {
+pub(super) fn oid_of_store_path(name: &str) -> Option<LfsOid> {
     Path::new(name).file_name()?.to_str()?.parse().ok()
 }
 

@@ -23,8 +23,9 @@ impl Version {
             Some(version) if version >= OLDEST => Ok(version),
             _ => Err(Error::new(
                 ErrorKind::ProgramMissing,
-                format!("git-lfs is too old, or is no git-lfs: {}", text.trim()),
+                "git-lfs is too old, or is no git-lfs",
             )
+            .with_server_message(text)
             .with_hint("install git-lfs 3.0 or later, or use the built-in LFS engine")),
         }
     }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self as std_fs, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
@@ -41,14 +41,14 @@ pub(super) struct Journal {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Header {
+pub(super) struct Header {
     version: u32,
     /// The LFS server that laid the upload out.
     lfs: String,
-    oid: String,
-    size: u64,
+    pub(super) oid: String,
+    pub(super) size: u64,
     part_size: u64,
-    parts: Vec<String>,
+    pub(super) parts: Vec<String>,
     complete: WireAction,
     verify: Option<WireAction>,
     authenticated: bool,
@@ -112,18 +112,7 @@ impl<'a> Journals<'a> {
         let path = self.path(object.oid);
         let failed = |error| Error::io("write", &path, error);
         fs::create_dir_all(self.folder)?;
-        let header = Header {
-            version: VERSION,
-            lfs: self.lfs.to_full(),
-            oid: object.oid.to_string(),
-            size: object.size,
-            part_size: upload.part_size,
-            parts: upload.parts.iter().map(Url::to_full).collect(),
-            complete: WireAction::new(&upload.complete),
-            verify: upload.verify.as_ref().map(WireAction::new),
-            authenticated: upload.authenticated,
-            expires: expires(upload.complete.expires),
-        };
+        let header = Header::new(self.lfs, object, upload);
         let mut line = super::wire::json(&header)?;
         line.push(b'\n');
         let mut file = fs::open_private(&path)?;
@@ -209,7 +198,22 @@ impl WireAction {
 }
 
 impl Header {
-    fn into_upload(self) -> Option<Upload> {
+    pub(super) fn new(lfs: &Url, object: Object, upload: &Upload) -> Self {
+        Self {
+            version: VERSION,
+            lfs: lfs.to_full(),
+            oid: object.oid.to_string(),
+            size: object.size,
+            part_size: upload.part_size,
+            parts: upload.parts.iter().map(Url::to_full).collect(),
+            complete: WireAction::new(&upload.complete),
+            verify: upload.verify.as_ref().map(WireAction::new),
+            authenticated: upload.authenticated,
+            expires: expires(upload.complete.expires),
+        }
+    }
+
+    pub(super) fn into_upload(self) -> Option<Upload> {
         let parts: Option<Vec<Url>> = self.parts.iter().map(|url| Url::parse(url).ok()).collect();
         let parts = parts?;
         let expires = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(self.expires));
@@ -233,7 +237,7 @@ impl Header {
 }
 
 /// The whole lines; a process may have been killed in the middle of the last one.
-fn read(file: &File) -> Option<(Header, BTreeMap<u32, String>)> {
+pub(super) fn read(file: impl Read) -> Option<(Header, BTreeMap<u32, String>)> {
     let mut lines = BufReader::new(file).split(b'\n').map_while(Result::ok);
     let header: Header = serde_json::from_slice(&lines.next()?).ok()?;
     let count = u32::try_from(header.parts.len()).ok()?;

@@ -11,6 +11,8 @@
 
 mod agents;
 mod basic;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
 mod journal;
 mod multipart;
 mod schedule;

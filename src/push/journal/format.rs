@@ -50,7 +50,7 @@ type FileRecord = (String, u64, (i64, u32), (i64, u32), u64);
 
 /// Why an entry says nothing.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unreadable {
+pub(in crate::push) enum Unreadable {
     Newer(u32),
     Damaged,
 }
@@ -58,7 +58,7 @@ pub(super) enum Unreadable {
 /// What `from` says of a branch that is to be created.
 const NOWHERE: &str = "-";
 
-pub(super) fn encode(owner: &str, promise: &Promise) -> Result<Vec<u8>> {
+pub(in crate::push) fn encode(owner: &str, promise: &Promise) -> Result<Vec<u8>> {
     let kind = match promise {
         Promise::Push(push) => Kind::Push {
             commit: push.commit.to_string(),
@@ -106,7 +106,7 @@ pub(super) fn encode(owner: &str, promise: &Promise) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-pub(super) fn decode(text: &[u8]) -> std::result::Result<(String, Promise), Unreadable> {
+pub(in crate::push) fn decode(text: &[u8]) -> std::result::Result<(String, Promise), Unreadable> {
     const DAMAGED: Unreadable = Unreadable::Damaged;
     #[derive(Deserialize)]
     struct Versioned {
@@ -181,7 +181,7 @@ fn read(kind: Kind) -> Result<Promise> {
     })
 }
 
-pub(super) fn checksum(text: &[u8]) -> String {
+pub(in crate::push) fn checksum(text: &[u8]) -> String {
     let digest = Sha256::digest(text);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -4,7 +4,7 @@
 //! by a rename and kept by a removal, both of one file, so several processes may do so at once. What
 //! does not match its checksum is set aside, never guessed at.
 
-mod format;
+pub(super) mod format;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
