@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rustls::pki_types::UnixTime;
 use rustls::{CertificateError, InvalidMessage};
 
+use super::route::TLS;
 use crate::error::{Error, ErrorKind};
 use crate::secret::printable;
 
@@ -179,6 +180,13 @@ impl<'a> Attempt<'a> {
         match error {
             rustls::Error::InvalidCertificate(error) => {
                 let (text, mut hint) = untrusted(error);
+                if self
+                    .proxy
+                    .as_deref()
+                    .is_some_and(|proxy| proxy.starts_with(TLS))
+                {
+                    hint.push_str("; the proxy speaks TLS as well, and it may be its certificate");
+                }
                 if let Some(switch) = self.ignored {
                     let _ = write!(
                         hint,

@@ -17,10 +17,14 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// Host and port of the proxy, without what else its address holds.
+    /// Host and port of the proxy, without credentials; with its scheme where that is TLS.
     pub(super) fn proxy_host(&self) -> Option<String> {
         let proxy = read_proxy(self.proxy.as_deref()?).ok()?;
-        Some(format!("{}:{}", proxy.host(), proxy.port()))
+        let scheme = match proxy.protocol() {
+            ProxyProtocol::Https => TLS,
+            _ => "",
+        };
+        Some(format!("{scheme}{}:{}", proxy.host(), proxy.port()))
     }
 
     /// A switch that would have let any certificate pass, had it been followed.
@@ -29,6 +33,8 @@ impl Route {
     }
 }
 
+/// How the address of what speaks TLS begins.
+pub(super) const TLS: &str = "https://";
 /// Bytes per read or write; larger buffers doubled the rate of uploads over loopback.
 const BUFFER: usize = 256 << 10;
 /// Kept-open connections: the transfer threads', and some for git and the API.
@@ -41,7 +47,10 @@ impl Settings {
     pub(super) fn route(&self, url: &Url) -> Route {
         let proxy = self.proxy(url);
         // Without TLS nobody shows a certificate, and none is looked for.
-        let secure = |address: &str| address.starts_with("https:");
+        let secure = |address: &str| {
+            let scheme = address.get(..TLS.len());
+            scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(TLS))
+        };
         let tls = url.is_https() || proxy.as_deref().is_some_and(secure);
         Route {
             proxy,

@@ -7,6 +7,7 @@ use mini_hub::{MiniHub, Tls};
 
 use crate::support::cycle::Try;
 use crate::support::proxy::Proxy;
+use crate::support::tls_front::TlsFront;
 use crate::support::{World, needs_git_lfs, weights};
 
 /// `user:s3cret @:/` as `Basic` sends it, and as it stands in an address.
@@ -31,7 +32,7 @@ fn ca(w: &World) -> String {
 }
 
 #[test]
-fn git_lfs_and_the_api_go_through_the_proxy() {
+fn everything_goes_through_the_proxy_and_it_sees_nothing() {
     let w = far_away();
     let proxy = Proxy::home();
     let through = |folder: &str, seed| {
@@ -216,6 +217,28 @@ fn a_proxy_that_does_not_help_is_named() {
     let socks = Try::new(&w, &ca(&w)).variable("all_proxy", "socks5://user:s3cret@127.0.0.1:1");
     socks.fails(&["kind: Unsupported", "SOCKS"]);
     assert!(w.hub.requests().is_empty());
+}
+
+#[test]
+fn a_proxy_may_speak_tls_itself() {
+    let w = far_away();
+    let proxy = Proxy::home_locked(BASIC);
+    let front = TlsFront::before(&proxy.address);
+    let address = format!("HTTPS://{IN_ADDRESS}@{}", front.address);
+    let own = w.path("proxy.pem");
+    fs::write(&own, &front.pem).unwrap();
+    let child = |options: &str| Try::new(&w, options).variable("all_proxy", &address);
+    child(&format!("{} {}", ca(&w), own.display())).passes();
+    assert_eq!(proxy.targets().len(), 2);
+    // Neither is trusted for the other, and the password goes only to a proxy that is believed.
+    let before = proxy.heads().len();
+    child(&ca(&w)).fails(&[
+        "kind: Certificate",
+        "signed by no authority",
+        "the proxy speaks TLS",
+    ]);
+    assert_eq!(proxy.heads().len(), before);
+    child(&own.display().to_string()).fails(&["kind: Certificate", "signed by no authority"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub(crate) mod proxy;
 pub(crate) mod saving;
 pub(crate) mod servers;
 pub(crate) mod sshd;
+pub(crate) mod tls_front;
 
 use std::collections::BTreeSet;
 use std::fs;
