@@ -11,6 +11,9 @@ use crate::secret::Secret;
 /// and a training runs for weeks.
 const ASKED_AGAIN: Duration = Duration::from_secs(60);
 
+/// What became of a secret that stayed here.
+pub(super) const NOT_SENT: &str = "not sent without TLS";
+
 /// What is known about logins for one origin.
 #[derive(Default)]
 pub(super) struct Seat {
@@ -55,7 +58,7 @@ impl Fate {
         match self {
             Self::Refused => "refused",
             Self::Nothing => "nothing",
-            Self::NotSent => "not sent without TLS",
+            Self::NotSent => NOT_SENT,
         }
     }
 }

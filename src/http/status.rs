@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde::Deserialize;
 
 use super::response::{Response, TEXT_LIMIT};
+use super::seat::NOT_SENT;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::{CutAt, fit_to_show_cut};
 
@@ -31,6 +32,12 @@ impl Response {
         if !self.tried().is_empty() {
             what = format!("{what}; tried: {}", self.tried());
         }
+        let hint = match self.tried().contains(NOT_SENT) {
+            true => Some(
+                "use the server's https:// address; over http:// everybody on the way can read the                  token, so only danger_send_tokens_over_plain_http() sends it",
+            ),
+            false => hint,
+        };
         let is_text = self
             .header("content-type")
             .is_none_or(|kind| kind.contains("json") || kind.starts_with("text/plain"));

@@ -160,6 +160,7 @@ fn run() {
         "author-of-tokens" => {
             crate::authors::commit_as(Path::new(&argument(1)), [argument(2), argument(3)]);
         }
+        "plain-http" => crate::secrets::over_plain_http(Path::new(&argument(1))),
         "offline" => {
             let [a, b, c] = [1, 2, 3].map(argument);
             crate::offline::jobs(Path::new(&a), Path::new(&b), Path::new(&c));

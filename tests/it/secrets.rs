@@ -7,6 +7,7 @@ use hf_repository::{Endpoint, ErrorKind, Repository};
 use mini_hub::{Action, AuthKind, Fault, Route};
 
 use crate::child::succeed;
+use crate::support::proxy::Proxy;
 use crate::support::{World, weights, write};
 
 /// Every file below a folder that holds the bytes.
@@ -160,4 +161,40 @@ fn tokens_are_found_where_the_hubs_tools_leave_them() {
         assert!(!output.status.success(), "{refused:?}");
         assert!(!w.path("refused").exists());
     }
+}
+
+/// A child's work: clones and pushes, with and without leave to send tokens over plain http.
+pub(crate) fn over_plain_http(folder: &Path) {
+    let prepare = || Repository::prepare("alice/p", folder);
+    let error = prepare().clone_repo().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
+    assert!(error.hint().unwrap().contains("http://"), "{error:?}");
+    let repo = prepare()
+        .danger_send_tokens_over_plain_http()
+        .clone_repo()
+        .unwrap();
+    write(folder, "w.bin", weights(1, 3000));
+    repo.stage().unwrap();
+    let _ = repo.commit("weights").unwrap();
+    repo.push().unwrap();
+}
+
+#[test]
+fn tokens_go_over_plain_http_only_if_the_caller_says_so() {
+    let w = World::new();
+    let private = mini_hub::RepoOptions::model()
+        .private(true)
+        .initial_commit(true);
+    w.hub.create_repo("alice/p", &private).unwrap();
+    // To the library the hub is another machine.
+    let proxy = Proxy::to(&w.hub.url().replace("http://", ""));
+    let folder = w.path("ours").to_string_lossy().into_owned();
+    let mut child = w.child("plain-http", &[&folder]);
+    child
+        .env("HF_ENDPOINT", "http://hub.test")
+        .env("http_proxy", format!("http://{}", proxy.address));
+    succeed(&child.output().unwrap());
+    let requests = w.hub.requests();
+    let first = requests.iter().position(|r| r.auth != AuthKind::None);
+    assert!(first.unwrap() > 0, "the first one went without");
 }
