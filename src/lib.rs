@@ -42,7 +42,8 @@
 //! `HF_ENDPOINT` is the Hub; `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, `HF_TOKEN_PATH`, `HF_HOME` and
 //! `HF_HUB_DISABLE_IMPLICIT_TOKEN` decide the token as they do for the Hub's other tools;
 //! `HF_HUB_OFFLINE` turns the network off: what needs it is [`ErrorKind::Offline`], and saves are kept.
-//! `http_proxy`, `https_proxy`, `all_proxy`, `no_proxy` and `SSL_CERT_FILE` how servers are reached.
+//! `http_proxy`, `https_proxy`, `all_proxy`, `no_proxy` how servers are reached, and `SSL_CERT_FILE`,
+//! `SSL_CERT_DIR`, `GIT_SSL_CAINFO` and `GIT_SSL_CAPATH` whose certificates are believed.
 //! git's configuration gives the identity, ignore rules and attributes, and says where remotes and
 //! LFS servers are and how to reach them, as for git and git-lfs; `docs/configuration.md` in the
 //! repository lists the keys.

@@ -165,7 +165,7 @@ impl Client {
     }
 
     /// See [`Settings::pem_for_programs`].
-    pub(crate) fn pem_for_programs(&self, url: Option<&Url>) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn pem_for_programs(&self, url: Option<&Url>) -> Result<Option<String>> {
         self.inner.settings.pem_for_programs(url)
     }
 

@@ -253,8 +253,8 @@ fn untrusted(error: &CertificateError) -> (String, String) {
     let (text, hint) = match error {
         E::UnknownIssuer => (
             "the server's certificate is signed by no authority that is trusted here".to_owned(),
-            "if it is your own, name its file by ca_file(), http.sslCAInfo, GIT_SSL_CAINFO or \
-             SSL_CERT_FILE; else somebody else may be answering",
+            "if it is your own, or that of a proxy which reads along, name its file by ca_file(), \
+             http.sslCAInfo, GIT_SSL_CAINFO or SSL_CERT_FILE; else somebody else may be answering",
         ),
         E::BadSignature => (
             "the server's certificate names an authority that is trusted here, but another key signed it"

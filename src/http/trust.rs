@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -89,7 +90,7 @@ impl Settings {
     /// come with the library; and whom the caller named in any case.
     pub(super) fn believed(&self, url: &Url) -> Believed {
         let Trust {
-            also,
+            also: _,
             verification,
             variables,
         } = &self.trust;
@@ -118,41 +119,60 @@ impl Settings {
         } else {
             off.then_some("http.sslVerify")
         };
-        let also = also.iter().cloned();
         Believed {
             instead,
-            also: also
-                .filter_map(|file| place(Some(file), "ca_file()", Kind::File))
-                .collect(),
+            also: self.also(),
             verification: *verification,
             ignored: ignored.filter(|_| *verification == Verification::On),
         }
     }
 
     /// What a program that reads git's own settings has to be told besides: the certificates the
-    /// caller named, as PEM. It takes one file, so those that git's settings name for `url` come along.
+    /// caller named, as PEM. Programs take one file in place of what the settings name, so the
+    /// certificates that these name for `url` come along.
     ///
     /// # Errors
     /// As [`Believed::tls`].
-    pub(super) fn pem_for_programs(&self, url: Option<&Url>) -> Result<Option<Vec<u8>>> {
+    pub(super) fn pem_for_programs(&self, url: Option<&Url>) -> Result<Option<String>> {
         if self.trust.also.is_empty() {
             return Ok(None);
         }
-        let believed = url.map(|url| self.believed(url));
-        let instead = believed.iter().flat_map(|believed| &believed.instead);
-        let own = instead.filter_map(|place| match &place.kind {
-            Kind::File(path) => Some((path, place.named_by)),
-            // Programs look there themselves.
-            Kind::Folders(_) => None,
-        });
-        let also = self.trust.also.iter().map(|path| (path, "ca_file()"));
-        let mut pem = Vec::new();
-        for (path, named_by) in own.chain(also) {
-            pem.extend(read(path, named_by)?);
-            pem.push(b'\n');
+        let believed = match url {
+            Some(url) => self.believed(url),
+            None => Believed {
+                also: self.also(),
+                ..Believed::default()
+            },
+        };
+        let mut pem = String::new();
+        for place in believed.instead.iter().chain(&believed.also) {
+            for certificate in place.certificates()? {
+                push_pem(&mut pem, certificate.der());
+            }
         }
         Ok(Some(pem))
     }
+
+    fn also(&self) -> Vec<Place> {
+        let also = self.trust.also.iter().cloned();
+        also.filter_map(|file| place(Some(file), "ca_file()", Kind::File))
+            .collect()
+    }
+}
+
+/// Characters of a line, RFC 7468.
+const PEM_LINE: usize = 64;
+
+fn push_pem(pem: &mut String, der: &[u8]) {
+    pem.push_str("-----BEGIN CERTIFICATE-----\n");
+    let mut rest = &*BASE64_STANDARD.encode(der);
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(PEM_LINE));
+        pem.push_str(line);
+        pem.push('\n');
+        rest = after;
+    }
+    pem.push_str("-----END CERTIFICATE-----\n");
 }
 
 fn place<P>(path: Option<P>, named_by: &'static str, kind: impl Fn(P) -> Kind) -> Option<Place> {
@@ -366,6 +386,16 @@ mod tests {
         let cut = b"-----BEGIN CERTIFICATE-----\nAAAA";
         assert!(certificates(cut).is_empty());
         assert!(in_folder(Path::new("/no/such")).is_empty());
+        // What is written is what was read.
+        let mut pem = String::new();
+        let some = &TLS_SERVER_ROOT_CERTS[..3];
+        some.iter().for_each(|der| push_pem(&mut pem, der));
+        let read = certificates(pem.as_bytes());
+        assert!(
+            read.iter()
+                .map(Certificate::der)
+                .eq(some.iter().map(|der| &**der))
+        );
         // All that come with the library can be read.
         let store = &mut RootCertStore::empty();
         let (read, failed) = store.add_parsable_certificates(TLS_SERVER_ROOT_CERTS.iter().cloned());

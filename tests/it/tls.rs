@@ -314,6 +314,11 @@ fn git_lfs_trusts_whom_the_caller_trusts() {
     engine(&other.ca().display().to_string())
         .config(&config)
         .passes();
+    let folder = w.path("authorities");
+    fs::create_dir_all(&folder).unwrap();
+    fs::copy(&ca, folder.join("0123abcd.0")).unwrap();
+    let both = engine(&other.ca().display().to_string());
+    both.variable("GIT_SSL_CAPATH", folder).passes();
     // It is not told to be careless.
     let off = "[http]\n\tsslVerify = false\n";
     let careful = || Try::new(&w, "git-lfs").config(off);
