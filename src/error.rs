@@ -76,7 +76,7 @@ pub enum ErrorKind {
     LfsObjectCorrupt,
     /// The repository uses something this library does not support.
     Unsupported,
-    /// Nobody is set up to keep a login: see [`login`](crate::login).
+    /// Nobody is set up to keep a login: see [`login`](crate::login()).
     NoCredentialHelper,
     /// A program that is needed (`git-lfs`, say) is not installed.
     ProgramMissing,

@@ -37,6 +37,13 @@
 //!   where the library knows, a [`hint`](Error::hint). Partial success is a value in a report.
 //! * Long work reports to a [`Progress`] and ends when its [`CancelToken`] is pulled.
 //!
+//! # Who you are
+//!
+//! The token you pass, else `HF_TOKEN` and what else the Hub's tools know, goes to the Hub and nowhere else. Where
+//! there is none, or another server wants a login, git's credential helpers and `~/.netrc` are asked, and
+//! last your own function, if you pass one ([`credential_prompt`]). Nobody is ever prompted otherwise. [`login()`]
+//! has the user's helpers keep a token for good. `docs/credentials.md` in the repository has the details.
+//!
 //! # What it reads
 //!
 //! `HF_ENDPOINT` is the Hub; `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, `HF_TOKEN_PATH`, `HF_HOME` and
@@ -48,6 +55,7 @@
 //! LFS servers are and how to reach them, as for git and git-lfs; `docs/configuration.md` in the
 //! repository lists the keys.
 //!
+//! [`credential_prompt`]: PrepareRepository::credential_prompt
 //! [`open_or_clone`]: PrepareRepository::open_or_clone
 //! [`stage`]: Repository::stage
 //! [`commit`]: Repository::commit

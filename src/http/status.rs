@@ -33,9 +33,7 @@ impl Response {
             what = format!("{what}; tried: {}", self.tried());
         }
         let hint = match self.tried().contains(NOT_SENT) {
-            true => Some(
-                "use the server's https:// address; over http:// everybody on the way can read the                  token, so only danger_send_tokens_over_plain_http() sends it",
-            ),
+            true => Some(PLAIN_HTTP_HINT),
             false => hint,
         };
         let is_text = self
@@ -74,6 +72,10 @@ impl Response {
             .or_else(|| self.header("ratelimit").and_then(parse_rate_limit))
     }
 }
+
+/// For those whose secret stayed here.
+const PLAIN_HTTP_HINT: &str = "use the server's https:// address; over http:// everybody on the way can \
+                               read the token, so only danger_send_tokens_over_plain_http() sends it";
 
 pub(super) type Meaning = (ErrorKind, &'static str, Option<&'static str>);
 

@@ -117,7 +117,10 @@ impl PrepareRepository {
         self
     }
 
-    /// The token; without it `HF_TOKEN`, else the token file of the Hub's tools.
+    /// The token; without it `HF_TOKEN`, else the token file of the Hub's tools, else what git's
+    /// credential helpers know.
+    ///
+    /// Nothing takes its place if it is refused: it is you who chose it.
     pub fn token(mut self, token: Token) -> Self {
         self.secret = Some(Secret::Token(token));
         self
@@ -153,7 +156,7 @@ impl PrepareRepository {
     /// this machine. Everybody on the way can then read them, and use them for good.
     ///
     /// Without this, requests to such servers carry no token, and those that need one fail with
-    /// [`ErrorKind::Unauthorized`].
+    /// [`ErrorKind::Unauthorized`], unless git's credential helpers have a login for that very server.
     pub fn danger_send_tokens_over_plain_http(mut self) -> Self {
         self.plain_http = PlainHttp::Anywhere;
         self
