@@ -67,7 +67,9 @@ fn the_proxy_gets_its_password_and_the_hub_its_token() {
     let w = far_away();
     let proxy = Proxy::home_locked(BASIC);
     let address = format!("http://{IN_ADDRESS}@{}", proxy.address);
-    let child = |seed| Try::at(&w, &w.path("ours"), &ca(&w), seed);
+    let log = w.path("log");
+    let options = format!("{} log={}", ca(&w), log.display());
+    let child = |seed| Try::at(&w, &w.path("ours"), &options, seed);
     child(1).variable("all_proxy", &address).passes();
     let key = |key: &str| format!("[{key}]\n\tproxy = \"{address}\"\n");
     child(2).config(&key("http")).passes();
@@ -88,6 +90,11 @@ fn the_proxy_gets_its_password_and_the_hub_its_token() {
             !others.contains("authorization") && !others.contains(&w.token),
             "{head}"
         );
+    }
+    let logged = fs::read_to_string(log).unwrap();
+    assert!(logged.contains("hub.test"));
+    for secret in ["s3cret", BASIC, IN_ADDRESS, &w.token] {
+        assert!(!logged.contains(secret), "{secret} was logged");
     }
     // And the hub hears nothing of the proxy's password: all its requests are by token, or signed.
     assert!(

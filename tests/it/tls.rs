@@ -127,16 +127,22 @@ fn nothing_but_the_option_turns_the_check_off() {
             "danger_accept_invalid_certificates()",
         ]
     };
-    Try::new(&w, "")
+    let log = w.path("log");
+    let logging = |options: &str| format!("{options} log={}", log.display());
+    let logged = || fs::read_to_string(&log).unwrap();
+    Try::new(&w, &logging(""))
         .config(off)
         .fails(&unknown("http.sslVerify is not followed"));
+    assert!(logged().contains("http.sslVerify asks not to check certificates; it is not followed"));
+    assert!(!logged().contains("certificates() is set"));
     let variable = |options| Try::new(&w, options).variable("GIT_SSL_NO_VERIFY", "1");
     variable("").fails(&unknown("GIT_SSL_NO_VERIFY is not followed"));
     assert!(
         w.hub.requests().is_empty(),
         "nothing was said to the server"
     );
-    Try::new(&w, "danger").passes();
+    Try::new(&w, &logging("danger")).passes();
+    assert!(logged().contains("danger_accept_invalid_certificates() is set: anybody on the way"));
 }
 
 /// Each certificate that must be refused, with words of the error and of the hint.

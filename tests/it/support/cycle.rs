@@ -10,6 +10,7 @@ use hf_repository::{Error, LfsEngine, NetworkLimits, Repository};
 
 use super::{World, weights, write};
 use crate::child::succeed;
+use crate::leak::logbook;
 
 /// Another version of an LFS file, committed.
 pub(crate) fn change(repo: &Repository, seed: u64) {
@@ -18,14 +19,18 @@ pub(crate) fn change(repo: &Repository, seed: u64) {
     let _ = repo.commit("weights").unwrap();
 }
 
-/// What a child does: everything, or with `look` only a clone; with CAs by option and an engine. It
-/// tells how it ended.
+/// What a child does: everything, or with `look` only a clone; with CAs by option and an engine,
+/// and everything logged with `log=`. It tells how it ended.
 pub(crate) fn child(source: &str, folder: &Path, options: &str, seed: &str) {
     let work = || -> Result<(), Error> {
         let limits = NetworkLimits::default().retries(1);
         let mut prepared = Repository::prepare(source, folder).network_limits(limits);
         let mut only_look = false;
         for option in options.split_whitespace() {
+            if let Some(file) = option.strip_prefix("log=") {
+                logbook::begin(Path::new(file));
+                continue;
+            }
             prepared = match option {
                 "git-lfs" => prepared.lfs_engine(LfsEngine::GitLfs),
                 "look" => {
