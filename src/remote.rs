@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cancel::CancelToken;
 use crate::config::Use;
-use crate::credential::{self, Found, Helpers, Netrc, Prompt};
+use crate::credential::{self, Asking, Found, Helpers, Netrc, Prompt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::git::{self, Git};
 use crate::http::{self, Client, Given, Grant, LoginSource, Reach, Settings};
@@ -106,10 +106,11 @@ impl Connection {
         let settings = settings.with_remote(remote);
         let reach = settings.reach;
         let helpers = Helpers::new(Arc::clone(&settings.config), logins.git_dir);
+        let helpers = Arc::new(helpers);
         let mut sources: Vec<Arc<dyn LoginSource>> =
-            vec![Arc::new(helpers), Arc::new(Netrc { hub })];
+            vec![Arc::clone(&helpers) as _, Arc::new(Netrc { hub })];
         if let Some(prompt) = logins.prompt {
-            sources.push(Arc::new(prompt));
+            sources.push(Arc::new(Asking { prompt, helpers }));
         }
         let client = Client::asking(settings, grants, sources)?.with_cancel(cancel)?;
         Ok(Self {

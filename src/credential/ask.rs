@@ -76,7 +76,8 @@ impl Helpers {
             // So says git that no helper knows.
             Err(error) if error.kind() == ErrorKind::ProgramFailed => None,
             Err(error) => {
-                tracing::warn!(%error, "git's credential helpers are left out");
+                // Not its words: what a helper says may be a password.
+                tracing::warn!(kind = ?error.kind(), "git's credential helpers are left out");
                 None
             }
             Ok(record) => Some(record),
@@ -137,7 +138,7 @@ impl Helpers {
             }
             Err(error) if error.kind() == ErrorKind::Cancelled => Err(error),
             Err(error) => {
-                tracing::warn!(%error, verb = verb.for_git(), "git's credential helpers were not told");
+                tracing::warn!(kind = ?error.kind(), verb = verb.for_git(), "git's credential helpers were not told");
                 Ok(())
             }
             Ok(_) => Ok(()),
@@ -209,7 +210,7 @@ fn one(helper: &str, verb: Verb, record: &Record, cancel: &CancelToken) -> Resul
     match told {
         Err(error) if error.kind() == ErrorKind::Cancelled => Err(error),
         Err(error) => {
-            tracing::debug!(%error, "a credential helper is left out");
+            tracing::debug!(kind = ?error.kind(), "a credential helper is left out");
             Ok(None)
         }
         told => told,

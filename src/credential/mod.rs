@@ -30,4 +30,4 @@ pub(crate) use ask::Helpers;
 pub(crate) use hub_token::{Found, find_secret};
 pub(crate) use keep::Keeper;
 pub(crate) use netrc::Netrc;
-pub(crate) use prompt::Prompt;
+pub(crate) use prompt::{Asking, Prompt};

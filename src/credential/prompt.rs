@@ -4,6 +4,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::ask::Helpers;
 use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::http::{LoginSource, Offer, Wanted};
@@ -55,7 +56,15 @@ impl fmt::Debug for Prompt {
     }
 }
 
-impl LoginSource for Prompt {
+/// Asks the caller, and has what is good kept.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    pub(crate) prompt: Prompt,
+    /// Who keeps a login that the server took, so that nobody is asked for it again.
+    pub(crate) helpers: Arc<Helpers>,
+}
+
+impl LoginSource for Asking {
     fn name(&self) -> &'static str {
         "the prompt"
     }
@@ -70,14 +79,19 @@ impl LoginSource for Prompt {
             username: wanted.user.clone(),
         };
         // It is called in the middle of other work: its panic must not end that.
-        let login = catch_unwind(AssertUnwindSafe(|| (self.0)(&request))).unwrap_or_else(|_| {
-            tracing::warn!("the credential prompt panicked");
-            None
-        });
+        let login =
+            catch_unwind(AssertUnwindSafe(|| (self.prompt.0)(&request))).unwrap_or_else(|_| {
+                tracing::warn!("the credential prompt panicked");
+                None
+            });
         cancel.check()?;
         Ok(login.map(|login| Offer {
             login,
             expires: None,
         }))
+    }
+
+    fn approve(&self, wanted: &Wanted, offer: &Offer, cancel: &CancelToken) -> Result<()> {
+        LoginSource::approve(&*self.helpers, wanted, offer, cancel)
     }
 }

@@ -102,7 +102,13 @@ impl Seat {
     /// The server took login `number`. If it is one that its source was not told of yet, that one.
     pub(super) fn accept(&mut self, number: u64) -> Option<Asked> {
         let asked = self.asked.as_mut().filter(|_| number == self.number)?;
-        (!std::mem::replace(&mut asked.accepted, true)).then(|| asked.clone())
+        if asked.accepted {
+            return None;
+        }
+        asked.accepted = true;
+        // What failed before is no part of what may fail next: logins are renewed for weeks.
+        self.tried.clear();
+        Some(asked.clone())
     }
 
     /// Whether it was found lately that there is nothing left to try.

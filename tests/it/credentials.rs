@@ -512,6 +512,35 @@ fn a_prompt_is_asked_last_and_once() {
 }
 
 #[test]
+fn what_the_prompt_gave_is_kept_by_the_helpers_once_it_is_good() {
+    let place = Place::new(Way::ByGit, "");
+    let w = &place.w;
+    let ours = w.clone("alice/p", "ours").workdir().to_path_buf();
+    let logins = w.path("logins");
+    let store = format!("store --file {}", logins.display());
+    for value in ["", &store] {
+        w.git(&ours, &["config", "--add", "credential.helper", value]);
+    }
+    let pull = |password: &str| {
+        let password = password.to_owned();
+        let prepared = Repository::prepare(w.url("alice/p"), &ours)
+            .endpoint("https://hub.invalid".parse().unwrap())
+            .credential_prompt(move |_| Some(Login::new("alice", &*password)));
+        prepared.open().unwrap().pull()
+    };
+    let error = pull("hf_wrong").unwrap_err();
+    let tried = "git credential helpers (nothing), the prompt (refused)";
+    assert!(error.to_string().contains(tried), "{error}");
+    assert!(!logins.exists());
+    pull(&w.token).unwrap();
+    let host = w.hub.url().replace("http://", "").replace(':', "%3a");
+    let line = format!("http://alice:{}@{host}\n", w.token);
+    assert_eq!(fs::read_to_string(&logins).unwrap(), line);
+    // The next one need not ask.
+    pull("hf_wrong").unwrap();
+}
+
+#[test]
 fn a_login_is_for_the_server_it_was_asked_for() {
     // The repository is on one server; its LFS objects, by its config, on another one.
     let place = Place::new(Way::ByGit, "[credential \"HUB\"]\nhelper = HERE/helper\n");

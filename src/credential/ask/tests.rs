@@ -333,6 +333,20 @@ fn the_store_file_is_the_same_for_git_and_us() {
 }
 
 #[test]
+fn an_address_that_would_end_a_line_reaches_no_helper() {
+    let place = Place::new();
+    let helpers = place.helpers("helper = HERE/helper it\nuseHttpPath = true\n");
+    let asked = Record {
+        path: Some("a\nhost=other".to_owned()),
+        ..parse_url(URL).expect("valid")
+    };
+    let found = helpers.get(&asked, &CancelToken::new());
+    assert_eq!(found.expect("no error"), None);
+    assert_eq!(own(&helpers, &asked), None);
+    assert_eq!(place.log(), "");
+}
+
+#[test]
 fn nobody_is_asked_once_it_is_cancelled() {
     let place = Place::new();
     let helpers = place.helpers("helper = HERE/helper it\n");
