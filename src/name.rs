@@ -6,8 +6,15 @@ use std::str::FromStr;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Why git would refuse `name` as a branch or tag, after the rules of `git check-ref-format`.
+///
+/// Nor is any taken that steers a terminal or reads in another order than it is: names come from servers,
+/// and are shown to people.
 fn complaint(name: &str) -> Option<&'static str> {
-    let forbidden = |c: char| c.is_ascii_control() || " ~^:?*[\\".contains(c);
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let forbidden = |c: char| steers(c) || " ~^:?*[\\".contains(c);
     if name.is_empty() {
         Some("is empty")
     } else if name.starts_with('-') {
@@ -160,9 +167,32 @@ mod tests {
             assert!(good.parse::<BranchName>().is_ok(), "{good}");
         }
         for bad in [
-            "", "-x", "a b", "a..b", "a~1", "a^", "a:b", "a?", "a*", "a[b", "a\\b", "/a", "a/",
-            "a//b", ".a", "a/.b", "a.lock", "a.lock/b", "a.", "@", "a@{1}", "HEAD", "a\u{7f}b",
+            "",
+            "-x",
+            "a b",
+            "a..b",
+            "a~1",
+            "a^",
+            "a:b",
+            "a?",
+            "a*",
+            "a[b",
+            "a\\b",
+            "/a",
+            "a/",
+            "a//b",
+            ".a",
+            "a/.b",
+            "a.lock",
+            "a.lock/b",
+            "a.",
+            "@",
+            "a@{1}",
+            "HEAD",
+            "a\u{7f}b",
             "a\nb",
+            "a\u{9b}b",
+            "a\u{202e}b",
         ] {
             assert!(bad.parse::<BranchName>().is_err(), "{bad:?}");
         }

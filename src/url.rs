@@ -154,7 +154,7 @@ impl Url {
 
     /// Where a `Location` header leads from here: absolute, `//host`, `/path` or relative.
     pub(crate) fn resolve(&self, location: &str) -> Result<Self, ParseUrlError> {
-        if location.contains("://") {
+        if has_scheme(location) {
             Self::parse(location)
         } else if location.starts_with("//") {
             Self::parse(&format!("{}:{location}", self.scheme))
@@ -236,6 +236,13 @@ fn is_host(host: &str) -> bool {
     }
 }
 
+/// Whether a text begins with a scheme; a colon behind a `/` or in a query makes none.
+fn has_scheme(text: &str) -> bool {
+    let in_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    text.split_once(':')
+        .is_some_and(|(scheme, _)| !scheme.is_empty() && scheme.chars().all(in_scheme))
+}
+
 /// Undoes percent-encoding; bytes that are not UTF-8 afterwards become replacement characters.
 fn decode(text: &str) -> String {
     percent_encoding::percent_decode_str(text)
@@ -290,6 +297,9 @@ mod tests {
             ("//o/x", "http://o/x"),
             ("/x?y", "http://h:1/x?y"),
             ("c", "http://h:1/a/c"),
+            ("/x?to=https://o/", "http://h:1/x?to=https://o/"),
+            ("c?to=https://o/", "http://h:1/a/c?to=https://o/"),
+            ("HTTPS://o/x", "https://o/x"),
         ] {
             assert_eq!(base.resolve(location).expect(location).to_full(), expected);
         }
@@ -317,6 +327,7 @@ mod tests {
             "c:\\x",
             "git@hf.co:a/b",
             "http://",
+            "http://h:4294967376/",
             "http:///x",
             "http://=[::1]:8/x",
             "http://[127.0.0.1]/x",

@@ -46,6 +46,8 @@ fn kind(error: &git2::Error) -> ErrorKind {
         (ErrorCode::Conflict, ErrorClass::Checkout) => ErrorKind::DirtyWorktree,
         (ErrorCode::UnbornBranch, _) => ErrorKind::UnbornBranch,
         (ErrorCode::Unmerged, _) => ErrorKind::UnfinishedOperation,
+        // An object of another kind than its ref should have.
+        (ErrorCode::InvalidSpec, ErrorClass::Object) => ErrorKind::Git,
         (ErrorCode::InvalidSpec, _) => ErrorKind::InvalidName,
         _ if text.contains("unsupported extension") || text.contains("unsupported repository") => {
             ErrorKind::Unsupported

@@ -32,6 +32,11 @@ pub(crate) enum Tags {
     Following,
 }
 
+/// The refspec of all tags.
+const ALL_TAGS: &str = "+refs/tags/*:refs/tags/*";
+/// Tags asked for by name: libgit2 compares each with each ref of the remote.
+const MOST_TAGS: usize = 1000;
+
 impl Git {
     /// Fetches all branches of `remote` into `refs/remotes/<name>/*`, and tags.
     pub(crate) fn fetch(
@@ -52,6 +57,8 @@ impl Git {
         let mut branches = Vec::new();
         self.make_way(name, &advertised.refs)?;
         for Advertised { name: full, id } in &advertised.refs {
+            // There may be a million of them.
+            cancel.check()?;
             if let Some(branch) = full.strip_prefix("refs/heads/") {
                 // Names that only some other git allows are left alone; they must not end the fetch.
                 let Ok(branch) = branch.parse::<BranchName>() else {
@@ -147,7 +154,7 @@ impl Git {
     /// Refspecs for the tags to ask for by name.
     pub(super) fn wanted_tags(&self, refs: &[Advertised], tags: Tags) -> Vec<String> {
         if tags == Tags::All {
-            return vec!["+refs/tags/*:refs/tags/*".to_owned()];
+            return vec![ALL_TAGS.to_owned()];
         }
         // Tags on new commits come with them; those put on old commits later must be asked for.
         let Ok(odb) = self.repo.odb() else {
@@ -158,10 +165,15 @@ impl Git {
             .filter(|found| odb.exists(found.id))
             .filter_map(|found| found.name.strip_suffix("^{}"))
             .collect();
-        refs.iter()
+        let wanted: Vec<String> = refs
+            .iter()
             .filter(|found| peeled.contains(found.name.as_str()) && !odb.exists(found.id))
             .map(|found| format!("+{0}:{0}", found.name))
-            .collect()
+            .collect();
+        if wanted.len() > MOST_TAGS {
+            return vec![ALL_TAGS.to_owned()];
+        }
+        wanted
     }
 
     /// Creates a tag that came along; one that exists here is never moved.

@@ -11,6 +11,7 @@ mod error;
 mod fetch;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod heard;
 mod index;
 mod lfs_config;
 mod merge;

@@ -1,7 +1,7 @@
 //! The other side of fetch and push, and what it says it has.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -136,6 +136,26 @@ fn is_ref_gone(error: &Error) -> bool {
     })
 }
 
+/// Refuses a repository of this machine with a ref whose name is not UTF-8: libgit2's binding panics over
+/// such a name when it lists them.
+fn refuse_unreadable_names(folder: &Path, what: &str) -> Result<()> {
+    // What cannot be opened says so soon enough.
+    let Ok(there) = git2::Repository::open(folder) else {
+        return Ok(());
+    };
+    let mut refs = there.references().map_err(wrap(what))?;
+    let failure = refs.names().find_map(std::result::Result::err);
+    // Other failures are told by who reads them in earnest.
+    if failure.is_none_or(|error| error.class() != git2::ErrorClass::None) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        format!("cannot {what}: it has a ref whose name is not UTF-8"),
+    )
+    .with_hint("rename it there with: git branch -m"))
+}
+
 impl Git {
     /// As [`converse`](Self::converse), again and again while what went wrong on the way may pass:
     /// for questions, and for fetching, which begins anew.
@@ -182,6 +202,7 @@ impl Git {
                     )
                     .with_hint("name the folder of a git repository"));
                 }
+                refuse_unreadable_names(path, &what)?;
                 let path = path.to_string_lossy();
                 let mut raw = self.repo.remote_anonymous(&path).map_err(wrap(&what))?;
                 talk(&mut raw).map_err(wrap(&what))

@@ -16,6 +16,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream, Transport};
 
+use super::heard;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Auth, Body, Bucket, Client, Request, Response};
 use crate::url::Url;
@@ -23,6 +24,11 @@ use crate::url::Url;
 /// What libgit2 is given in place of the remote's address.
 pub(super) const URL: &str = "hf-repository://remote";
 const SCHEME: &str = "hf-repository";
+
+/// What serves fetches.
+const FETCH: &str = "git-upload-pack";
+/// What takes pushes.
+const PUSH: &str = "git-receive-pack";
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Session>>> = const { RefCell::new(None) };
@@ -72,7 +78,7 @@ impl Session {
     }
 
     /// Asks which refs there are.
-    fn advertisement(&self, service: &str) -> Result<Response> {
+    fn advertisement(&self, service: &str) -> Result<Vec<u8>> {
         let base = self.base();
         let url = base.join(&format!("info/refs?service={service}"));
         let request = Request::get(url)
@@ -86,7 +92,7 @@ impl Session {
             *self.base.lock().unwrap_or_else(PoisonError::into_inner) = moved;
         }
         expect(&response, &format!("application/x-{service}-advertisement"))?;
-        Ok(response)
+        heard::whole(response)
     }
 
     fn call(&self, service: &str, body: Body) -> Result<Response> {
@@ -176,14 +182,14 @@ impl SmartSubtransport for Subtransport {
             ));
         };
         let listing = |service: &str| match session.advertisement(service) {
-            Ok(response) => Ok(Stream::reading(Arc::clone(&session), response)),
+            Ok(listing) => Ok(Stream::reading(Arc::clone(&session), listing)),
             Err(error) => Err(git2::Error::from_str(&session.keep(error))),
         };
         let stream = match action {
-            Service::UploadPackLs => listing("git-upload-pack")?,
-            Service::ReceivePackLs => listing("git-receive-pack")?,
-            Service::UploadPack => Stream::calling(session, "git-upload-pack"),
-            Service::ReceivePack => Stream::calling(session, "git-receive-pack"),
+            Service::UploadPackLs => listing(FETCH)?,
+            Service::ReceivePackLs => listing(PUSH)?,
+            Service::UploadPack => Stream::calling(session, FETCH),
+            Service::ReceivePack => Stream::calling(session, PUSH),
         };
         Ok(Box::new(stream))
     }
@@ -207,6 +213,7 @@ enum State {
     },
     /// The body is on its way, in chunks, from a thread of its own.
     Streaming {
+        service: &'static str,
         chunks: Sender<Vec<u8>>,
         answer: JoinHandle<Result<Response>>,
     },
@@ -225,10 +232,10 @@ const WAITING_CHUNKS: usize = 16;
 const END: &[u8] = &[];
 
 impl Stream {
-    fn reading(session: Arc<Session>, response: Response) -> Self {
+    fn reading(session: Arc<Session>, listing: Vec<u8>) -> Self {
         Self {
             session,
-            state: State::Reading(Box::new(response.into_reader())),
+            state: State::Reading(Box::new(io::Cursor::new(listing))),
         }
     }
 
@@ -249,16 +256,25 @@ impl Stream {
 
     /// Ends the request and waits for the answer to begin.
     fn answer(&mut self) -> Result<Box<dyn Read + Send>> {
-        let response = match std::mem::replace(&mut self.state, State::Broken) {
+        let (service, response) = match std::mem::replace(&mut self.state, State::Broken) {
             State::Reading(reader) => return Ok(reader),
-            State::Buffering { service, body } => self.session.call(service, Body::Bytes(body))?,
-            State::Streaming { chunks, answer } => {
+            State::Buffering { service, body } => {
+                (service, self.session.call(service, Body::Bytes(body))?)
+            }
+            State::Streaming {
+                service,
+                chunks,
+                answer,
+            } => {
                 // A failed send means the answer is there already.
                 let _ = chunks.send(END.to_vec());
-                join(answer)?
+                (service, join(answer)?)
             }
             State::Broken => return Err(broken()),
         };
+        if service == PUSH {
+            return Ok(Box::new(io::Cursor::new(heard::whole(response)?)));
+        }
         Ok(Box::new(response.into_reader()))
     }
 }
@@ -342,7 +358,11 @@ fn stream(session: &Arc<Session>, service: &'static str, first: Vec<u8>) -> Stat
         };
         session.call(service, Body::Stream(Box::new(reader)))
     });
-    State::Streaming { chunks, answer }
+    State::Streaming {
+        service,
+        chunks,
+        answer,
+    }
 }
 
 /// The body as the sending thread reads it.

@@ -132,7 +132,10 @@ impl PrepareRepository {
         if let Some(default) = fetched.default_branch {
             let tracking = default.tracking_ref(repository.local.remote_name());
             let head = format!("refs/remotes/{}/HEAD", repository.local.remote_name());
-            git.set_symbolic(&head, &tracking, "clone")?;
+            // A remote's HEAD may name a branch that is not there; git calls a ref to it broken.
+            if git.ref_commit(&tracking)?.is_some() {
+                git.set_symbolic(&head, &tracking, "clone")?;
+            }
         }
         fs::remove_file_if_exists(&private_folder(&git_dir).join(UNFINISHED))?;
         guard.keep();

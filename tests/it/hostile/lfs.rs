@@ -377,7 +377,7 @@ fn a_download_that_is_a_web_page() {
 /// Bytes that are many more when they are unpacked: unpacked, they are counted like any others.
 #[test]
 fn a_download_that_is_a_bomb() {
-    let bomb = super::http::bomb(64 << 20);
+    let bomb = super::http::bomb();
     let peer = Peer::saying(answer(200, "Content-Encoding: gzip\r\n", bomb));
     nothing_kept(&peer, &[LfsObjectCorrupt], 1 << 20);
 }

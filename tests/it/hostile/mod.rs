@@ -7,11 +7,13 @@ mod http;
 mod lfs;
 mod paths;
 mod peer;
+mod text;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use git2::{ObjectType, Repository};
 use hf_repository::{Error, ErrorKind};
@@ -98,9 +100,13 @@ impl<'w> Forge<'w> {
 /// The rows of a table share a hub: one for each would take the time of all other tests together.
 #[track_caller]
 pub(super) fn each<R>(rows: &[(&str, R)], judge: impl Fn(&R)) {
-    let fails = |row: &R| catch_unwind(AssertUnwindSafe(|| judge(row))).is_err();
-    let bad = rows.iter().filter(|(_, row)| fails(row));
-    let bad: Vec<&str> = bad.map(|(name, _)| *name).collect();
+    let fails = |(name, row): &&(&str, R)| {
+        let begun = Instant::now();
+        let failed = catch_unwind(AssertUnwindSafe(|| judge(row))).is_err();
+        println!("{name}: {:?}", begun.elapsed());
+        failed
+    };
+    let bad: Vec<&str> = rows.iter().filter(fails).map(|(name, _)| *name).collect();
     assert!(bad.is_empty(), "of {} rows: {bad:?}", rows.len());
 }
 
@@ -135,19 +141,25 @@ pub(super) fn refused<T: std::fmt::Debug>(result: Result<T, Error>, kinds: &[Err
     error
 }
 
-/// Neither the error nor what caused it steers a terminal.
+/// Neither the error nor what caused it steers a terminal; the error itself is one line.
 #[track_caller]
 pub(super) fn assert_clean(error: &Error) {
-    let mut next: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = next {
-        let text = error.to_string();
-        assert!(!text.contains(steers), "{text:?}");
-        next = error.source();
-    }
+    let text = error.to_string();
+    assert!(!text.contains(steers), "{text:?}");
     let hint = error.hint().unwrap_or_default();
     assert!(!hint.contains(steers), "{hint:?}");
-    let words = error.server_message().unwrap_or_default();
-    assert!(!words.contains(|c| c != '\n' && steers(c)), "{words:?}");
+    let id = error.request_id().unwrap_or_default();
+    assert!(!id.contains(steers), "{id:?}");
+    let words = error.server_message().map(str::to_owned);
+    let mut next = std::error::Error::source(error);
+    let causes = std::iter::from_fn(|| {
+        let cause = next?;
+        next = cause.source();
+        Some(cause.to_string())
+    });
+    for text in words.into_iter().chain(causes) {
+        assert!(!text.contains(|c| c != '\n' && steers(c)), "{text:?}");
+    }
 }
 
 fn steers(c: char) -> bool {
