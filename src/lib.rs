@@ -99,6 +99,7 @@ mod url;
 mod worktree;
 
 pub use cancel::CancelToken;
+pub use config::recorded::{RecordedCredential, RecordedKind};
 pub use credential::CredentialRequest;
 pub use error::{Error, ErrorKind, Offence, Result};
 pub use git::{FileState, Identity};

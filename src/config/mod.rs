@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `for_url` | keys that hold for some URLs only, `http.<url>.proxy` |
 //! | `rewrite` | `url.<base>.insteadOf` |
+//! | `recorded` | credentials in the text of a clone's files |
 
 mod for_url;
+pub(crate) mod recorded;
 mod rewrite;
 
 use std::fmt;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::sharing::Sharing;
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -55,6 +56,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 #[must_use]
 pub(crate) struct AdvisoryLock {
     file: File,
+    /// Where to see that others can use what was written meanwhile.
+    shared: Option<(Sharing, PathBuf)>,
 }
 
 /// Who holds the lock, and what it is going to do.
@@ -78,6 +81,8 @@ pub(crate) struct GitFolders<'a> {
     pub(crate) own: &'a Path,
     /// The one that all work trees share: everything else.
     pub(crate) common: &'a Path,
+    /// Whether others use them as well.
+    pub(crate) sharing: Option<Sharing>,
 }
 
 impl GitFolders<'_> {
@@ -120,7 +125,10 @@ impl AdvisoryLock {
         {
             folders.remove_stale(&previous.takes);
         }
-        let lock = Self { file };
+        let shared = folders
+            .sharing
+            .map(|sharing| (sharing, folders.common.to_path_buf()));
+        let lock = Self { file, shared };
         lock.write(&Record::of_this_process(takes), &path)?;
         Ok(lock)
     }
@@ -138,6 +146,9 @@ impl AdvisoryLock {
 
 impl Drop for AdvisoryLock {
     fn drop(&mut self) {
+        if let Some((sharing, folder)) = &self.shared {
+            sharing.apply(folder);
+        }
         // An empty record: nobody was killed.
         let _ = self.file.set_len(0);
         let _ = self.file.unlock();
@@ -338,6 +349,7 @@ mod tests {
         let folders = GitFolders {
             own: folder,
             common: folder,
+            sharing: None,
         };
         AdvisoryLock::acquire(
             &private,

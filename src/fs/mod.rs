@@ -2,13 +2,16 @@
 
 pub(crate) mod alive;
 mod copy;
+mod git_lock;
 pub(crate) mod line_pipe;
 pub(crate) mod lock;
 mod private;
 mod read;
+pub(crate) mod sharing;
 mod stat;
 
 pub(crate) use copy::{clone_or_copy, clone_or_copy_start, require_space};
+pub(crate) use git_lock::GitLock;
 pub(crate) use private::change_private;
 pub(crate) use read::{Take, is_gone, open_no_link, read_if_exists, read_start};
 pub(crate) use stat::{FileKind, Stat, index_size, lstat};
@@ -99,6 +102,20 @@ pub(crate) fn temp_named(folder: &Path, prefix: &str) -> Result<NamedTempFile> {
         .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)
         .map_err(|error| Error::io("create a file in", folder, error))
+}
+
+/// The permissions that the umask leaves a new program in a folder; other files lack the execute bits.
+pub(crate) fn mode_of_new_programs(folder: &Path) -> Result<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    // To ask for the umask is to change it, for all threads.
+    let probe = tempfile::Builder::new()
+        .prefix(TEMP_PREFIX)
+        .permissions(fs::Permissions::from_mode(0o777))
+        .tempfile_in(folder)
+        .map_err(|error| Error::io("create a file in", folder, error))?;
+    let meta = probe.as_file().metadata();
+    let meta = meta.map_err(|error| Error::io("look at", probe.path(), error))?;
+    Ok(meta.permissions().mode() & 0o777)
 }
 
 /// Opens a file for its owner's eyes only, to read it and to write at its end; creates it if need be.

@@ -4,6 +4,7 @@ use super::Git;
 use super::error::{patiently, wrap};
 use crate::config::{Config, Writer};
 use crate::error::Result;
+use crate::fs::sharing::Sharing;
 use crate::name::{BranchName, RemoteName};
 
 /// What the user's and the system's files say, for work outside any repository.
@@ -48,6 +49,11 @@ impl Git {
             .and_then(|mut config| config.snapshot())
             .ok()?;
         config.get_str(key).ok().map(str::to_owned)
+    }
+
+    /// `core.sharedRepository`.
+    pub(crate) fn sharing(&self) -> Option<Sharing> {
+        Sharing::parse(&self.config("core.sharedRepository")?)
     }
 
     /// Sets `key` in the repository's own config.

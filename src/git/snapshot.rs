@@ -72,6 +72,8 @@ impl Snapshot {
             .force()
             .update_index(false)
             .refresh(false)
+            // The umask decides what is left of it; libgit2 itself would keep the group out.
+            .dir_perm(0o777)
             .disable_pathspec_match(true);
         for path in paths {
             options.path(path.as_str());

@@ -1,6 +1,7 @@
 //! A clone on this machine and the way to its remote: what the caller's thread and the worker share.
 
 mod author;
+pub(crate) mod recorded;
 
 pub(crate) use author::Author;
 
@@ -11,6 +12,7 @@ use crate::cancel::CancelToken;
 use crate::config::Use;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::lock::{AdvisoryLock, GitFolders, Purpose};
+use crate::fs::sharing::Sharing;
 use crate::git::{Fetched, Git, Tags, private_folder};
 use crate::id::CommitId;
 use crate::lfs::store::Store;
@@ -33,6 +35,8 @@ pub(crate) struct Local {
     pub(crate) git_dir: PathBuf,
     /// git's folder that all work trees share.
     pub(crate) common_dir: PathBuf,
+    /// Whether other users work in the clone as well.
+    pub(crate) sharing: Option<Sharing>,
     pub(crate) store: Store,
     pub(crate) engine: Box<dyn Engine>,
     pub(crate) remote: Connection,
@@ -67,6 +71,7 @@ impl Local {
         GitFolders {
             own: &self.git_dir,
             common: &self.common_dir,
+            sharing: self.sharing,
         }
     }
 

@@ -5,6 +5,7 @@ use crate::config::Use;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
 use crate::fs::lock::{AdvisoryLock, GitFolders, Purpose};
+use crate::fs::sharing::Sharing;
 use crate::git::{self, Git, Resolved, Tags, private_folder};
 use crate::local::LOCK_WAIT;
 use crate::name::BranchName;
@@ -143,11 +144,15 @@ impl PrepareRepository {
     }
 
     fn lock_new(&self, git_dir: &Path) -> Result<AdvisoryLock> {
+        // There is no config of the clone's own yet.
+        let config = git::user_config()?;
+        let sharing = config.get("core.sharedRepository").and_then(Sharing::parse);
         AdvisoryLock::acquire(
             &private_folder(git_dir),
             GitFolders {
                 own: git_dir,
                 common: git_dir,
+                sharing,
             },
             Purpose::Change,
             &["index.lock", "HEAD.lock", "config.lock"],

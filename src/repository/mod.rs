@@ -11,6 +11,7 @@ mod prepare;
 mod prune;
 mod pull;
 mod push;
+mod recorded;
 mod stage;
 mod token;
 mod track;

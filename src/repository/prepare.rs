@@ -384,6 +384,7 @@ impl PrepareRepository {
             self.http_settings(config),
             &self.cancel,
         )?;
+        crate::local::recorded::warn(git.common_dir());
         self.finish(git, connection)
     }
 
@@ -522,6 +523,7 @@ impl PrepareRepository {
             workdir: git.workdir().to_path_buf(),
             git_dir: git.git_dir().to_path_buf(),
             common_dir: git.common_dir().to_path_buf(),
+            sharing: git.sharing(),
             store,
             engine,
             remote: connection,

@@ -83,6 +83,10 @@ impl Switch<'_> {
             .map(|(path, _)| path)
             .collect();
         snapshot.write_files(&as_they_are, area.path())?;
+        let files = as_they_are.into_iter();
+        let files = files
+            .filter_map(|path| Some((path, plan[path].mode)).filter(|(_, mode)| mode.is_file()));
+        area.let_umask_decide(files)?;
 
         // Long downloads leave time for edits and commits: with git's lock in hand, look once more
         // before anything changes.

@@ -1,12 +1,15 @@
 //! Moving prepared files into the work tree, each by one rename.
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use tempfile::TempDir;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{self, FileKind};
+use crate::git::Mode;
 use crate::path::RepoPath;
 
 /// A folder of our own in which new files are laid out, removed when dropped.
@@ -19,15 +22,40 @@ impl Area {
     pub(crate) fn create(private: &Path) -> Result<Self> {
         fs::create_dir_all(private)?;
         remove_orphans(private)?;
-        tempfile::Builder::new()
+        let area = tempfile::Builder::new()
             .prefix(AREA_PREFIX)
             .tempdir_in(private)
-            .map(Self)
-            .map_err(|error| Error::io("create a folder in", private, error))
+            .map_err(|error| Error::io("create a folder in", private, error))?;
+        // In a shared repository it inherits the group, and would pass that on into the work tree.
+        std::fs::set_permissions(area.path(), Permissions::from_mode(0o700))
+            .map_err(|error| Error::io("set the permissions of", area.path(), error))?;
+        Ok(Self(area))
     }
 
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
+    }
+
+    /// Gives files the permissions that git would give them: libgit2 makes them 0644 and 0755 at most,
+    /// where the umask may leave more to the group.
+    pub(super) fn let_umask_decide<'p>(
+        &self,
+        files: impl Iterator<Item = (&'p RepoPath, Mode)>,
+    ) -> Result<()> {
+        let program = fs::mode_of_new_programs(self.path())?;
+        if program & 0o022 == 0 {
+            return Ok(());
+        }
+        for (path, mode) in files {
+            let mode = match mode {
+                Mode::Executable => program,
+                _ => program & 0o666,
+            };
+            let path = path.under(self.path());
+            std::fs::set_permissions(&path, Permissions::from_mode(mode))
+                .map_err(|error| Error::io("set the permissions of", &path, error))?;
+        }
+        Ok(())
     }
 }
 

@@ -174,6 +174,9 @@ fn run() {
             &argument(4),
             Path::new(&argument(5)),
         ),
+        "permissions" => {
+            crate::permissions::work(&argument(1), Path::new(&argument(2)), &argument(3));
+        }
         "ssh-work" => crate::ssh::work(&argument(1), Path::new(&argument(2))),
         "ssh-pull" => crate::ssh::pull(Path::new(&argument(1))),
         "ssh-push-only" => {

@@ -89,6 +89,7 @@ impl Clone {
                     GitFolders {
                         own: self.git.git_dir(),
                         common: self.git.common_dir(),
+                        sharing: None,
                     },
                     Purpose::Change,
                     &[],
