@@ -459,3 +459,74 @@ fn what_ssh_says_is_not_shown() {
     fs::remove_file(ssh).unwrap();
     s.assert_nowhere();
 }
+
+#[test]
+fn a_password_that_a_helper_gave_is_not_shown_either() {
+    let s = Scene::new();
+    // Nobody searches where the helper keeps it.
+    let vault = s.w.path("vault");
+    write(&vault, "secret", SECRET);
+    let helper = s.w.path("helper");
+    // It says more than it should: what helpers say is not for logs.
+    let script = format!(
+        "#!/bin/sh\necho \"$1\" >>'{vault}/calls'\nread -r all </dev/stdin\n\
+         test \"$1\" = get || exit 0\necho username=alice\nprintf password=\n\
+         cat '{vault}/secret'\necho\ncat '{vault}/secret' >&2\n",
+        vault = vault.display()
+    );
+    fs::write(&helper, script).unwrap();
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&helper, permissions).unwrap();
+    let config = fs::read_to_string(s.w.path("gitconfig")).unwrap();
+    let config = format!("{config}[credential]\n\thelper = {}\n", helper.display());
+    fs::write(s.w.path("gitconfig"), &config).unwrap();
+    write(&s.w.path("home"), ".gitconfig", &config);
+    let calls = || {
+        let calls = fs::read_to_string(vault.join("calls")).unwrap_or_default();
+        let _ = fs::remove_file(vault.join("calls"));
+        calls
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let no_token = |command: &mut Command| {
+        command
+            .env_remove("HF_TOKEN")
+            .env_remove("SETTINGS_OF_SOMETHING");
+    };
+    s.run_with("cycle", "builtin", no_token);
+    assert_eq!(calls(), ["get", "store"]);
+    // Where there is no git, the library runs the helper itself.
+    let programs = s.w.path("no-git");
+    fs::create_dir(&programs).unwrap();
+    for name in ["sh", "cat"] {
+        let recorded = s.recorder.path();
+        let recorded = Path::new(recorded.split(':').next().unwrap()).join(name);
+        std::os::unix::fs::symlink(recorded, programs.join(name)).unwrap();
+    }
+    let by_us = |command: &mut Command| {
+        no_token(command);
+        command.env("PATH", &programs);
+    };
+    let said = s.run_with("push 1 100", "builtin", by_us);
+    assert!(said.contains("PushReport"), "{said}");
+    assert_eq!(calls(), ["get", "store"]);
+    if crate::support::git_lfs() {
+        let said = s.run_with("push 1 200", "git-lfs", no_token);
+        assert!(said.contains("PushReport"), "{said}");
+        let calls = calls();
+        assert!(calls.contains(&"get".to_owned()) && !calls.contains(&"erase".to_owned()));
+    }
+    // One that is refused, by a server that repeats it.
+    write(&vault, "secret", WRONG);
+    for change in [&no_token as &dyn Fn(&mut Command), &by_us] {
+        let refusal = repeating(401, WRONG, "application/json");
+        let fault = Fault::on(Route::InfoRefsReceive).always();
+        s.w.hub.faults().add(fault.act(refusal));
+        let said = s.run_with("push 1 300", "builtin", change);
+        assert!(said.contains("git credential helpers (refused)"), "{said}");
+        assert_eq!(calls(), ["get", "erase"]);
+        s.w.hub.faults().clear();
+    }
+    s.assert_nowhere();
+}
