@@ -39,7 +39,7 @@ impl Place {
         let here = self.0.path().to_string_lossy().into_owned();
         // What the machine's own user has configured is not asked.
         let text = format!(
-            "[credential]\n\thelper =\n{}",
+            "[credential]\n\thelper =\n\tuseHttpPath = false\n{}",
             config.replace("HERE", &here)
         );
         fs::write(self.path("config"), text).expect("written");

@@ -1,201 +1,23 @@
-//! Logins from git's credential helpers, netrc and a prompt: who is asked, and what goes where.
+//! git's credential helpers: who is asked, what they are told, and what goes where.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use hf_repository::{
-    Endpoint, ErrorKind, LfsEngine, Login, NetworkLimits, PrepareRepository, Repository,
-};
-use mini_hub::{AuthKind, RepoOptions, Role};
+use hf_repository::Repository;
+use mini_hub::{AuthKind, Role};
 
+use super::{Place, WAYS, Way, holding};
 use crate::child::succeed;
 use crate::support::{World, needs_git_lfs, weights, write};
-
-/// What the children do; each says what came of it on one line.
-pub(crate) fn job(what: &str, source: &str, folder: &Path, token: Option<String>) {
-    let with = |prepared: PrepareRepository| {
-        let prepared = prepared.network_limits(NetworkLimits::default().retries(2));
-        match &token {
-            Some(token) => prepared.token(token.parse().unwrap()),
-            None => prepared,
-        }
-    };
-    let result = match what {
-        "clone" => with(Repository::prepare(source, folder))
-            .clone_repo()
-            .map(drop),
-        // Everything, the push in the background.
-        "save" => with(Repository::prepare(source, folder))
-            .open_or_clone()
-            .and_then(|repo| {
-                write(repo.workdir(), "w.bin", weights(1, 30_000));
-                let _ = repo.save("weights")?;
-                repo.close().map(drop)
-            }),
-        "save-by-git-lfs" => with(Repository::prepare(source, folder))
-            .lfs_engine(LfsEngine::GitLfs)
-            .open_or_clone()
-            .and_then(|repo| {
-                write(repo.workdir(), "w.bin", weights(1, 30_000));
-                let _ = repo.save("weights")?;
-                repo.close().map(drop)
-            }),
-        "clone-by-git-lfs" => with(Repository::prepare(source, folder))
-            .lfs_engine(LfsEngine::GitLfs)
-            .clone_repo()
-            .map(drop),
-        // Without a login first, then with the token that comes third.
-        "set-token" => Repository::prepare(source, folder)
-            .open_or_clone()
-            .and_then(|repo| {
-                write(repo.workdir(), "w.bin", weights(1, 30_000));
-                repo.stage()?;
-                let _ = repo.commit("weights")?;
-                assert_eq!(repo.push().unwrap_err().kind(), ErrorKind::Unauthorized);
-                repo.set_token(token.clone().unwrap().parse()?);
-                repo.push().map(drop)
-            }),
-        other => panic!("no job {other}"),
-    };
-    match result {
-        Ok(()) => println!("RESULT ok"),
-        Err(error) => println!("RESULT {:?}: {error} | {error:?}", error.kind()),
-    }
-}
-
-/// Which way the helpers are asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    ByGit,
-    /// git is not to be found.
-    ByUs,
-}
-
-const WAYS: [Way; 2] = [Way::ByGit, Way::ByUs];
-
-/// A world in which nobody has a token, and the user has a config of their own.
-struct Place {
-    w: World,
-    way: Way,
-}
-
-impl Place {
-    /// With a private repository of Alice's; in the config `HERE` is the world's folder.
-    fn new(way: Way, config: &str) -> Self {
-        let w = World::new();
-        let private = RepoOptions::model().private(true).initial_commit(true);
-        w.hub.create_repo("alice/p", &private).unwrap();
-        let place = Self { w, way };
-        place.config(config);
-        // Mirrors a PATH without git: the few programs that scripts need.
-        fs::create_dir(place.w.path("bin")).unwrap();
-        for name in ["sh", "cat", "echo", "rm", "mkfifo", "dirname"] {
-            let program = ["/bin", "/usr/bin"].map(|folder| Path::new(folder).join(name));
-            if let Some(program) = program.iter().find(|program| program.exists()) {
-                std::os::unix::fs::symlink(program, place.w.path("bin").join(name)).unwrap();
-            }
-        }
-        place
-    }
-
-    fn config(&self, text: &str) {
-        let here = self
-            .w
-            .path("")
-            .to_string_lossy()
-            .trim_end_matches('/')
-            .to_owned();
-        let text = text
-            .replace("HERE", &here)
-            .replace("HUB", &self.w.hub.url());
-        write(&self.w.path("home"), ".gitconfig", text);
-    }
-
-    /// A helper that writes down what it is told, and says what it is to say when asked.
-    fn helper(&self, name: &str, says: &str) {
-        let script = format!(
-            "#!/bin/sh\n{{ echo \"$1\"; cat; }} >>'{}'\ntest \"$1\" != get || printf '{says}'\n",
-            self.w.path(&format!("{name}.log")).display()
-        );
-        self.program(&self.w.path(name), &script);
-    }
-
-    fn program(&self, path: &Path, script: &str) {
-        fs::write(path, script).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
-    /// The verbs a helper was called with since the last time, and all it was told.
-    fn log(&self, name: &str) -> (Vec<String>, String) {
-        let file = self.w.path(&format!("{name}.log"));
-        let text = fs::read_to_string(&file).unwrap_or_default();
-        let _ = fs::remove_file(file);
-        let verbs = text
-            .lines()
-            .filter(|line| ["get", "store", "erase"].contains(line));
-        (verbs.map(str::to_owned).collect(), text.clone())
-    }
-
-    fn child(&self, what: &str, source: &str, folder: &str, token: Option<&str>) -> Command {
-        let folder = self.w.path(folder).to_string_lossy().into_owned();
-        let mut arguments = vec![what, source, &folder];
-        arguments.extend(token);
-        let mut child = self.w.child("credentials", &arguments);
-        let mark = self.w.path("asked");
-        self.program(
-            &self.w.path("askpass"),
-            &format!("#!/bin/sh\n: >'{}'\necho secret\n", mark.display()),
-        );
-        child
-            .env_remove("HF_TOKEN")
-            .env("GIT_ASKPASS", self.w.path("askpass"))
-            .env("SSH_ASKPASS", self.w.path("askpass"))
-            .env("GIT_CONFIG_NOSYSTEM", "1");
-        match self.way {
-            Way::ByGit => child.env("PATH", std::env::var_os("PATH").unwrap()),
-            Way::ByUs => child.env("PATH", self.w.path("bin")),
-        };
-        child
-    }
-
-    #[track_caller]
-    fn result(&self, output: &Output) -> String {
-        let told = succeed(output);
-        assert!(!self.w.path("asked").exists(), "somebody was asked");
-        let line = told.lines().find_map(|line| line.strip_prefix("RESULT "));
-        line.unwrap_or_else(|| panic!("no result: {told}"))
-            .to_owned()
-    }
-
-    #[track_caller]
-    fn run(&self, what: &str, source: &str, folder: &str) -> String {
-        self.result(&self.child(what, source, folder, None).output().unwrap())
-    }
-}
-
-/// The files below a folder that hold a text.
-fn holding(folder: &Path, needle: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() && !path.is_symlink() {
-            found.extend(holding(&path, needle));
-        } else if fs::read(&path)
-            .is_ok_and(|bytes| bytes.windows(needle.len()).any(|w| w == needle.as_bytes()))
-        {
-            found.push(path);
-        }
-    }
-    found
-}
 
 #[test]
 fn without_any_login_the_error_comes_at_once() {
     for way in WAYS {
-        let place = Place::new(way, "");
+        // Nor by whoever would ask on the user's behalf.
+        let place = Place::new(way, "[core]\naskPass = HERE/askpass\n");
         let began = Instant::now();
         let result = place.run("clone", "alice/p", "ours");
         let mut took = began.elapsed();
@@ -430,117 +252,6 @@ fn what_the_clone_itself_configures_counts() {
 }
 
 #[test]
-fn netrc_is_for_hosts_that_are_not_the_hub() {
-    let place = Place::new(Way::ByGit, "");
-    let netrc = format!("machine 127.0.0.1 login alice password {}\n", place.w.token);
-    write(&place.w.path("home"), ".netrc", &netrc);
-    let result = place.run("clone", "alice/p", "hub");
-    assert!(
-        result.contains("helpers (nothing)") && !result.contains("netrc"),
-        "{result}"
-    );
-    let elsewhere = |folder: &str, variables: &[(&str, &str)]| {
-        let mut child = place.child("save", &place.w.url("alice/p"), folder, None);
-        child
-            .env("HF_ENDPOINT", "https://hub.invalid")
-            .env("HF_TOKEN", "hf_of_the_hub");
-        place.result(&child.envs(variables.iter().copied()).output().unwrap())
-    };
-    assert_eq!(elsewhere("ours", &[]), "ok");
-    let other = place.w.path("other").to_string_lossy().into_owned();
-    write(&place.w.path(""), "other", netrc.replace("hf_", "hf_x"));
-    let result = elsewhere("other-file", &[("NETRC", &other)]);
-    assert!(
-        result.contains("git credential helpers (nothing), netrc (refused)"),
-        "{result}"
-    );
-    assert!(!result.contains("hf_of_the_hub"), "{result}");
-}
-
-/// In this process: nothing is asked but the prompt, as far as the machine's own user has no helper.
-#[test]
-fn a_prompt_is_asked_last_and_once() {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    let w = World::new();
-    let private = RepoOptions::model().private(true).initial_commit(true);
-    w.hub.create_repo("alice/p", &private).unwrap();
-    let elsewhere: Endpoint = "https://hub.invalid".parse().unwrap();
-    let asked = Arc::new(AtomicUsize::new(0));
-    let prompting = |folder: &str, token: Option<String>| {
-        let (count, url) = (Arc::clone(&asked), w.url("alice/p"));
-        Repository::prepare(w.url("alice/p"), w.path(folder))
-            .endpoint(elsewhere.clone())
-            .credential_prompt(move |wanted| {
-                count.fetch_add(1, Ordering::Relaxed);
-                assert_eq!((wanted.url(), wanted.username()), (&*url, None));
-                Some(Login::new("alice", token.clone()?))
-            })
-    };
-    let repo = prompting("ours", Some(w.token.clone()))
-        .clone_repo()
-        .unwrap();
-    write(repo.workdir(), "w.bin", weights(1, 3000));
-    let _ = repo.save("weights").unwrap();
-    repo.close().unwrap();
-    assert_eq!(asked.swap(0, Ordering::Relaxed), 1);
-    for (token, fate) in [(Some("hf_wrong".to_owned()), "refused"), (None, "nothing")] {
-        let error = prompting("not", token).clone_repo().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unauthorized);
-        assert!(
-            error.to_string().contains(&format!("the prompt ({fate})")),
-            "{error}"
-        );
-        assert!(!format!("{error:?}").contains("hf_wrong"));
-        assert_eq!(asked.swap(0, Ordering::Relaxed), 1);
-    }
-    assert!(!format!("{:?}", prompting("x", Some(w.token.clone()))).contains(&w.token));
-    // A token that came with the call is not talked about.
-    let error = w
-        .prepare_as("alice/p", "refused", "hf_revoked")
-        .credential_prompt(|_| panic!("nobody is to be asked"))
-        .clone_repo()
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unauthorized);
-    // Its panic ends nothing else.
-    let error = Repository::prepare(w.url("alice/p"), w.path("panics"))
-        .endpoint(elsewhere)
-        .credential_prompt(|_| panic!("as the test wants"))
-        .clone_repo()
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
-}
-
-#[test]
-fn what_the_prompt_gave_is_kept_by_the_helpers_once_it_is_good() {
-    let place = Place::new(Way::ByGit, "");
-    let w = &place.w;
-    let ours = w.clone("alice/p", "ours").workdir().to_path_buf();
-    let logins = w.path("logins");
-    let store = format!("store --file {}", logins.display());
-    for value in ["", &store] {
-        w.git(&ours, &["config", "--add", "credential.helper", value]);
-    }
-    let pull = |password: &str| {
-        let password = password.to_owned();
-        let prepared = Repository::prepare(w.url("alice/p"), &ours)
-            .endpoint("https://hub.invalid".parse().unwrap())
-            .credential_prompt(move |_| Some(Login::new("alice", &*password)));
-        prepared.open().unwrap().pull()
-    };
-    let error = pull("hf_wrong").unwrap_err();
-    let tried = "git credential helpers (nothing), the prompt (refused)";
-    assert!(error.to_string().contains(tried), "{error}");
-    assert!(!logins.exists());
-    pull(&w.token).unwrap();
-    let host = w.hub.url().replace("http://", "").replace(':', "%3a");
-    let line = format!("http://alice:{}@{host}\n", w.token);
-    assert_eq!(fs::read_to_string(&logins).unwrap(), line);
-    // The next one need not ask.
-    pull("hf_wrong").unwrap();
-}
-
-#[test]
 fn a_login_is_for_the_server_it_was_asked_for() {
     // The repository is on one server; its LFS objects, by its config, on another one.
     let place = Place::new(Way::ByGit, "[credential \"HUB\"]\nhelper = HERE/helper\n");
@@ -576,6 +287,11 @@ fn a_helpers_new_login_takes_the_place_of_an_old_one() {
     let w = &place.w;
     // The helper is configured in the clone, so that this process may use it.
     w.clone("alice/p", "ours");
+    // What the machine's own user has configured does not count.
+    w.git(
+        w.path("ours"),
+        &["config", "credential.useHttpPath", "false"],
+    );
     let helper = w.path("helper").to_string_lossy().into_owned();
     w.git(
         w.path("ours"),
