@@ -20,6 +20,23 @@ const PASSED_ON: [&str; 8] = [
     "GIT_EXEC_PATH",
 ];
 
+/// Variables that no program runs well without. They are no place for secrets, but what they say may
+/// happen to be somebody's bad password.
+const NEEDED: [&str; 12] = [
+    "HOME",
+    "LANG",
+    "LD_LIBRARY_PATH",
+    "LOGNAME",
+    "PATH",
+    "PWD",
+    "SHELL",
+    "SSH_AUTH_SOCK",
+    "TERM",
+    "TMPDIR",
+    "USER",
+    "XDG_CONFIG_HOME",
+];
+
 /// The names of the variables a child must not see.
 pub(super) fn left_out() -> Vec<String> {
     env::names_where(is_left_out)
@@ -35,7 +52,7 @@ fn is_left_out(name: &str, value: &str) -> bool {
         return true;
     }
     // What the user wrote down for git is meant for git, and programs reach nobody without the proxies.
-    let meant_for_it = name.starts_with("GIT_CONFIG") || is_proxy(name);
+    let meant_for_it = name.starts_with("GIT_CONFIG") || is_proxy(name) || NEEDED.contains(&name);
     !meant_for_it && holds_secret(value)
 }
 
@@ -67,6 +84,8 @@ mod tests {
             ("GIT_TRACE_CURL", "1", true),
             ("GIT_ASKPASS", "x", true),
             ("PATH", "/bin", false),
+            ("PATH", "/opt/sesame-open/bin", false),
+            ("HOME", "/home/sesame-open", false),
             ("SSH_AUTH_SOCK", "/run/agent", false),
             ("AWS_SECRET_ACCESS_KEY", "of an agent", false),
         ] {

@@ -21,11 +21,14 @@ pub(super) fn places(text: &str, secret: &str) -> Vec<Range<usize>> {
     }
     for needle in base64s(secret.as_bytes()) {
         // What surrounds it there is coded with it: a user name, the first letters of the secret.
-        found.extend(
-            find_all(text, &needle)
-                .into_iter()
-                .map(|hit| whole(text, hit)),
-        );
+        let mut done = 0;
+        for hit in find_all(text, &needle) {
+            if hit.start >= done {
+                let word = whole(text, hit);
+                done = word.end;
+                found.push(word);
+            }
+        }
     }
     found
 }
@@ -128,7 +131,13 @@ fn escape(text: &[u8]) -> Option<(u8, usize)> {
         [b'+', ..] => Some((b' ', 1)),
         [b'%', ..] => Some((hex(1..3)?, 3)),
         [b'\\', b'u', b'0', b'0', ..] => Some((hex(4..6)?, 6)),
-        [b'\\', b'u', b'{', ..] => Some((hex(3..5)?, 6)),
+        [b'\\', b'u', b'{', ..] => {
+            let digits = text.iter().skip(3).take(7).position(|byte| *byte == b'}')?;
+            let leading = digits.checked_sub(2)?;
+            let zeros = text[3..3 + leading].iter().all(|digit| *digit == b'0');
+            let byte = hex(3 + leading..3 + digits)?;
+            zeros.then_some((byte, digits + 4))
+        }
         [b'\\', b'x', ..] => Some((hex(2..4)?, 4)),
         [b'\\', escaped @ (b'"' | b'\'' | b'\\' | b'/'), ..] => Some((*escaped, 2)),
         _ => None,
@@ -166,6 +175,30 @@ mod tests {
             assert_eq!(found(&text, secret), [said], "{text}");
         }
         assert!(found("p%a \"s\\s/w+rd", secret).is_empty());
+    }
+
+    #[test]
+    fn an_escape_without_an_end_is_none() {
+        let secret = "hhhhhhhh";
+        let said = r"\u{68}\u{000068}\u0068\x68%68hhh";
+        assert_eq!(found(said, secret), [said]);
+        // Of all beginnings of it, and with what else may stand at its end.
+        for end in 0..said.len() {
+            for behind in ["", "é", "6", "}"] {
+                let text = format!("{}{behind}", &said[..end]);
+                assert!(found(&text, secret).is_empty(), "{text}");
+            }
+        }
+        for broken in [
+            r"\u{68",
+            r"\u{41é",
+            r"\u{}",
+            r"\u{8}",
+            r"\u{168}",
+            r"\u{0000068}",
+        ] {
+            assert_eq!(escape(broken.as_bytes()), None, "{broken}");
+        }
     }
 
     #[test]

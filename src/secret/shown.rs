@@ -133,7 +133,12 @@ fn headers(text: &str) -> Vec<Range<usize>> {
     let lower = text.to_ascii_lowercase();
     let mut found = Vec::new();
     for name in ["authorization", "cookie"] {
+        let mut done = 0;
         for (at, name) in lower.match_indices(name) {
+            // Whoever repeats the name must not make this look at the rest each time.
+            if at < done {
+                continue;
+            }
             let rest = text[at + name.len()..].trim_start_matches(QUOTES);
             let Some(value) = rest.strip_prefix([':', '=']) else {
                 continue;
@@ -145,9 +150,10 @@ fn headers(text: &str) -> Vec<Range<usize>> {
                 .filter(|list| list.starts_with(QUOTES));
             let value = listed.unwrap_or(value).trim_start_matches(QUOTES);
             let length = value.find(['"', '\'', '\\', '\n']).unwrap_or(value.len());
+            let start = text.len() - value.len();
+            done = start + length;
             if length > 0 {
-                let start = text.len() - value.len();
-                found.push(start..start + length);
+                found.push(start..done);
             }
         }
     }
@@ -159,7 +165,11 @@ fn permissions(text: &str) -> Vec<Range<usize>> {
     let lower = text.to_ascii_lowercase();
     let mut found = Vec::new();
     for scheme in ["bearer ", "basic ", "bearer%20", "basic%20"] {
+        let mut done = 0;
         for (at, _) in lower.match_indices(scheme) {
+            if at < done {
+                continue;
+            }
             let start = at + scheme.len();
             let coded = |c: char| c.is_ascii_alphanumeric() || "._~+/=-%".contains(c);
             let length = text[start..]
@@ -168,7 +178,8 @@ fn permissions(text: &str) -> Vec<Range<usize>> {
             let word = &text[start..start + length];
             let odd = |c: char| !c.is_ascii_lowercase() && !".-/".contains(c);
             if word.len() >= 8 && word.chars().skip(1).any(odd) {
-                found.push(start..start + length);
+                done = start + length;
+                found.push(start..done);
             }
         }
     }
@@ -180,13 +191,20 @@ fn tokens(text: &str) -> Vec<Range<usize>> {
     /// Real ones have 34 letters and digits behind the `hf_`.
     const LETTERS: usize = 16;
     let mut found = Vec::new();
+    let mut done = 0;
     for (at, prefix) in text.match_indices("hf_") {
+        if at < done {
+            continue;
+        }
         let rest = &text[at + prefix.len()..];
         let coded = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         let length = rest.find(|c| !coded(c)).unwrap_or(rest.len());
+        done = at + prefix.len() + length;
         let mut stretches = rest[..length].split(|c: char| !c.is_ascii_alphanumeric());
-        if stretches.any(|stretch| stretch.len() >= LETTERS) {
-            found.push(at..at + prefix.len() + length);
+        // A name has small letters only.
+        let drawn = |stretch: &str| stretch.bytes().any(|byte| !byte.is_ascii_lowercase());
+        if stretches.any(|stretch| stretch.len() >= LETTERS && drawn(stretch)) {
+            found.push(at..done);
         }
     }
     found
@@ -229,6 +247,9 @@ fn without_url_secrets(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD_NO_PAD;
+
     use super::*;
     use crate::secret::Token;
 
@@ -299,6 +320,10 @@ mod tests {
                 "hf_abcdefghijklmnop1 and hf_hub_download",
                 "[hidden] and hf_hub_download",
             ),
+            (
+                "/envs/hf_sentencetransformers/bin",
+                "/envs/hf_sentencetransformers/bin",
+            ),
             ("hf_oauth_eyJhbGciOiJFZERTQSJ9.eyJ-x no", "[hidden] no"),
         ] {
             assert_eq!(fit_to_show(said), shown);
@@ -322,6 +347,25 @@ mod tests {
         let long = "x".repeat(EDGE_BYTES + 7);
         for at in [CutAt::Start, CutAt::End] {
             assert_eq!(fit_to_show_cut(&long, at), "xxxxxxx");
+        }
+    }
+
+    #[test]
+    fn what_is_repeated_is_looked_at_once() {
+        let token: Token = "sesame-open".parse().expect("valid");
+        let coded = STANDARD_NO_PAD.encode(token.expose());
+        for part in [
+            "hf_",
+            "authorization:",
+            "cookie=",
+            "basic%20",
+            "bearer ",
+            &coded,
+            "\\u{",
+        ] {
+            let text = part.repeat((64 << 10) / part.len());
+            // With a look at all the rest for each, this would take minutes.
+            assert!(fit_to_show(&text).len() <= SHOWN_BYTES, "{part}");
         }
     }
 
