@@ -7,6 +7,7 @@ pub(crate) mod line_pipe;
 pub(crate) mod lock;
 mod private;
 mod read;
+mod secluded;
 pub(crate) mod sharing;
 mod stat;
 
@@ -14,6 +15,7 @@ pub(crate) use copy::{clone_or_copy, clone_or_copy_start, require_space};
 pub(crate) use git_lock::GitLock;
 pub(crate) use private::change_private;
 pub(crate) use read::{Take, is_gone, open_no_link, read_if_exists, read_start};
+pub(crate) use secluded::Secluded;
 pub(crate) use stat::{FileKind, Stat, index_size, lstat};
 
 use std::fs::{self, File};

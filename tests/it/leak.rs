@@ -11,15 +11,17 @@ mod search;
 use std::error::Error as StdError;
 use std::fmt::Debug;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use hf_repository::{LfsEngine, NetworkLimits, PrepareRepository, Progress, Repository, Result};
 use mini_hub::{Action, Fault, GitFault, Role, Route};
 use sha2::{Digest, Sha256};
 
 use crate::child::succeed;
-use crate::support::{World, needs_git_lfs, weights, write};
+use crate::permissions::under;
+use crate::support::{World, git_lfs, needs_git_lfs, until, weights, write};
 use recorder::Recorder;
 use search::{forms, search};
 
@@ -426,6 +428,140 @@ fn programs_are_told_the_token_and_nobody_else() {
     s.assert_nowhere();
 }
 
+/// What lay in the folders in which `cat` ran: the helper that waits for its answer.
+fn folders_of_helpers(s: &Scene) -> Vec<String> {
+    let records = fs::read_dir(&s.recorder.records).unwrap().flatten();
+    let own = records.filter(|file| {
+        let name = file.file_name().to_string_lossy().into_owned();
+        name.starts_with("cat.") && name.ends_with(".folder")
+    });
+    own.map(|file| fs::read_to_string(file.path()).unwrap())
+        .collect()
+}
+
+#[test]
+fn the_pipes_are_in_a_folder_of_their_own() {
+    needs_git_lfs!();
+    let s = Scene::new();
+    let child = s.child("cycle", "git-lfs");
+    // Not even where everything is open to everybody.
+    succeed(&under("000", &child));
+    let folders = folders_of_helpers(&s);
+    assert!(!folders.is_empty());
+    let mut gone = Vec::new();
+    for listed in &folders {
+        let mut lines = listed.lines();
+        let folder = lines.next().unwrap();
+        assert!(folder.starts_with("drwx------"), "{listed}");
+        let pipes: Vec<&str> = lines.filter(|line| line.starts_with('p')).collect();
+        assert!(pipes.len() >= 2, "{listed}");
+        for pipe in pipes {
+            assert!(pipe.starts_with("prw-------"), "{listed}");
+        }
+        gone.push(PathBuf::from(folder.split(' ').next_back().unwrap()));
+    }
+    for folder in gone {
+        assert!(!folder.exists(), "{}", folder.display());
+    }
+    s.assert_nowhere();
+}
+
+#[test]
+fn a_killed_process_leaves_no_secret_where_its_pipes_were() {
+    needs_git_lfs!();
+    let s = Scene::new();
+    s.run("cycle", "git-lfs");
+    let before = folders_of_helpers(&s).len();
+    let stall = Fault::on(Route::LfsPut).always().act(Action::Stall);
+    s.w.hub.faults().add(stall);
+    let mut command = s.child("push 1 100", "git-lfs");
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    until("git-lfs uploads", || {
+        s.w.hub.uploads() > 0 || s.w.hub.faults().happened() > 0
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    s.w.hub.faults().clear();
+    let folders = folders_of_helpers(&s);
+    assert!(folders.len() > before);
+    for listed in folders {
+        let folder = listed
+            .lines()
+            .next()
+            .unwrap()
+            .split(' ')
+            .next_back()
+            .unwrap();
+        let folder = Path::new(folder);
+        if !folder.exists() {
+            continue;
+        }
+        // A pipe holds nothing once nobody has it open, and to read it would be to wait.
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            if entry.file_type().unwrap().is_file() {
+                let bytes = fs::read(entry.path()).unwrap();
+                assert!(search::found_in(&bytes, &forms(SECRET)).is_empty());
+            }
+        }
+        // The next run would remove it, once it is a minute old.
+        fs::remove_dir_all(folder).unwrap();
+    }
+    s.assert_nowhere();
+}
+
+#[test]
+fn a_password_of_a_helper_is_kept_as_close() {
+    let s = Scene::new();
+    // It knows the password from a file of its own.
+    let (helper, file) = (s.w.path("helper"), s.w.path("password"));
+    fs::write(&file, format!("username=alice\npassword={SECRET}\n")).unwrap();
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = get ] && /bin/cat {}\nexit 0\n",
+        file.display()
+    );
+    fs::write(&helper, script).unwrap();
+    fs::set_permissions(&helper, PermissionsExt::from_mode(0o755)).unwrap();
+    fs::create_dir_all(s.w.path("home")).unwrap();
+    for config in ["gitconfig", "home/.gitconfig"] {
+        let config = s.w.path(config).to_string_lossy().into_owned();
+        let set = [
+            "config",
+            "--file",
+            &config,
+            "credential.helper",
+            &helper.to_string_lossy(),
+        ];
+        s.w.git(s.w.path(""), &set);
+    }
+    let url = s.w.url("alice/m");
+    let by_helper = |command: &mut Command| {
+        command
+            .env("HF_ENDPOINT", "https://hub.invalid")
+            .env_remove("HF_TOKEN")
+            .env_remove("SETTINGS_OF_SOMETHING")
+            // The source.
+            .env("HF_CHILD_2", &url);
+    };
+    let said = s.run_with("cycle", "builtin", by_helper);
+    assert!(said.contains("PushReport"), "{said}");
+    let kind = "application/json";
+    s.fault(Route::LfsBatch, 1, repeating(403, SECRET, kind));
+    s.fault(
+        Route::ReceivePack,
+        1,
+        GitFault::Reject(repeated(SECRET)).into(),
+    );
+    let said = s.run_with("push 3 100", "builtin", by_helper);
+    assert_eq!(s.w.hub.faults().happened(), 2);
+    assert!(said.contains("you said [hidden]"), "{said}");
+    if git_lfs() {
+        s.run_with("push 1 200", "git-lfs", by_helper);
+        assert!(s.recorder.count("git-lfs") > 0);
+    }
+    s.assert_nowhere();
+}
+
 #[test]
 fn what_ssh_says_is_not_shown() {
     let s = Scene::new();
@@ -437,8 +573,7 @@ fn what_ssh_says_is_not_shown() {
         "#!/bin/sh\nfor i in $(seq 300); do echo '{words}' >&2; done\necho 'the end' >&2\nexit 255\n"
     );
     fs::write(&ssh, script).unwrap();
-    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&ssh, permissions).unwrap();
+    fs::set_permissions(&ssh, PermissionsExt::from_mode(0o755)).unwrap();
     s.w.git(
         s.folder(),
         &[

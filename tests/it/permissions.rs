@@ -47,7 +47,7 @@ fn modes(folder: &Path) -> BTreeMap<String, Vec<u32>> {
 }
 
 /// Runs something with a umask, in a process of its own.
-fn under(umask: &str, command: &Command) -> std::process::Output {
+pub(crate) fn under(umask: &str, command: &Command) -> std::process::Output {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", &format!("umask {umask} && exec \"$@\""), "sh"]);
     shell.arg(command.get_program()).args(command.get_args());

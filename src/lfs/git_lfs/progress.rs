@@ -12,12 +12,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tempfile::TempDir;
-
 use super::super::meter::Meter;
 use super::super::{Job, Object, total_bytes};
 use crate::error::{Error, Result};
-use crate::fs;
+use crate::fs::{self, Secluded};
 use crate::id::LfsOid;
 use crate::progress::{Direction, Event};
 
@@ -38,23 +36,7 @@ pub(super) struct Listener {
     pending: Vec<u8>,
     read: u64,
     given_back: u64,
-    folder: TempDir,
-}
-
-/// Memory that looks like files: git-lfs syncs after every line, which would hold up transfers on a
-/// disk.
-const MEMORY: &str = "/dev/shm";
-
-/// A folder that only this user may enter, whatever the umask: whoever could write into it could take
-/// the place of the pipes in it.
-fn private_folder() -> Result<TempDir> {
-    use std::os::unix::fs::PermissionsExt;
-    let mut builder = tempfile::Builder::new();
-    let builder = builder
-        .prefix("hf-repository-")
-        .permissions(std::fs::Permissions::from_mode(0o700));
-    let made = builder.tempdir_in(MEMORY).or_else(|_| builder.tempdir());
-    made.map_err(|error| Error::io("create a folder in", &std::env::temp_dir(), error))
+    folder: Secluded,
 }
 
 impl Listener {
@@ -65,7 +47,8 @@ impl Listener {
             objects: objects.len(),
             bytes: total_bytes(objects),
         });
-        let folder = private_folder()?;
+        // In memory: git-lfs syncs after every line, which would hold up transfers on a disk.
+        let folder = Secluded::new()?;
         let path = folder.path().join("progress");
         let file = File::options()
             .read(true)

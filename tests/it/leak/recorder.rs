@@ -25,7 +25,8 @@ impl Recorder {
             let Some(real) = real(name) else { continue };
             let script = format!(
                 "#!/bin/sh\nto={records}/{name}.$$\n/bin/cat /proc/$$/cmdline >$to.argv\n\
-                 /bin/cat /proc/$$/environ >$to.environ\nexec {real} \"$@\"\n",
+                 /bin/cat /proc/$$/environ >$to.environ\n/bin/ls -lad \"$PWD\" \"$PWD\"/* >$to.folder 2>&1\n\
+                 exec {real} \"$@\"\n",
                 records = records.display(),
                 real = real.display(),
             );
