@@ -2,8 +2,10 @@
 //!
 //! | file | concern |
 //! |---|---|
-//! | `settings` | timeouts, proxies: what the environment and git's config say |
+//! | `settings` | timeouts, and which proxy counts: what the environment and git's config say |
+//! | `proxies` | which proxies there are, and for whom |
 //! | `trust` | whose certificates are believed |
+//! | `certificates` | certificates in files and folders |
 //! | `route` | the way to one URL, and the agent for it |
 //! | `extra_header` | headers the user wants on requests |
 //! | `grant` | one secret, and how it is presented |
@@ -15,12 +17,14 @@
 //! | `client` | sending, and following redirects |
 //! | `status` | what a status code means, in one place |
 //! | `failure` | why no answer came |
+//! | `untrusted` | what is wrong with a certificate |
 //! | `retry` | what is worth another try, and when |
 //! | `watch` | bodies that hardly move, and the cap on bytes per second |
 //! | `host` | what all work of the process shares about one server |
 //! | `limits`, `bandwidth` | what callers choose |
 
 mod bandwidth;
+mod certificates;
 mod client;
 mod extra_header;
 mod failure;
@@ -31,6 +35,7 @@ mod grants;
 mod headers;
 mod host;
 mod limits;
+mod proxies;
 mod request;
 mod response;
 pub(crate) mod retry;
@@ -42,6 +47,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod trust;
+mod untrusted;
 mod watch;
 #[cfg(test)]
 mod way_tests;

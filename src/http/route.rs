@@ -1,11 +1,12 @@
 //! The way to one URL: through which proxy, trusting whom, under which name.
 
 use ureq::config::Config;
-use ureq::{Agent, Proxy, ProxyProtocol};
+use ureq::{Agent, ProxyProtocol};
 
+use super::proxies::{TLS, read_proxy};
 use super::settings::Settings;
 use super::trust::Believed;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::url::Url;
 
 /// What an agent is made for; URLs with the same route share one, and its connections.
@@ -33,8 +34,6 @@ impl Route {
     }
 }
 
-/// How the address of what speaks TLS begins.
-pub(super) const TLS: &str = "https://";
 /// Bytes per read or write; larger buffers doubled the rate of uploads over loopback.
 const BUFFER: usize = 256 << 10;
 /// Kept-open connections: the transfer threads', and some for git and the API.
@@ -89,64 +88,5 @@ impl Settings {
             .max_response_header_size(HEADER_BYTES)
             .build();
         Ok(config.new_agent())
-    }
-}
-
-fn read_proxy(address: &str) -> Result<Proxy> {
-    let hint = "http.proxy, http_proxy, https_proxy and all_proxy look like http://host:3128, with \
-                user:password@ before the host where it is needed, special characters written as %XX";
-    // The address is not echoed: it may hold a password.
-    let unreadable = || {
-        let text = "the proxy's address cannot be read";
-        Error::new(ErrorKind::InvalidInput, text).with_hint(hint)
-    };
-    let proxy = Proxy::new(address).map_err(|_| unreadable())?;
-    if !matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https) {
-        return Err(
-            Error::new(ErrorKind::Unsupported, "SOCKS proxies are not supported").with_hint(hint),
-        );
-    }
-    // One that is no number would be the default.
-    let authority = proxy.uri().authority().map(http::uri::Authority::as_str);
-    let host = authority.and_then(|text| text.rsplit('@').next());
-    let port = host.and_then(|text| text.strip_prefix(proxy.host()));
-    match port.map(|text| text.strip_prefix(':').unwrap_or(text)) {
-        Some(port) if port.is_empty() || port.parse::<u16>().is_ok() => Ok(proxy),
-        _ => Err(unreadable()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_of_proxies() {
-        for (address, place) in [
-            ("http://p.example", "p.example:80"),
-            ("http://p.example:3128/", "p.example:3128"),
-            ("p.example:3128", "p.example:3128"),
-            ("user:p%40ss@p.example:3128", "p.example:3128"),
-            ("http://user:p@ss@[::1]:8080", "[::1]:8080"),
-            ("https://p.example", "p.example:443"),
-        ] {
-            let proxy = read_proxy(address).expect(address);
-            assert_eq!(format!("{}:{}", proxy.host(), proxy.port()), place);
-        }
-        for address in [
-            "http://p.example:x",
-            "http://p.example:65536",
-            "http://user:s3cr/et@p.example:1",
-            "http://user:s3cr#et@p.example:1",
-            "http://user:s3cr%ffet@p.example:1",
-            "ftp://user:s3cret@p.example",
-            "socks5://user:s3cret@p.example",
-            "SOCKS4a://user:s3cret@p.example",
-            "http://",
-        ] {
-            let error = read_proxy(address).expect_err(address);
-            let told = format!("{error} {error:?}");
-            assert!(!told.contains("s3cr"), "{told}");
-        }
     }
 }

@@ -1,9 +1,9 @@
-//! How connections are made: timeouts and proxies.
+//! How connections are made: timeouts, and which proxy counts.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::proxies::Proxies;
 use super::retry::RetryPolicy;
 use super::source::Wanted;
 use super::trust::Trust;
@@ -210,164 +210,9 @@ impl Settings {
     }
 }
 
-/// Which proxy to use for which URL, in the manner of curl and git.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub(crate) struct Proxies {
-    pub(super) http: Option<String>,
-    pub(super) https: Option<String>,
-    /// Hosts that are reached directly, `*` for all.
-    no_proxy: Vec<String>,
-}
-
-impl std::fmt::Debug for Proxies {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Addresses may hold passwords.
-        f.write_str("Proxies(…)")
-    }
-}
-
-impl Proxies {
-    /// Reads the variables; lower-case names win. `HTTP_PROXY` in capitals is not read: a CGI
-    /// server sets it from a request's header.
-    pub(super) fn read(lookup: impl Fn(&str) -> Option<String>) -> Self {
-        let first = |names: &[&str]| names.iter().find_map(|name| lookup(name));
-        let all = first(&["all_proxy", "ALL_PROXY"]);
-        let list = first(&["no_proxy", "NO_PROXY"]).unwrap_or_default();
-        Self {
-            http: first(&["http_proxy"]).or_else(|| all.clone()),
-            https: first(&["https_proxy", "HTTPS_PROXY"]).or(all),
-            no_proxy: list
-                .split([',', ' '])
-                .map(|host| host.trim().to_ascii_lowercase())
-                .filter(|host| !host.is_empty())
-                .collect(),
-        }
-    }
-
-    /// The proxy for a URL, if it is not reached directly.
-    pub(super) fn choose(&self, url: &Url) -> Option<&str> {
-        let proxy = if url.is_https() {
-            &self.https
-        } else {
-            &self.http
-        };
-        proxy.as_deref().filter(|_| !self.excepts(url))
-    }
-
-    /// Whether a URL is reached directly, whatever proxies there are.
-    ///
-    /// This machine always is: a proxy would take the name for itself, and see a token that is
-    /// sent over plain http only because it stays here.
-    pub(super) fn excepts(&self, url: &Url) -> bool {
-        let host = url.host().trim_matches(['[', ']']);
-        let names = |entry: &String| {
-            let entry = entry.trim_matches(['[', ']']);
-            let domain = entry.strip_prefix('*').unwrap_or(entry);
-            let domain = domain.trim_start_matches('.');
-            entry == "*"
-                || host == domain
-                || host
-                    .strip_suffix(domain)
-                    .is_some_and(|rest| rest.ends_with('.'))
-                || is_in_network(host, entry)
-        };
-        url.is_loopback() || self.no_proxy.iter().any(names)
-    }
-}
-
-/// Whether a host is an address in a network such as `10.0.0.0/8`, as curl reads them.
-fn is_in_network(host: &str, network: &str) -> bool {
-    let bits = |address: IpAddr| match address {
-        IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, 32),
-        IpAddr::V6(address) => (address.to_bits(), 128),
-    };
-    let parsed = || {
-        let (network, prefix) = network.split_once('/')?;
-        let (network, width) = bits(network.parse().ok()?);
-        let (host, own_width) = bits(host.parse().ok()?);
-        let prefix: u32 = prefix.parse().ok()?;
-        let fits = width == own_width && prefix <= width;
-        // All bits are shifted out where the prefix is 0.
-        let differing = (network ^ host)
-            .checked_shr(128_u32.checked_sub(prefix)?)
-            .unwrap_or_default();
-        Some(fits && differing == 0)
-    };
-    parsed().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn proxies(variables: &[(&str, &str)]) -> Proxies {
-        Proxies::read(|name| {
-            variables
-                .iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| (*value).to_owned())
-        })
-    }
-
-    fn choose<'a>(proxies: &'a Proxies, url: &str) -> Option<&'a str> {
-        proxies.choose(&Url::parse(url).expect(url))
-    }
-
-    #[test]
-    fn each_scheme_has_its_proxy() {
-        let some = proxies(&[("http_proxy", "http://a"), ("HTTPS_PROXY", "http://b")]);
-        assert_eq!(choose(&some, "http://h/x"), Some("http://a"));
-        assert_eq!(choose(&some, "https://h/x"), Some("http://b"));
-        let all = proxies(&[("ALL_PROXY", "http://c"), ("https_proxy", "http://d")]);
-        assert_eq!(choose(&all, "http://h"), Some("http://c"));
-        assert_eq!(choose(&all, "https://h"), Some("http://d"));
-        assert_eq!(
-            choose(&proxies(&[("HTTP_PROXY", "http://evil")]), "http://h"),
-            None
-        );
-    }
-
-    #[test]
-    fn listed_hosts_are_reached_directly() {
-        let list = "10.0.0.1, .corp.example,exact.example,[fe80::1],*.star.example,172.16.0.0/12,fd00::/8,\
-                    10.9.0.0/33,10.9.0.0/200,nonsense/8";
-        let some = proxies(&[("all_proxy", "http://p"), ("no_proxy", list)]);
-        for direct in [
-            "http://10.0.0.1:8080/x",
-            "https://a.corp.example",
-            "https://corp.example",
-            "https://exact.example",
-            "https://sub.exact.example",
-            "http://[fe80::1]:9",
-            "https://a.star.example",
-            "http://172.31.255.1:8080",
-            "http://[fd12::7]",
-            // This machine, listed or not.
-            "http://127.0.0.2:8080",
-            "http://localhost",
-            "http://[::1]:9",
-        ] {
-            assert_eq!(choose(&some, direct), None, "{direct}");
-        }
-        for proxied in [
-            "https://notcorp.example",
-            "http://10.0.0.2",
-            "http://10.9.0.1",
-            "http://172.32.0.1",
-            "http://[fe00::1]",
-            "https://nonsense",
-            "https://example",
-        ] {
-            assert_eq!(choose(&some, proxied), Some("http://p"), "{proxied}");
-        }
-        assert_eq!(
-            choose(
-                &proxies(&[("all_proxy", "http://p"), ("no_proxy", "*")]),
-                "http://x"
-            ),
-            None
-        );
-    }
 
     fn configured(lines: &[(&str, &str)], proxy: Option<&str>) -> Settings {
         let mut config = Config::default();
@@ -384,7 +229,7 @@ mod tests {
             ("no_proxy", "direct.example"),
         ];
         let settings = Settings {
-            proxies: proxies(&variables),
+            proxies: Proxies::of(&variables),
             ..Settings::default()
         };
         settings.with_config(config).with_remote(Some(remote))

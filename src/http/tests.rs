@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::settings::Proxies;
+use super::proxies::Proxies;
 use super::{Auth, Body, Client, Given, Grant, Request, Settings};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind};

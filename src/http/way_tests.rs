@@ -4,7 +4,7 @@ use std::io::Read;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::settings::Proxies;
+use super::proxies::Proxies;
 use super::tests::{answer, client, head, server};
 use super::{Client, Request, Settings};
 use crate::cancel::CancelToken;
