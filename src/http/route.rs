@@ -76,7 +76,7 @@ impl Settings {
             .max_redirects_will_error(false)
             .user_agent(route.user_agent.as_deref().unwrap_or(own_name))
             .proxy(proxy)
-            .tls_config(route.believed.tls()?)
+            .tls_config(self.trust.tls(&route.believed)?)
             .timeout_resolve(Some(self.connect_timeout))
             .timeout_connect(Some(self.connect_timeout))
             .timeout_per_read(Some(self.stall_timeout))

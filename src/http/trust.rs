@@ -1,6 +1,8 @@
 //! Whose certificates are believed.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
@@ -19,6 +21,17 @@ pub(crate) struct Trust {
     pub(crate) also: Vec<PathBuf>,
     pub(crate) verification: Verification,
     variables: Variables,
+    read: Read,
+}
+
+/// What was read already: a folder of authorities has hundreds of files, and there are many clients.
+#[derive(Clone, Default)]
+struct Read(Arc<Mutex<HashMap<Believed, RootCerts>>>);
+
+impl std::fmt::Debug for Read {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Read(…)")
+    }
 }
 
 /// Whether a server has to prove who it is.
@@ -75,9 +88,9 @@ impl Settings {
     /// come with the library; and whom the caller named in any case.
     pub(super) fn believed(&self, url: &Url) -> Believed {
         let Trust {
-            also: _,
             verification,
             variables,
+            ..
         } = &self.trust;
         let key = |name| {
             let value = self.value(name, url).filter(|value| !value.is_empty());
@@ -117,7 +130,7 @@ impl Settings {
     /// certificates that these name for `url` come along.
     ///
     /// # Errors
-    /// As [`Believed::tls`].
+    /// As [`Trust::tls`].
     pub(super) fn pem_for_programs(&self, url: Option<&Url>) -> Result<Option<String>> {
         if self.trust.also.is_empty() {
             return Ok(None);
@@ -154,29 +167,41 @@ fn folder(path: PathBuf) -> Kind {
     Kind::Folders(vec![path])
 }
 
-impl Believed {
-    /// The TLS settings that say so.
+impl Trust {
+    /// The TLS settings that say whom to believe. Files are read once, by all clients of a repository.
     ///
     /// # Errors
-    /// [`InvalidInput`](crate::error::ErrorKind::InvalidInput) if what is named cannot be read or holds no certificate.
-    pub(super) fn tls(&self) -> Result<TlsConfig> {
+    /// [`InvalidInput`](crate::error::ErrorKind::InvalidInput) if what is named cannot be read or holds
+    /// no certificate.
+    pub(super) fn tls(&self, believed: &Believed) -> Result<TlsConfig> {
         let tls = TlsConfig::builder();
-        if self.verification == Verification::Off {
+        if believed.verification == Verification::Off {
             tracing::warn!(
                 "danger_accept_invalid_certificates() is set: anybody on the way can pose as the server, \
                  and read the token"
             );
             return Ok(tls.disable_verification(true).build());
         }
-        if let Some(switch) = self.ignored {
+        if let Some(switch) = believed.ignored {
             tracing::warn!(
                 "{switch} asks not to check certificates; it is not followed, as anybody on the way \
                  could read the token: danger_accept_invalid_certificates() is the option that is"
             );
         }
-        Ok(tls.root_certs(self.roots()?).build())
+        let mut read = self.read.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let roots = match read.get(believed) {
+            Some(roots) => roots.clone(),
+            None => {
+                let roots = believed.roots()?;
+                read.insert(believed.clone(), roots.clone());
+                roots
+            }
+        };
+        Ok(tls.root_certs(roots).build())
     }
+}
 
+impl Believed {
     fn roots(&self) -> Result<RootCerts> {
         if self.instead.is_empty() && self.also.is_empty() {
             return Ok(RootCerts::WebPki);
@@ -270,11 +295,36 @@ mod tests {
         };
         let on = settings(&[("http.sslVerify", "true")], variables);
         assert_eq!(ignored(&on), Some("GIT_SSL_NO_VERIFY"));
-        let tls = on.believed(&url).tls().expect("nothing to read");
+        let tls = on.trust.tls(&on.believed(&url)).expect("nothing to read");
         assert!(!tls.disable_verification());
         configured.trust.verification = Verification::Off;
         assert_eq!(ignored(&configured), None);
-        let tls = configured.believed(&url).tls().expect("nothing to read");
+        let tls = configured
+            .trust
+            .tls(&configured.believed(&url))
+            .expect("nothing to read");
         assert!(tls.disable_verification());
+    }
+
+    #[test]
+    fn files_are_read_once_for_all_clients() {
+        let folder = tempfile::tempdir().expect("temp");
+        let file = folder.path().join("ca.pem");
+        let mut pem = String::new();
+        push_pem(&mut pem, &TLS_SERVER_ROOT_CERTS[0]);
+        std::fs::write(&file, pem).expect("written");
+        let fresh = || {
+            let mut settings = settings(&[], Variables::default());
+            settings.trust.also = vec![file.clone()];
+            settings
+        };
+        let url = Url::parse("https://h.example").expect("valid");
+        let tls = |settings: &Settings| settings.trust.tls(&settings.believed(&url));
+        let (used, unused) = (fresh(), fresh());
+        tls(&used).expect("read");
+        std::fs::remove_file(&file).expect("removed");
+        tls(&used.clone()).expect("read before");
+        let error = tls(&unused).expect_err("gone");
+        assert!(error.to_string().contains("ca_file()"), "{error}");
     }
 }

@@ -253,7 +253,7 @@ impl PrepareRepository {
     /// once.
     ///
     /// Holds for git, LFS and the Hub's API, and for the `git-lfs` of [`LfsEngine::GitLfs`]. Text
-    /// around the certificates does no harm. The file is read when a connection is made; one that
+    /// around the certificates does no harm. The file is read once, for the first connection; one that
     /// is not there or holds no certificate is an [`ErrorKind::InvalidInput`] then.
     ///
     /// ```
