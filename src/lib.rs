@@ -68,6 +68,7 @@
 //! [`close_within`]: Repository::close_within
 
 mod cancel;
+mod card;
 mod config;
 mod credential;
 mod env;
@@ -99,6 +100,7 @@ mod url;
 mod worktree;
 
 pub use cancel::CancelToken;
+pub use card::ModelCard;
 pub use config::recorded::{RecordedCredential, RecordedKind};
 pub use credential::CredentialRequest;
 pub use error::{Error, ErrorKind, Offence, Result};

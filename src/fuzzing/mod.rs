@@ -52,6 +52,8 @@ targets! {
     credential_protocol => crate::credential::fuzz::protocol;
     /// Files of git's `store` helper.
     credential_store => crate::credential::fuzz::store;
+    /// Model cards.
+    card => crate::card::fuzz::card;
     /// Sources of clones, with a password in them.
     source => words::source;
     /// What others say, as it is shown.

@@ -27,13 +27,17 @@ const SCHEMES: [&str; 7] = [
 
 /// User, what stands around the secret in the password, and the rest behind a scheme, which the first
 /// byte chooses. As in every URL, what would end the host's part is not in the password.
-fn address(data: &[u8]) -> String {
+fn address(data: &[u8]) -> Option<String> {
+    let elsewhere = data.windows(SECRET.len()).any(|it| it == SECRET.as_bytes());
+    if elsewhere {
+        return None;
+    }
     let scheme = data.first().map_or(0, |first| usize::from(*first)) % SCHEMES.len();
     let scheme = SCHEMES[scheme];
     let [_, user, before, after, rest] = parts(data);
     let user = user.replace(['/', '?', '#', ':', '@'], "_");
     let [before, after] = [before, after].map(|part| part.replace(['/', '?', '#'], "_"));
-    format!("{scheme}{user}:{before}{SECRET}{after}@{rest}")
+    Some(format!("{scheme}{user}:{before}{SECRET}{after}@{rest}"))
 }
 
 fn assert_hidden(what: &str, text: &str) {
@@ -63,7 +67,7 @@ pub(super) fn source(data: &[u8]) {
                 }
             }
             // One with a password; what starts like a path is one, and paths have no passwords.
-            let text = address(data);
+            let Some(text) = address(data) else { continue };
             if text.starts_with(['/', '.', '~']) || text.starts_with("file://") {
                 continue;
             }
@@ -102,7 +106,7 @@ pub(super) fn url(data: &[u8]) {
     }
 
     // What our own parser takes for a password or a query is one where a program prints the URL, too.
-    let address = address(data);
+    let Some(address) = address(data) else { return };
     if let Ok((url, Some(info))) = Url::parse_with_userinfo(&address) {
         assert_hidden("Url", &format!("{url} {url:?} {info:?}"));
         // While somebody has the password, it is hidden by itself; here its place has to tell.

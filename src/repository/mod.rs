@@ -1,6 +1,7 @@
 //! The facade: one clone on disk, and what can be done with it.
 
 mod background;
+mod card;
 mod checkout;
 mod clone;
 mod commit;

@@ -13,6 +13,7 @@ mod authors;
 mod background;
 mod bad_input;
 mod branches;
+mod cards;
 mod changing;
 mod child;
 mod configuration;
