@@ -28,7 +28,7 @@ impl Repository {
     ///
     /// This `Repository` goes on with the credentials it had. Whoever opens the clone later, git included,
     /// needs them from elsewhere: a token, the environment, or a credential helper, see
-    /// [`login`](crate::login). What was taken out may be in backups and in other clones, so a token should be
+    /// [`login`](crate::login()). What was taken out may be in backups and in other clones, so a token should be
     /// replaced all the same.
     ///
     /// ```no_run
