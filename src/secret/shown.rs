@@ -13,12 +13,18 @@ use super::text::{SecretText, known};
 const HIDDEN: &str = "[hidden]";
 /// Bytes of a text that anybody still reads.
 const SHOWN_BYTES: usize = 16 << 10;
+/// Bytes of a text that are searched: a server may send megabytes, and many of them.
+const LOOKED_AT_BYTES: usize = 64 << 10;
 /// Bytes at the cut end of a text that may be the rest of a secret that was cut in two: longer than
 /// any line with a token in it.
 const EDGE_BYTES: usize = 16 << 10;
 
 /// `text` without what steers terminals, without secrets, and no longer than anybody reads.
 pub(crate) fn fit_to_show(text: &str) -> String {
+    if text.len() > LOOKED_AT_BYTES {
+        let start = &text[..text.floor_char_boundary(LOOKED_AT_BYTES)];
+        return fit_to_show_cut(start, CutAt::End);
+    }
     bounded(hide(text))
 }
 
@@ -371,6 +377,11 @@ mod tests {
 
     #[test]
     fn nobody_reads_more_than_a_few_pages() {
+        let secret = SecretText::new("s3cret".repeat(10));
+        for before in LOOKED_AT_BYTES - 70..LOOKED_AT_BYTES {
+            let said = format!("{} {}", "x\n".repeat(before / 2), secret.expose());
+            assert!(!fit_to_show(&said).contains("s3"));
+        }
         let shown = fit_to_show(&"é".repeat(SHOWN_BYTES));
         assert!(shown.len() <= SHOWN_BYTES && shown.ends_with('…'));
         assert_eq!(fit_to_show(&shown), shown);

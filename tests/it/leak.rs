@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 use crate::child::succeed;
 use crate::permissions::under;
-use crate::support::{World, git_lfs, needs_git_lfs, until, weights, write};
+use crate::support::{World, needs_git_lfs, until, weights, write};
 use recorder::Recorder;
 use search::{forms, search};
 
@@ -506,58 +506,6 @@ fn a_killed_process_leaves_no_secret_where_its_pipes_were() {
         }
         // The next run would remove it, once it is a minute old.
         fs::remove_dir_all(folder).unwrap();
-    }
-    s.assert_nowhere();
-}
-
-#[test]
-fn a_password_of_a_helper_is_kept_as_close() {
-    let s = Scene::new();
-    // It knows the password from a file of its own.
-    let (helper, file) = (s.w.path("helper"), s.w.path("password"));
-    fs::write(&file, format!("username=alice\npassword={SECRET}\n")).unwrap();
-    let script = format!(
-        "#!/bin/sh\n[ \"$1\" = get ] && /bin/cat {}\nexit 0\n",
-        file.display()
-    );
-    fs::write(&helper, script).unwrap();
-    fs::set_permissions(&helper, PermissionsExt::from_mode(0o755)).unwrap();
-    fs::create_dir_all(s.w.path("home")).unwrap();
-    for config in ["gitconfig", "home/.gitconfig"] {
-        let config = s.w.path(config).to_string_lossy().into_owned();
-        let set = [
-            "config",
-            "--file",
-            &config,
-            "credential.helper",
-            &helper.to_string_lossy(),
-        ];
-        s.w.git(s.w.path(""), &set);
-    }
-    let url = s.w.url("alice/m");
-    let by_helper = |command: &mut Command| {
-        command
-            .env("HF_ENDPOINT", "https://hub.invalid")
-            .env_remove("HF_TOKEN")
-            .env_remove("SETTINGS_OF_SOMETHING")
-            // The source.
-            .env("HF_CHILD_2", &url);
-    };
-    let said = s.run_with("cycle", "builtin", by_helper);
-    assert!(said.contains("PushReport"), "{said}");
-    let kind = "application/json";
-    s.fault(Route::LfsBatch, 1, repeating(403, SECRET, kind));
-    s.fault(
-        Route::ReceivePack,
-        1,
-        GitFault::Reject(repeated(SECRET)).into(),
-    );
-    let said = s.run_with("push 3 100", "builtin", by_helper);
-    assert_eq!(s.w.hub.faults().happened(), 2);
-    assert!(said.contains("you said [hidden]"), "{said}");
-    if git_lfs() {
-        s.run_with("push 1 200", "git-lfs", by_helper);
-        assert!(s.recorder.count("git-lfs") > 0);
     }
     s.assert_nowhere();
 }
