@@ -103,7 +103,15 @@ impl Connection {
                 grants.push(grant);
             }
         }
-        let settings = settings.with_remote(remote);
+        let pushed = push.as_ref().and_then(|push| {
+            let user = push.userinfo.as_ref().map(|info| info.user.clone());
+            let url = http_url(&endpoint, &push.location)?;
+            Some(http::Wanted { url, user })
+        });
+        let settings = Settings {
+            push: pushed,
+            ..settings.with_remote(remote)
+        };
         let reach = settings.reach;
         let helpers = Helpers::new(Arc::clone(&settings.config), logins.git_dir);
         let helpers = Arc::new(helpers);

@@ -196,3 +196,21 @@ impl Seat {
         self.tried.iter().map(told).collect::<Vec<_>>().join(", ")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_while_the_sources_are_asked_again() {
+        let mut seat = Seat::default();
+        assert_eq!(seat.next_source(|_| true, &[]), None);
+        seat.had_nothing("one");
+        assert!(seat.is_exhausted());
+        seat.exhausted = Instant::now().checked_sub(ASKED_AGAIN);
+        assert!(!seat.is_exhausted());
+        seat.next = 3;
+        assert!(seat.refuse(true, &[]).is_none());
+        assert_eq!((seat.next, seat.story()), (0, String::new()));
+    }
+}

@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     /// git's config, for what depends on the URL.
     pub(crate) config: Arc<Config>,
     pub(crate) remote: Option<Remote>,
+    /// What a login would be for where pushes go, if that is elsewhere.
+    pub(crate) push: Option<Wanted>,
     /// Where secrets may go without TLS.
     pub(crate) plain_http: PlainHttp,
     pub(crate) reach: Reach,
@@ -96,6 +98,7 @@ impl Default for Settings {
             proxies: Proxies::default(),
             config: Arc::default(),
             remote: None,
+            push: None,
             plain_http: PlainHttp::default(),
             reach: Reach::default(),
         }
@@ -181,6 +184,11 @@ impl Settings {
                 url: remote.url.clone(),
                 user: remote.user.clone(),
             };
+        }
+        let push = self.push.iter();
+        let mut push = push.filter(|push| push.url.origin() == url.origin());
+        if let Some(push) = push.next() {
+            return push.clone();
         }
         let path = url.path();
         let parts = ["/info/refs", "/git-upload-pack", "/git-receive-pack"];
@@ -284,5 +292,50 @@ mod tests {
         assert_eq!(of(&lines), (CONNECT_TIMEOUT, NO_LIMIT));
         let lines = [("lfs.dialtimeout", "x"), ("lfs.activitytimeout", "-1")];
         assert_eq!(of(&lines), (CONNECT_TIMEOUT, STALL_TIMEOUT));
+    }
+
+    #[test]
+    fn logins_are_wanted_for_repositories() {
+        let settings = Settings {
+            push: Some(Wanted {
+                url: Url::parse("https://push.example/a/b").expect("valid"),
+                user: Some("ann".to_owned()),
+            }),
+            ..configured(&[], None)
+        };
+        for (url, expected, user) in [
+            // Whatever is asked of the remote's server is asked for the remote.
+            (
+                "https://hub.example/x/y/info/refs",
+                "https://hub.example",
+                None,
+            ),
+            (
+                "https://push.example/a/b/git-upload-pack",
+                "https://push.example/a/b",
+                Some("ann"),
+            ),
+            (
+                "https://other.example/a/b/info/refs?service=x",
+                "https://other.example/a/b",
+                None,
+            ),
+            (
+                "https://other.example/a/b/git-receive-pack",
+                "https://other.example/a/b",
+                None,
+            ),
+            (
+                "https://push.example:8443/a?b",
+                "https://push.example:8443/a",
+                None,
+            ),
+        ] {
+            let wanted = settings.wanted(&Url::parse(url).expect(url));
+            assert_eq!(
+                (wanted.url.to_full().as_str(), wanted.user.as_deref()),
+                (expected, user)
+            );
+        }
     }
 }

@@ -194,3 +194,21 @@ fn the_caller_is_called_while_a_program_runs() {
         (&b"done\n"[..], "why\n")
     );
 }
+
+#[test]
+fn what_has_little_to_say_has_little_time() {
+    let cancel = CancelToken::new();
+    let within = |script: &str, limit| shell(script).run_within(limit, 10, &cancel);
+    let ran = within("echo told; exit 3", LIMIT).expect("ended");
+    assert_eq!(ran.output, b"told\n");
+    assert_eq!(
+        ran.failure.map(|error| error.kind()),
+        Some(ErrorKind::ProgramFailed)
+    );
+    let began = Instant::now();
+    let error = within("sleep 600", SHORT).expect_err("late");
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    let error = within("while :; do echo more and more; done", LIMIT).expect_err("too much");
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert!(began.elapsed() < LIMIT);
+}

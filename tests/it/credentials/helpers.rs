@@ -359,3 +359,21 @@ fn git_lfs_works_with_a_helpers_login() {
         [""; 0].map(PathBuf::from)
     );
 }
+
+#[test]
+fn a_user_that_an_address_names_is_asked_for() {
+    for way in WAYS {
+        let place = Place::new(
+            way,
+            "[credential]\nhelper = HERE/helper\nusername = other\n",
+        );
+        place.helper("helper", &format!("password={}\\n", place.w.token));
+        let named = place.w.url("alice/p").replace("http://", "http://alice@");
+        assert_eq!(place.run("clone", &named, "ours"), "ok");
+        let (verbs, told) = place.log("helper");
+        assert_eq!(verbs, ["get", "store"]);
+        assert_eq!(told.matches("username=alice\n").count(), 2, "{told}");
+        assert_eq!(place.run("clone", "alice/p", "other"), "ok");
+        assert!(place.log("helper").1.contains("username=other\n"));
+    }
+}
