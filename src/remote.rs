@@ -25,8 +25,8 @@ pub(crate) struct Logins {
     /// What the caller passed for the Hub.
     pub(crate) secret: Option<Secret>,
     pub(crate) prompt: Option<Prompt>,
-    /// The clone's, for what its config says of credential helpers; it need not exist yet.
-    pub(crate) git_dir: Option<PathBuf>,
+    /// The clone, for what its config says of credential helpers; it need not exist yet.
+    pub(crate) workdir: Option<PathBuf>,
 }
 
 /// Everything needed to talk to the remote.
@@ -113,7 +113,7 @@ impl Connection {
             ..settings.with_remote(remote)
         };
         let reach = settings.reach;
-        let helpers = Helpers::new(Arc::clone(&settings.config), logins.git_dir);
+        let helpers = Helpers::new(Arc::clone(&settings.config), logins.workdir);
         let helpers = Arc::new(helpers);
         let mut sources: Vec<Arc<dyn LoginSource>> =
             vec![Arc::clone(&helpers) as _, Arc::new(Netrc { hub })];

@@ -27,8 +27,8 @@ const CONFIG_BYTES: usize = 16 << 20;
 pub(crate) struct Helpers {
     /// git's config, for where git itself is not installed.
     config: Arc<Config>,
-    /// The clone's, whose config may name helpers; it need not exist.
-    git_dir: Option<PathBuf>,
+    /// The clone, whose config may name helpers; it need not exist.
+    workdir: Option<PathBuf>,
 }
 
 /// What is asked of a helper.
@@ -58,8 +58,8 @@ impl Verb {
 }
 
 impl Helpers {
-    pub(crate) fn new(config: Arc<Config>, git_dir: Option<PathBuf>) -> Self {
-        Self { config, git_dir }
+    pub(crate) fn new(config: Arc<Config>, workdir: Option<PathBuf>) -> Self {
+        Self { config, workdir }
     }
 
     /// The login for what is asked; `None` if no helper has one with a name and a password that is
@@ -154,13 +154,17 @@ impl Helpers {
     }
 
     fn program(&self, action: &str) -> Program {
-        let git_dir = self.git_dir.as_deref().filter(|folder| folder.is_dir());
-        Program::new("git", action)
-            // Where there is none, git must not find one by chance around our folder.
-            .variable(
-                "GIT_DIR",
-                git_dir.map_or("/dev/null".as_ref(), |dir| dir.as_os_str()),
-            )
+        let program = Program::new("git", action);
+        match self.workdir.as_deref().filter(|folder| folder.is_dir()) {
+            // Not by GIT_DIR: git then looks nowhere else, but does not look at the owner either, and a
+            // folder that somebody else prepared would have its helpers run.
+            Some(workdir) => program.folder(workdir).variable(
+                "GIT_CEILING_DIRECTORIES",
+                workdir.parent().unwrap_or(workdir),
+            ),
+            // git must not find a repository by chance around our folder.
+            None => program.variable("GIT_DIR", "/dev/null"),
+        }
     }
 
     fn get_one_by_one(&self, asked: &Record, cancel: &CancelToken) -> Result<Option<Record>> {

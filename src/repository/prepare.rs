@@ -380,7 +380,7 @@ impl PrepareRepository {
             name,
             endpoint,
             there,
-            self.logins(git.git_dir()),
+            self.logins(git.workdir()),
             self.http_settings(config),
             &self.cancel,
         )?;
@@ -431,17 +431,17 @@ impl PrepareRepository {
             RemoteName::origin(),
             endpoint.clone(),
             place,
-            self.logins(&self.folder.join(".git")),
+            self.logins(&self.folder),
             self.http_settings(config),
             &self.cancel,
         )
     }
 
-    fn logins(&self, git_dir: &Path) -> Logins {
+    fn logins(&self, workdir: &Path) -> Logins {
         Logins {
             secret: self.secret.clone(),
             prompt: self.prompt.clone(),
-            git_dir: std::path::absolute(git_dir).ok(),
+            workdir: std::path::absolute(workdir).ok(),
         }
     }
 

@@ -142,6 +142,7 @@ fn run() {
         }
         "save-once" => crate::durability::child(&argument(1)),
         "cancel-at-staged" => crate::deferred_corners::cancel_at_staged(&argument(1)),
+        "hostile-create" => crate::hostile::files::create(&argument(1), &argument(2)),
         "hostile-open" => crate::hostile::files::open(&argument(1)),
         "rank" => {
             let number = |at| argument(at).parse().unwrap();

@@ -7,16 +7,16 @@ use super::*;
 use crate::credential::protocol::parse_url;
 use crate::secret::Token;
 
-/// A git folder with a config, and a helper that writes down what it is told.
+/// A clone with a config, and a helper that writes down what it is told.
 struct Place(tempfile::TempDir);
 
 impl Place {
     fn new() -> Self {
         let place = Self(tempfile::tempdir().expect("temp"));
-        for name in ["objects", "refs"] {
+        for name in [".git", ".git/objects", ".git/refs"] {
             fs::create_dir(place.path(name)).expect("created");
         }
-        fs::write(place.path("HEAD"), "ref: refs/heads/main\n").expect("written");
+        fs::write(place.path(".git/HEAD"), "ref: refs/heads/main\n").expect("written");
         place.script(
             "helper",
             "#!/bin/sh\n{ echo \"$@\"; cat; } >>\"${0%/*}/log\"\n",
@@ -42,10 +42,10 @@ impl Place {
             "[credential]\n\thelper =\n\tuseHttpPath = false\n{}",
             config.replace("HERE", &here)
         );
-        fs::write(self.path("config"), text).expect("written");
+        fs::write(self.path(".git/config"), text).expect("written");
         let listed = Program::new("git", "list")
             .arguments(["config", "-z", "--list", "--file"])
-            .arguments([self.path("config")])
+            .arguments([self.path(".git/config")])
             .run(&CancelToken::new())
             .expect("listed");
         let config = Config::of_git(&listed);

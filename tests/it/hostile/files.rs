@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use hf_repository::ErrorKind::{DirtyWorktree, InvalidInput, Unsupported};
-use hf_repository::{Pattern, Repository};
+use hf_repository::{Pattern, Repository, Visibility};
 
 use super::{Forge, RULES, everything, refused};
 use crate::child::succeed;
@@ -332,4 +332,56 @@ fn a_folder_of_another_user() {
     let text = fs::read_to_string(&config).unwrap() + "[safe]\n\tdirectory = *\n";
     fs::write(config, text).unwrap();
     assert!(child("X", "").contains("ForeignOwner"));
+}
+
+/// A child's work: clones, and creates what is not there.
+pub(crate) fn create(source: &str, folder: &str) {
+    let prepared = Repository::prepare(source, folder);
+    let error = prepared
+        .create_if_missing(Visibility::Private)
+        .open_or_clone()
+        .unwrap_err();
+    println!("{:?}", error.kind());
+}
+
+#[test]
+fn a_clone_that_somebody_else_began_runs_no_helper() {
+    let w = World::new();
+    let folder = w.path("begun");
+    let mark = w.path("mark");
+    let private = folder.join(".git/hf-repository");
+    fs::create_dir_all(&private).unwrap();
+    fs::write(private.join("clone-unfinished"), "").unwrap();
+    let config = format!(
+        "[credential]\n\thelper = \"!touch '{}';\"\n",
+        mark.display()
+    );
+    write(&folder, ".git/config", config);
+    write(&folder, ".git/HEAD", "ref: refs/heads/main\n");
+    for name in ["objects", "refs"] {
+        fs::create_dir(folder.join(".git").join(name)).unwrap();
+    }
+    let name = folder.to_string_lossy().into_owned();
+    let run = || {
+        let mut child = w.child("hostile-create", &["alice/new", &name]);
+        let path = std::env::var_os("PATH").unwrap();
+        succeed(
+            &child
+                .env("PATH", path)
+                .env("HF_TOKEN", "hf_wrong")
+                .output()
+                .unwrap(),
+        )
+    };
+    // In a folder of one's own it would.
+    assert!(run().contains("Unauthorized\n"));
+    assert!(mark.exists());
+    fs::remove_file(&mark).unwrap();
+    for name in ["", ".git", ".git/config"] {
+        if chown(folder.join(name), Some(12345), Some(12345)).is_err() {
+            return shout("only root gives files away");
+        }
+    }
+    run();
+    assert!(!mark.exists());
 }
