@@ -27,14 +27,18 @@ impl Identity {
     /// Takes a name and an e-mail address.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] if one is empty or holds `<`, `>` or a line end.
+    /// [`ErrorKind::InvalidInput`] if one is empty, has nothing but marks that git takes away, or holds
+    /// `<`, `>` or a line end.
     pub fn new(name: impl Into<String>, email: impl Into<String>) -> Result<Self> {
         let identity = Self {
             name: name.into(),
             email: email.into(),
         };
         for (what, text) in [("name", &identity.name), ("e-mail", &identity.email)] {
-            if text.trim().is_empty() || text.contains(['<', '>', '\n', '\r', '\0']) {
+            let taken_away = |c: char| c <= ' ' || ".,:;\"\\'".contains(c);
+            if text.trim().trim_matches(taken_away).is_empty()
+                || text.contains(['<', '>', '\n', '\r', '\0'])
+            {
                 return Err(Error::new(
                     ErrorKind::InvalidInput,
                     format!("{text:?} cannot be the {what} of a commit's author"),

@@ -10,6 +10,7 @@ use super::Hub;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Auth, Client, Request};
 use crate::id::Endpoint;
+use crate::secret::printable;
 
 /// The account a token belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,19 +41,38 @@ struct AccessToken {
 }
 
 impl WhoAmI {
-    fn account(&self) -> Account {
-        Account {
-            name: self.name.clone(),
-            full_name: self.fullname.clone(),
+    /// It goes into commits, and comes from a server: a login that no account has is nobody's.
+    fn account(&self) -> Result<Account> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        if self.name.is_empty() || self.name.len() > LONGEST || !self.name.chars().all(plain) {
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                "the Hub says that the token is an account's that cannot be",
+            ));
         }
+        Ok(Account {
+            name: self.name.clone(),
+            full_name: self.fullname.as_deref().and_then(readable),
+        })
     }
+}
+
+/// Letters of a name; the Hub's own limit is lower.
+const LONGEST: usize = 200;
+
+/// A name as commits may hold it, if anything of it can stay.
+fn readable(name: &str) -> Option<String> {
+    let kept = printable(name).replace(['\n', '<', '>'], "");
+    // What git takes away at the ends of names.
+    let at_ends = |c: char| c <= ' ' || ".,:;\"\\'".contains(c);
+    let kept: String = kept.trim_matches(at_ends).chars().take(LONGEST).collect();
+    (!kept.is_empty()).then_some(kept)
 }
 
 impl Account {
     /// What to call the owner in commits.
     pub(crate) fn display_name(&self) -> &str {
-        let full = self.full_name.as_deref().map(str::trim);
-        full.filter(|name| !name.is_empty()).unwrap_or(&self.name)
+        self.full_name.as_deref().unwrap_or(&self.name)
     }
 
     /// The address that the Hub itself puts into the commits it makes for an account: it leads to the
@@ -108,7 +128,7 @@ impl Hub {
         if let Some(account) = KNOWN.get(slot) {
             return Ok(Some(account));
         }
-        let account = self.whoami(&self.client)?.account();
+        let account = self.whoami(&self.client)?.account()?;
         KNOWN.put(slot, account.clone());
         Ok(Some(account))
     }
@@ -116,8 +136,8 @@ impl Hub {
     /// Refuses a token that can only read. Fine-grained tokens say nothing; the git server will.
     pub(crate) fn check_may_write(&self) -> Result<()> {
         let whoami = self.client.retrying(|client| self.whoami(client))?;
-        if let Some(slot) = KNOWN.slot(self)? {
-            KNOWN.put(slot, whoami.account());
+        if let (Some(slot), Ok(account)) = (KNOWN.slot(self)?, whoami.account()) {
+            KNOWN.put(slot, account);
         }
         let role = whoami
             .auth
@@ -141,16 +161,34 @@ impl Hub {
 mod tests {
     use super::*;
 
+    fn account(name: &str, fullname: Option<&str>) -> Option<Account> {
+        let told = WhoAmI {
+            name: name.into(),
+            fullname: fullname.map(str::to_owned),
+            auth: None,
+        };
+        told.account().ok()
+    }
+
     #[test]
     fn an_account_is_told_by_its_login() {
-        let account = |full: Option<&str>| Account {
-            name: "ada".into(),
-            full_name: full.map(str::to_owned),
-        };
-        assert_eq!(account(Some("Ada Lovelace")).display_name(), "Ada Lovelace");
-        assert_eq!(account(Some("  ")).display_name(), "ada");
-        assert_eq!(account(None).display_name(), "ada");
-        let address = account(None).address(&Endpoint::default());
-        assert_eq!(address, "ada@users.noreply.huggingface.co");
+        for (full, shown) in [
+            (Some("Ada Lovelace"), "Ada Lovelace"),
+            (Some("Ada <3"), "Ada 3"),
+            (Some("Ada\u{1b}[31m\nauthor x"), "Ada[31mauthor x"),
+            (Some("A. D. A."), "A. D. A"),
+            (Some("  "), "ada"),
+            (Some("."), "ada"),
+            (Some("<>;'"), "ada"),
+            (None, "ada"),
+        ] {
+            let account = account("ada", full).expect("an account");
+            assert_eq!(account.display_name(), shown);
+            let address = account.address(&Endpoint::default());
+            assert_eq!(address, "ada@users.noreply.huggingface.co");
+        }
+        for name in ["", "a b", "a<b", "a\n", "a@b", &"a".repeat(201)] {
+            assert_eq!(account(name, None), None, "{name:?}");
+        }
     }
 }

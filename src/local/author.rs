@@ -2,15 +2,19 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sha2::{Digest, Sha256};
+
 use super::Local;
 use crate::error::Result;
 use crate::fs;
 use crate::git::{Git, Identity, private_folder};
+use crate::secret::Secret;
 
 /// Who commits when nobody says so: an address that reaches, and names, no person.
 const DEFAULT_NAME: &str = "hf-repository";
 const DEFAULT_EMAIL: &str = "hf-repository@users.noreply.huggingface.co";
-/// What is remembered of the token's owner, in the private folder: name and address, a line each.
+/// What is remembered of the token's owner, in the private folder: name, address and the mark of the
+/// token, a line each.
 const FILE: &str = "author";
 
 /// What is known of the author.
@@ -83,7 +87,8 @@ impl Local {
                 if self.recall_owner().as_ref() == Some(&owner) {
                     return Ok(());
                 }
-                let text = format!("{}\n{}\n", owner.name(), owner.email());
+                let mark = self.token_mark().unwrap_or_default();
+                let text = format!("{}\n{}\n{mark}\n", owner.name(), owner.email());
                 fs::atomic_write(&self.owner_file(), text.as_bytes())
             }
             None => Ok(()),
@@ -97,10 +102,39 @@ impl Local {
         private_folder(&self.common_dir).join(FILE)
     }
 
+    /// The owner of the token, if it is the one that was asked about.
     fn recall_owner(&self) -> Option<Identity> {
         let text = fs::read_if_exists(&self.owner_file()).ok().flatten()?;
         let text = String::from_utf8(text).ok()?;
-        let (name, email) = text.trim_end().split_once('\n')?;
+        let mut lines = text.lines();
+        let (name, email) = (lines.next()?, lines.next()?);
+        let mark = lines.next().filter(|mark| !mark.is_empty());
+        let other = |now: String| mark.is_some_and(|mark| mark != now);
+        if self.token_mark().is_some_and(other) {
+            return None;
+        }
         Identity::new(name, email).ok()
+    }
+
+    /// Tells one token from another; four bytes are too few to find a token by. None where there is
+    /// no telling: a provider may give another one each time, and is not called for a commit.
+    fn token_mark(&self) -> Option<String> {
+        let endpoint = self.remote.endpoint();
+        let grants = self.remote.client().grants();
+        let Secret::Token(token) = grants.find(&endpoint.url().origin())?.secret else {
+            return None;
+        };
+        let mut digest = Sha256::new();
+        digest.update(endpoint.to_string());
+        digest.update([0]);
+        digest.update(token.expose());
+        let digest = digest.finalize();
+        Some(
+            digest
+                .iter()
+                .take(4)
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+        )
     }
 }

@@ -132,3 +132,18 @@ fn another_token_is_somebody_else() {
     let bobs = w.author_of(&folder, "HEAD~1");
     assert_eq!(bobs, "bob <bob@users.noreply.127.0.0.1>");
 }
+
+#[test]
+fn who_commits_is_never_who_had_another_token() {
+    let w = World::new();
+    w.hub.add_user("bob");
+    let bob = w.hub.add_token("bob", Role::Write);
+    w.model("alice/m");
+    let token = w.token.clone();
+    assert_eq!(w.author("ours", "", Some(&token)), OWNER);
+    // Only opened, nobody asks; without a token, it is whoever it was.
+    assert_eq!(w.author("ours", "", Some(&bob)), NOBODY);
+    assert_eq!(w.author("ours", "", None), OWNER);
+    assert_eq!(w.author("ours", "", Some(&token)), OWNER);
+    assert_eq!(w.asked(), 1);
+}
