@@ -54,6 +54,7 @@ mod remote_corners;
 mod round_trip;
 mod rudolfs;
 mod secrets;
+mod security;
 mod ssh;
 mod staging;
 mod steps;
