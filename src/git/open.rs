@@ -154,7 +154,8 @@ impl Git {
         let added = (|| -> std::result::Result<(), Box<dyn std::error::Error>> {
             if fs::read(&file).ok().as_deref() != Some(PRIVATE_CONFIG) {
                 fs::create_dir_all(&folder)?;
-                fs::write(&file, PRIVATE_CONFIG)?;
+                // By one rename: whoever opens the clone at the same time must not read half of it.
+                crate::fs::atomic_write(&file, PRIVATE_CONFIG)?;
             }
             self.repo
                 .config()?

@@ -326,14 +326,19 @@ pub(super) fn finish(file: &File, path: &Path, target: &Path) -> Result<()> {
     file.sync_all()
         .map_err(|error| Error::io("write", target, error))?;
     let folder = target.parent().unwrap_or(target);
-    let is_new = !folder.exists();
+    let there = folder.ancestors().find(|above| above.exists());
     fs::create_dir_all(folder)?;
     std::fs::rename(path, target).map_err(|error| Error::io("store", target, error))?;
     fs::sync_dir(folder)?;
-    if is_new {
-        // `objects/aa/bb`: the names of the folders have to last as well.
-        for above in folder.ancestors().skip(1).take(2) {
-            fs::sync_dir(above)?;
+    if there == Some(folder) {
+        return Ok(());
+    }
+    // The names of new folders have to last as well. So has that of the one that was there: a moment
+    // ago that may have been made for the scratch file.
+    for above in folder.ancestors() {
+        above.parent().map_or(Ok(()), fs::sync_dir)?;
+        if there == Some(above) {
+            break;
         }
     }
     Ok(())

@@ -82,6 +82,8 @@ fn a_promise_is_lasting_before_save_returns() {
     next("the object's content", &syncing, "/lfs/tmp/");
     next("the object's name", &naming, "/lfs/objects/");
     next("the object's folder", &syncing, "/lfs/objects/");
+    next("the folder of all objects", &syncing, "/.git/lfs>");
+    next("the store's folder", &syncing, "/.git>");
     next("the pointer", &syncing, "/.git/objects/tmp_object");
     next("the index", &syncing, "/hf-repository/index-draft>");
     next("the index in place", &naming, "/.git/index\"");
