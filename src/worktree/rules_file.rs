@@ -71,8 +71,22 @@ pub(crate) fn read(file: &Path) -> Result<Option<Vec<u8>>> {
         )
         .with_hint("git reads rules from no link either: put a file in its place"));
     }
-    fs::read_start(file, u64::MAX)
+    if stat.size > MOST_BYTES {
+        return Err(Error::new(
+            ErrorKind::InvalidInput,
+            format!(
+                "cannot write rules into {}: git reads none from a file of {} bytes",
+                file.display(),
+                stat.size
+            ),
+        )
+        .with_hint("make it smaller: a hundred megabytes are the most"));
+    }
+    fs::read_start(file, MOST_BYTES)
 }
+
+/// Bytes of a file in which git, and libgit2, still look for rules.
+const MOST_BYTES: u64 = 100 << 20;
 
 impl Drop for RulesFile {
     fn drop(&mut self) {

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::fs;
 use crate::id::LfsOid;
 use crate::lfs::Object;
-use crate::lfs::api::Action;
+use crate::lfs::api::{self, Action};
 use crate::url::Url;
 
 /// Version of the format.
@@ -142,6 +142,9 @@ impl<'a> Journals<'a> {
                 && header.expires > seconds(SystemTime::now() + MARGIN);
             fits.then_some((header.into_upload()?, finished))
         });
+        // Whoever wrote it says no more than the server might.
+        let may_go = |url: &Url| api::complaint(self.lfs, url).is_none();
+        let plan = plan.filter(|(upload, _)| upload.urls().all(may_go));
         let Some((upload, finished)) = plan else {
             journal.remove();
             return None;

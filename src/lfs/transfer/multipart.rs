@@ -52,6 +52,14 @@ pub(super) struct Upload {
     pub(super) authenticated: bool,
 }
 
+impl Upload {
+    /// All places it goes to.
+    pub(super) fn urls(&self) -> impl Iterator<Item = &Url> {
+        let verify = self.verify.iter().map(|verify| &verify.url);
+        self.parts.iter().chain([&self.complete.url]).chain(verify)
+    }
+}
+
 impl Plan {
     /// Reads the plan out of the actions of an object, if there is one.
     ///

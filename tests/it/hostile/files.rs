@@ -7,9 +7,14 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use hf_repository::ErrorKind::{DirtyWorktree, InvalidInput, Unsupported};
+use hf_repository::ErrorKind::{
+    DirtyWorktree, InvalidInput, JournalDamaged, Rejected, Unsupported,
+};
 use hf_repository::{Pattern, Repository, Visibility};
 
+use serde_json::json;
+
+use super::peer::{Peer, answer};
 use super::{Forge, RULES, everything, refused};
 use crate::child::succeed;
 use crate::support::judge::files;
@@ -384,4 +389,96 @@ fn a_clone_that_somebody_else_began_runs_no_helper() {
     }
     run();
     assert!(!mark.exists());
+}
+
+/// A repository that was unpacked may bring promises of the library's own with it.
+#[test]
+fn promises_of_others_name_no_file_outside() {
+    let w = World::new();
+    let ours = two_files(&w);
+    drop(ours);
+    fs::write(w.path("secret"), "secret").unwrap();
+    let folder = w.path("ours/.git/hf-repository/journal");
+    fs::create_dir_all(&folder).unwrap();
+    let names = [
+        "../secret",
+        "/etc/passwd",
+        ".git/config",
+        "a/../../secret",
+        "a.txt\u{0}",
+    ];
+    for (number, name) in (1..).zip(names) {
+        let record = json!({ "version": 1, "owner": "../../secret", "kind": "stage",
+            "branch": "main", "remote": "origin", "message": "m", "gone": [], "track_from": null,
+            "files": [[name, 6, [0, 0], [0, 0], 1]] });
+        let record = record.to_string();
+        let sum = super::sha256(record.as_bytes());
+        fs::write(
+            folder.join(format!("{number:020}")),
+            format!("{record}\n{sum}\n"),
+        )
+        .unwrap();
+    }
+    let tip = w.remote_tip("alice/m", "main");
+    let repo = w.prepare("alice/m", "ours").open().unwrap();
+    refused(repo.pending_pushes(), &[JournalDamaged]);
+    let repo = w.prepare("alice/m", "ours").open().unwrap();
+    let _ = repo.resume_pushes();
+    let _ = repo.close();
+    let aside = |entry: std::io::Result<fs::DirEntry>| {
+        let name = entry.unwrap().file_name();
+        name.to_string_lossy().starts_with("damaged-")
+    };
+    assert_eq!(
+        fs::read_dir(&folder)
+            .unwrap()
+            .filter_map(|e| aside(e).then_some(()))
+            .count(),
+        5
+    );
+    assert_eq!(w.remote_tip("alice/m", "main"), tip);
+    assert_eq!(fs::read(w.path("secret")).unwrap(), b"secret");
+    assert!(
+        !w.git(w.path("ours"), &["log", "-p", "--all"])
+            .contains("+secret")
+    );
+}
+
+/// The same for an upload that was begun: it goes where a server might have said, and has no token.
+#[test]
+fn an_upload_that_others_began() {
+    for scheme in ["file://localhost/tmp/evil", "javascript:x", "http"] {
+        let w = World::new();
+        let ours = two_files(&w);
+        write(ours.workdir(), "w.bin", weights(9, 3000));
+        ours.stage().unwrap();
+        let _ = ours.commit("again").unwrap();
+        let peer = Peer::saying(answer(200, "ETag: x\r\n", ""));
+        let to = if scheme == "http" {
+            peer.url()
+        } else {
+            scheme.to_owned()
+        };
+        let oid = super::sha256(&weights(9, 3000));
+        let folder = w.path("ours/.git/hf-repository/uploads");
+        fs::create_dir_all(&folder).unwrap();
+        let action = json!({ "url": to, "headers": {} });
+        let header = json!({ "version": 1, "lfs": format!("{}.git/info/lfs", w.url("alice/m")),
+            "oid": oid, "size": 3000, "part_size": 3000, "parts": [to], "complete": action,
+            "verify": action, "authenticated": false, "expires": 99_999_999_999_u64 });
+        fs::write(folder.join(&oid), format!("{header}\n")).unwrap();
+        let pushed = ours.push();
+        if scheme == "http" {
+            // The hub does not have the object.
+            refused(pushed, &[Rejected]);
+            assert!(!peer.heard().is_empty());
+            for heard in peer.heard() {
+                assert!(heard.header("authorization").is_empty(), "{heard:?}");
+                assert!(!heard.head.contains(&w.token), "{heard:?}");
+            }
+        } else {
+            // As if nothing had been begun.
+            pushed.unwrap();
+        }
+    }
 }

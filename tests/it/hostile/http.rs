@@ -97,7 +97,7 @@ fn no_answer_of_a_server_is_more_than_an_error() {
 
 macro_rules! answers {
     ($($row:ident: $kinds:expr, $answer:expr;)*) => {
-        const ANSWERS: &[(&str, (Outcome, Reply))] =
+        pub(super) const ANSWERS: &[(&str, (Outcome, Reply))] =
             &[$((stringify!($row), (&$kinds, || Answer::from($answer)))),*];
     };
 }

@@ -135,7 +135,7 @@ fn no_parts_that_are_wrong_are_uploaded() {
 /// Answers that are refused whichever way the bytes would go.
 macro_rules! answers {
     ($($row:ident: |$oid:ident, $size:ident, $href:ident| $body:expr;)*) => {
-        const ANSWERS: &[(&str, Body)] =
+        pub(super) const ANSWERS: &[(&str, Body)] =
             &[$((stringify!($row), |$oid, $size, $href| $body)),*];
     };
 }
@@ -246,7 +246,7 @@ fn parts(oid: &str, size: usize, href: &str, header: Value) -> String {
 /// Ways to divide 15 bytes that are none.
 macro_rules! layouts {
     ($($row:ident: |$href:ident| $header:expr;)*) => {
-        const LAYOUTS: &[(&str, Body)] = &[$((stringify!($row), |oid, size, $href| {
+        pub(super) const LAYOUTS: &[(&str, Body)] = &[$((stringify!($row), |oid, size, $href| {
             parts(oid, size, $href, $header)
         })),*];
     };
@@ -411,7 +411,7 @@ fn no_rest_of_a_download_is_taken_from_elsewhere() {
 /// What comes when the rest is asked for.
 type Rest = fn() -> Vec<u8>;
 
-const RESTS: &[(&str, Rest)] = &[
+pub(super) const RESTS: &[(&str, Rest)] = &[
     ("a_range_from_the_beginning", || {
         answer(206, "Content-Range: bytes 0-6/15\r\n", &CONTENT[..7])
     }),
@@ -570,7 +570,7 @@ fn what_is_no_pointer_is_a_file() {
 
 macro_rules! pointers {
     ($($row:ident: $text:expr;)*) => {
-        const POINTERS: &[(&str, fn() -> String)] = &[$((stringify!($row), || $text)),*];
+        pub(super) const POINTERS: &[(&str, fn() -> String)] = &[$((stringify!($row), || $text)),*];
     };
 }
 

@@ -7,9 +7,10 @@ mod http;
 mod lfs;
 mod paths;
 mod peer;
+mod rules;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -19,8 +20,8 @@ use git2::{ObjectType, Repository};
 use hf_repository::{Error, ErrorKind};
 use sha2::{Digest, Sha256};
 
-use crate::support::World;
 use crate::support::judge::files;
+use crate::support::{World, say};
 
 /// Writes objects into a repository of the hub that git itself would refuse to make.
 pub(super) struct Forge<'w> {
@@ -164,4 +165,72 @@ pub(super) fn assert_clean(error: &Error) {
 
 fn steers(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The page of the documentation that this module is.
+const PAGE: &str = include_str!("../../../docs/hostile-input.md");
+
+/// Each row of the page has its test, and each test its row.
+#[test]
+fn the_table_is_complete() {
+    let sources = [
+        ("files", include_str!("files.rs")),
+        ("http", include_str!("http.rs")),
+        ("lfs", include_str!("lfs.rs")),
+        ("paths", include_str!("paths.rs")),
+        ("rules", include_str!("rules.rs")),
+        ("text", include_str!("text.rs")),
+    ];
+    let mut there: BTreeSet<String> = BTreeSet::new();
+    for (module, source) in sources {
+        let tests = source.split("#[test]\nfn ").skip(1);
+        let names = tests.map(|rest| rest.split('(').next().unwrap());
+        there.extend(names.map(|name| format!("{module}::{name}")));
+    }
+    let mut rows = |module: &str, names: Vec<&str>| {
+        there.extend(names.into_iter().map(|name| format!("{module}::{name}")));
+    };
+    rows("http", names(http::ANSWERS));
+    rows("lfs", names(lfs::ANSWERS));
+    rows("lfs", names(lfs::LAYOUTS));
+    rows("lfs", names(lfs::POINTERS));
+    rows("lfs", names(lfs::RESTS));
+    rows("paths", names(paths::NAMES));
+    rows("paths", names(paths::TREES));
+    rows("rules", names(rules::RULES));
+    rows("text", names(text::LISTINGS));
+    rows("text", names(text::NAMES));
+    rows("text", names(text::REPORTS));
+
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let quoted = PAGE.split('`').skip(1).step_by(2);
+    let named: BTreeSet<&str> = quoted.filter(|text| text.contains("::")).collect();
+    for name in &named {
+        let (place, test) = name.rsplit_once("::").unwrap();
+        let file = match place.strip_suffix(".rs") {
+            Some(_) => root.join(place),
+            None => root.join("tests/it").join(place).with_extension("rs"),
+        };
+        let elsewhere =
+            || fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("fn {test}(")));
+        assert!(
+            there.contains(*name) || elsewhere(),
+            "no test is called {name}"
+        );
+    }
+    let left_out: Vec<&String> = there
+        .iter()
+        .filter(|name| !named.contains(&***name))
+        .collect();
+    assert!(left_out.is_empty(), "not in the table: {left_out:?}");
+    let count = PAGE.lines().filter(|line| line.ends_with("` |")).count();
+    assert!(
+        PAGE.contains(&format!(": {count} rows.")),
+        "there are {count} rows"
+    );
+    say(&format!("hostile inputs: {count} rows"));
+}
+
+fn names<'a, R>(rows: &[(&'a str, R)]) -> Vec<&'a str> {
+    rows.iter().map(|(name, _)| *name).collect()
 }

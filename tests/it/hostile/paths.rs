@@ -13,7 +13,7 @@ use crate::support::judge::files;
 /// How a tree is made.
 type Make = fn(&Forge<'_>, &World) -> String;
 
-/// A clone of what a row makes is refused and leaves nothing; a pull of it changes nothing.
+/// A pull of what a row makes is refused, and changes nothing; a clone leaves nothing.
 #[track_caller]
 fn nothing_comes_of(rows: &[(&str, (&[ErrorKind], Make))]) {
     let w = World::new();
@@ -37,14 +37,18 @@ fn nothing_comes_of(rows: &[(&str, (&[ErrorKind], Make))]) {
         w.git(w.bare("alice/m"), &["update-ref", "refs/heads/main", &base]);
         forge.publish(&make(&forge, &w));
         let before = w.scene(ours.workdir(), "alice/m").files_only();
-        refused(once("fresh"), kinds);
-        assert!(!w.path("fresh").exists());
         refused(ours.pull(), kinds);
         assert_eq!(w.scene(ours.workdir(), "alice/m").files_only(), before);
         assert_eq!(own_files(&w), own, "git's own files");
         assert_eq!(everything(&w.path("outside")), outside);
         assert!(!w.path("evil").exists());
     });
+    // A clone goes the same way, from nothing.
+    let (_, (kinds, make)) = &rows[0];
+    w.git(w.bare("alice/m"), &["update-ref", "refs/heads/main", &base]);
+    forge.publish(&make(&forge, &w));
+    refused(once("fresh"), kinds);
+    assert!(!w.path("fresh").exists());
 }
 
 /// What an attacker would like to change of git's own.
@@ -77,7 +81,7 @@ fn no_name_leads_out_of_the_work_tree_or_into_git() {
 
 macro_rules! names {
     ($($row:ident: $path:expr;)*) => {
-        const NAMES: &[(&str, (&[ErrorKind], Make))] = &[$((stringify!($row), (
+        pub(super) const NAMES: &[(&str, (&[ErrorKind], Make))] = &[$((stringify!($row), (
             &[InvalidPath],
             |forge, _| {
                 let path: &[&[u8]] = &$path;
@@ -116,7 +120,7 @@ fn no_tree_that_git_would_not_make_is_checked_out() {
 
 macro_rules! trees {
     ($($row:ident: $kinds:expr, |$forge:ident, $w:ident| $tree:expr;)*) => {
-        const TREES: &[(&str, (&[ErrorKind], Make))] =
+        pub(super) const TREES: &[(&str, (&[ErrorKind], Make))] =
             &[$((stringify!($row), (&$kinds, |$forge, $w| $tree))),*];
     };
 }

@@ -96,25 +96,32 @@ fn no_name_of_a_ref_does_harm() {
     w.model("alice/m");
     let tip = w.remote_tip("alice/m", "main").unwrap();
     let (peer, shown) = server(w.bare("alice/m"));
-    each(NAMES, |name| {
-        let _ = fs::remove_dir_all(w.path("ours"));
-        let names = [b"HEAD", &b"refs/heads/main"[..], name];
+    let show = |odd: &[&[u8]]| {
+        let names = [&[b"HEAD", &b"refs/heads/main"[..]], odd].concat();
         *shown.lock().unwrap() = listing("git-upload-pack", &tip, &names, "refs/heads/main");
-        let ours = once(&w, &peer, "ours").clone_repo().unwrap();
+    };
+    let judge = |ours: &Repository| {
         let refs = w.git(ours.workdir(), &["for-each-ref", "--format=%(refname)"]);
         let refs: Vec<&str> = refs.lines().collect();
-        let wanted = [
-            "refs/heads/main",
-            "refs/remotes/origin/HEAD",
-            "refs/remotes/origin/main",
-        ];
-        assert_eq!(refs, wanted);
-        assert!(!w.path("evil").exists() && !w.path("ours/evil").exists());
-        assert!(!w.path("ours/.git/evil").exists());
+        let main = "refs/remotes/origin/main";
+        assert_eq!(refs, ["refs/heads/main", "refs/remotes/origin/HEAD", main]);
+        assert!(!w.path("evil").exists() && !ours.workdir().join("evil").exists());
+        assert!(!ours.workdir().join(".git/evil").exists());
+    };
+    show(&[]);
+    let ours = once(&w, &peer, "ours").clone_repo().unwrap();
+    each(NAMES, |name| {
+        show(&[name]);
+        assert!(ours.pull().unwrap().is_up_to_date());
+        judge(&ours);
     });
+    // All of them at once, and for a clone.
+    let all: Vec<&[u8]> = NAMES.iter().map(|(_, name)| *name).collect();
+    show(&all);
+    judge(&once(&w, &peer, "fresh").clone_repo().unwrap());
 }
 
-const NAMES: &[(&str, &[u8])] = &[
+pub(super) const NAMES: &[(&str, &[u8])] = &[
     ("a_ref_that_goes_up", b"refs/heads/../../../evil"),
     ("a_ref_that_goes_up_among_tags", b"refs/tags/../../evil"),
     ("a_ref_of_dots", b"refs/heads/.."),
@@ -215,7 +222,7 @@ fn after_service(rest: impl AsRef<[u8]>) -> Vec<u8> {
 
 type Bytes = fn() -> Vec<u8>;
 
-const LISTINGS: &[(&str, Bytes)] = &[
+pub(super) const LISTINGS: &[(&str, Bytes)] = &[
     ("a_line_of_no_number", || b"zzzz".to_vec()),
     ("a_line_of_less_than_no_bytes", || after_service("-001")),
     ("a_line_of_one_byte", || after_service("0001")),
@@ -351,7 +358,7 @@ fn report(lines: &[&[u8]]) -> Vec<u8> {
 
 type Report = (&'static [ErrorKind], Bytes);
 
-const REPORTS: &[(&str, Report)] = &[
+pub(super) const REPORTS: &[(&str, Report)] = &[
     // None: remote text for ever.
     ("words_without_end", (&[Protocol], Vec::new)),
     (
