@@ -112,11 +112,18 @@ impl Connection {
             push: pushed,
             ..settings.with_remote(remote)
         };
+        let fetched = settings.remote.iter().map(|remote| &remote.url);
+        let pushed = settings.push.iter().map(|pushed| &pushed.url);
+        let netrc = Netrc {
+            hub: endpoint.url().clone(),
+            own: fetched.chain(pushed).map(Url::origin).collect(),
+            plain: settings.plain_http,
+        };
         let reach = settings.reach;
         let helpers = Helpers::new(Arc::clone(&settings.config), logins.workdir);
         let helpers = Arc::new(helpers);
         let mut sources: Vec<Arc<dyn LoginSource>> =
-            vec![Arc::clone(&helpers) as _, Arc::new(Netrc { hub })];
+            vec![Arc::clone(&helpers) as _, Arc::new(netrc)];
         if let Some(prompt) = logins.prompt {
             sources.push(Arc::new(Asking { prompt, helpers }));
         }

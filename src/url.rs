@@ -130,6 +130,15 @@ impl Url {
         }
     }
 
+    /// Whether the port is the one that the scheme has anyway.
+    pub(crate) fn is_at_default_port(&self) -> bool {
+        let plain = Self {
+            port: None,
+            ..self.clone()
+        };
+        self.origin() == plain.origin()
+    }
+
     /// The path without the query.
     pub(crate) fn path(&self) -> &str {
         self.path_and_query.split('?').next().unwrap_or_default()

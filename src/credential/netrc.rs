@@ -1,8 +1,10 @@
 //! Logins in `~/.netrc`, the file of curl and so of git and git-lfs.
 //!
 //! Format: <https://everything.curl.dev/usingcurl/netrc.html>. The variable `NETRC` names another
-//! file, as for curl since 8.16. An entry counts for its host, whatever the port. The entry `default` is
-//! left out: a password for whoever asks is one for whoever wants it.
+//! file, as for curl since 8.16. An entry names a host, neither scheme nor port, and the address that is
+//! asked about may be a stranger's idea, by a `.lfsconfig` or a redirect: so it counts where it is
+//! certain that the host itself is asked. The entry `default` is left out: a password for whoever asks
+//! is one for whoever wants it.
 
 use std::iter::Peekable;
 use std::path::PathBuf;
@@ -12,9 +14,9 @@ use crate::cancel::CancelToken;
 use crate::env;
 use crate::error::Result;
 use crate::fs;
-use crate::http::{LoginSource, Offer, Wanted};
+use crate::http::{LoginSource, Offer, PlainHttp, Wanted};
 use crate::secret::Login;
-use crate::url::Origin;
+use crate::url::{Origin, Url};
 
 /// Bytes of a file that are looked at.
 const MOST: u64 = 1 << 20;
@@ -22,8 +24,19 @@ const MOST: u64 = 1 << 20;
 /// The user's netrc file.
 #[derive(Debug)]
 pub(crate) struct Netrc {
-    /// The Hub's own: its tokens are kept elsewhere.
-    pub(crate) hub: Origin,
+    /// The Hub, whose tokens are kept elsewhere.
+    pub(crate) hub: Url,
+    /// Where the clone's own remote is: the one place that may have any port.
+    pub(crate) own: Vec<Origin>,
+    pub(crate) plain: PlainHttp,
+}
+
+impl Netrc {
+    fn is_for(&self, url: &Url) -> bool {
+        url.host() != self.hub.host()
+            && self.plain.allows(url)
+            && (url.is_at_default_port() || self.own.contains(&url.origin()))
+    }
 }
 
 impl LoginSource for Netrc {
@@ -31,13 +44,13 @@ impl LoginSource for Netrc {
         "netrc"
     }
 
-    fn serves(&self, origin: &Origin) -> bool {
-        *origin != self.hub && file().is_some_and(|file| file.exists())
+    fn serves(&self, url: &Url) -> bool {
+        self.is_for(url) && file().is_some_and(|file| file.exists())
     }
 
     fn get(&self, wanted: &Wanted, _cancel: &CancelToken) -> Result<Option<Offer>> {
         let Some(file) = file() else { return Ok(None) };
-        let text = match fs::read_start(&file, MOST) {
+        let text = match fs::read_start_of_link(&file, MOST) {
             Ok(text) => text.unwrap_or_default(),
             Err(error) => {
                 tracing::warn!(%error, "the netrc file is left out");
@@ -136,6 +149,34 @@ impl Iterator for Words<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_is_for_the_host_itself_only() {
+        let url = |text: &str| Url::parse(text).expect(text);
+        let netrc = |plain| Netrc {
+            hub: url("https://hub.example"),
+            own: vec![url("https://git.example:8443/a").origin()],
+            plain,
+        };
+        for (address, loopback, anywhere) in [
+            ("https://git.example/x", true, true),
+            ("https://other.example:443", true, true),
+            ("https://git.example:8443", true, true),
+            ("https://git.example:9999", false, false),
+            ("https://other.example:8443", false, false),
+            ("http://git.example", false, true),
+            ("http://git.example:8443", false, false),
+            ("http://localhost", true, true),
+            ("http://127.0.0.1:9999", false, false),
+            ("https://hub.example:8443", false, false),
+            ("http://hub.example", false, false),
+            ("https://HUB.example", false, false),
+        ] {
+            let is_for = |plain| netrc(plain).is_for(&url(address));
+            assert_eq!(is_for(PlainHttp::Loopback), loopback, "{address}");
+            assert_eq!(is_for(PlainHttp::Anywhere), anywhere, "{address}");
+        }
+    }
 
     #[test]
     fn entries_are_found_by_host_and_user() {

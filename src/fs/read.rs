@@ -90,6 +90,11 @@ pub(crate) fn read_start(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     read(path, open_no_link(path)?, limit)
 }
 
+/// As [`read_start`], for a file of the user's own: a link to it is followed.
+pub(crate) fn read_start_of_link(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    read(path, open_if_exists(path)?, limit)
+}
+
 fn read(path: &Path, file: Option<File>, limit: u64) -> Result<Option<Vec<u8>>> {
     let Some(file) = file else {
         return Ok(None);

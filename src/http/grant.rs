@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use crate::secret::{Secret, Token};
-use crate::url::Origin;
+use crate::url::{Origin, Url};
 
 /// A secret and the only origin it is for.
 #[derive(Clone, Debug)]
@@ -59,6 +59,13 @@ pub(crate) enum PlainHttp {
     Loopback,
     /// Wherever they are for: the caller says that the network is safe.
     Anywhere,
+}
+
+impl PlainHttp {
+    /// Whether a secret may be sent the way a URL says.
+    pub(crate) fn allows(self, url: &Url) -> bool {
+        url.is_https() || url.is_loopback() || self == Self::Anywhere
+    }
 }
 
 /// The `Authorization` header; `None` where none is wanted.

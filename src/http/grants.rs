@@ -84,11 +84,6 @@ impl Grants {
         seats.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a secret for a URL's origin may be sent unasked the way the URL says.
-    fn may_travel(&self, url: &Url) -> bool {
-        url.is_https() || url.is_loopback() || self.plain == PlainHttp::Anywhere
-    }
-
     /// The grant for an origin; logins of sources are none.
     pub(crate) fn find(&self, origin: &Origin) -> Option<Grant> {
         self.seats().get(origin)?.own.clone()
@@ -122,7 +117,7 @@ impl Grants {
         self.current(url).0.is_some() || {
             let exhausted = self.seats().get(&url.origin()).map(Seat::is_exhausted);
             let mut sources = self.shared.sources.iter();
-            !exhausted.unwrap_or_default() && sources.any(|source| source.serves(&url.origin()))
+            !exhausted.unwrap_or_default() && sources.any(|source| source.serves(url))
         }
     }
 
@@ -132,7 +127,7 @@ impl Grants {
     }
 
     fn current(&self, url: &Url) -> (Option<(Option<String>, crate::secret::Secret)>, u64) {
-        let may_travel = self.may_travel(url);
+        let may_travel = self.plain.allows(url);
         let mut seats = self.seats();
         match seats.get_mut(&url.origin()) {
             Some(seat) => (seat.current(may_travel), seat.number),
@@ -218,7 +213,7 @@ impl Grants {
         wanted: &Wanted,
         cancel: &CancelToken,
     ) -> Result<Then> {
-        let own_may_go = self.may_travel(&wanted.url);
+        let own_may_go = self.plain.allows(&wanted.url);
         let sources = &self.shared.sources;
         let _turn = {
             let mut seats = self.not_asking(origin, cancel)?;
@@ -246,7 +241,7 @@ impl Grants {
         {
             sources[*source].reject(wanted, offer, cancel)?;
         }
-        let serves = |source: &dyn LoginSource| source.serves(origin);
+        let serves = |source: &dyn LoginSource| source.serves(&wanted.url);
         loop {
             let index = {
                 let mut seats = self.seats();

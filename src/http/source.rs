@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::secret::Login;
-use crate::url::{Origin, Url};
+use crate::url::Url;
 
 /// What a login is wanted for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +31,8 @@ pub(crate) trait LoginSource: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Whether it is worth asking about a server.
-    fn serves(&self, origin: &Origin) -> bool {
-        let _ = origin;
+    fn serves(&self, url: &Url) -> bool {
+        let _ = url;
         true
     }
 

@@ -22,6 +22,10 @@ fn netrc_is_for_hosts_that_are_not_the_hub() {
             .env("HF_TOKEN", "hf_of_the_hub");
         place.result(&child.envs(variables.iter().copied()).output().unwrap())
     };
+    // Also as a link, to where somebody keeps such files.
+    let home = place.w.path("home");
+    fs::rename(home.join(".netrc"), home.join("dot-netrc")).unwrap();
+    std::os::unix::fs::symlink("dot-netrc", home.join(".netrc")).unwrap();
     assert_eq!(elsewhere("ours", &[]), "ok");
     let other = place.w.path("other").to_string_lossy().into_owned();
     write(&place.w.path(""), "other", netrc.replace("hf_", "hf_x"));
