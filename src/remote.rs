@@ -96,11 +96,14 @@ impl Connection {
             else {
                 continue;
             };
-            // Only what the caller passed itself counts more.
+            // Only what the caller passed itself counts more. What was found elsewhere is for when a
+            // password of long ago is refused.
             let is_hub = grant.origin == hub;
             if !(explicit && is_hub) {
-                grants.retain(|found| found.origin != grant.origin);
-                grants.push(grant);
+                let same =
+                    |found: &Grant| found.origin == grant.origin && found.given == grant.given;
+                grants.retain(|found| !same(found));
+                grants.insert(0, grant);
             }
         }
         let pushed = push.as_ref().and_then(|push| {

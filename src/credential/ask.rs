@@ -90,7 +90,7 @@ impl Helpers {
     /// # Errors
     /// [`ErrorKind::Cancelled`]. What else goes wrong is logged.
     pub(crate) fn approve(&self, login: &Record, cancel: &CancelToken) -> Result<()> {
-        match is_complete(login) && !login.has_expired(now()) {
+        match is_complete(login) && !login.ephemeral && !login.has_expired(now()) {
             true => self.tell(Verb::Store, login, cancel),
             false => Ok(()),
         }
@@ -180,6 +180,8 @@ impl Helpers {
                 username: told.username.or(known.username),
                 password: told.password.or(known.password),
                 password_expiry_utc: told.password_expiry_utc,
+                oauth_refresh_token: told.oauth_refresh_token.or(known.oauth_refresh_token),
+                ephemeral: told.ephemeral || known.ephemeral,
                 ..known
             };
             if known.has_expired(now()) {

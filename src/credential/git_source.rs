@@ -6,7 +6,7 @@ use super::ask::Helpers;
 use super::protocol::Record;
 use crate::cancel::CancelToken;
 use crate::error::Result;
-use crate::http::{LoginSource, Offer, Wanted};
+use crate::http::{Lasts, LoginSource, Offer, Wanted};
 use crate::secret::Login;
 
 impl LoginSource for Helpers {
@@ -22,6 +22,11 @@ impl LoginSource for Helpers {
                 login: Login::of(found.username?, found.password?),
                 expires: expires
                     .and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds))),
+                refresh: found.oauth_refresh_token,
+                lasts: match found.ephemeral {
+                    true => Lasts::Now,
+                    false => Lasts::Kept,
+                },
             })
         }))
     }
@@ -57,6 +62,8 @@ pub(super) fn answer(wanted: &Wanted, offer: &Offer) -> Record {
         username: Some(offer.login.user().to_owned()),
         password: Some(offer.login.password().clone()),
         password_expiry_utc: expires.map(|time| time.as_secs()),
+        oauth_refresh_token: offer.refresh.clone(),
+        ephemeral: offer.lasts == Lasts::Now,
         ..question(wanted)
     }
 }

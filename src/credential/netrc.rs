@@ -60,10 +60,7 @@ impl LoginSource for Netrc {
         let text = String::from_utf8_lossy(&text);
         let host = wanted.url.host().trim_matches(['[', ']']);
         let login = find(&text, host, wanted.user.as_deref());
-        Ok(login.map(|login| Offer {
-            login,
-            expires: None,
-        }))
+        Ok(login.map(Offer::from))
     }
 }
 

@@ -73,7 +73,7 @@ impl LoginSource for Asking {
         false
     }
 
-    fn get(&self, wanted: &Wanted, cancel: &CancelToken) -> Result<Option<Offer>> {
+    fn get(&self, wanted: &Wanted, _cancel: &CancelToken) -> Result<Option<Offer>> {
         let request = CredentialRequest {
             url: wanted.url.to_string(),
             username: wanted.user.clone(),
@@ -84,14 +84,16 @@ impl LoginSource for Asking {
                 tracing::warn!("the credential prompt panicked");
                 None
             });
-        cancel.check()?;
-        Ok(login.map(|login| Offer {
-            login,
-            expires: None,
-        }))
+        // A person's answer counts, also if nobody waits for it any more.
+        Ok(login.map(Offer::from))
     }
 
     fn approve(&self, wanted: &Wanted, offer: &Offer, cancel: &CancelToken) -> Result<()> {
         LoginSource::approve(&*self.helpers, wanted, offer, cancel)
+    }
+
+    /// They were told to keep it. One that never was any good they were not.
+    fn retract(&self, wanted: &Wanted, offer: &Offer, cancel: &CancelToken) -> Result<()> {
+        LoginSource::reject(&*self.helpers, wanted, offer, cancel)
     }
 }

@@ -19,6 +19,10 @@ pub(crate) struct Record {
     pub(crate) password: Option<Token>,
     /// Seconds since 1970 after which the password is of no use.
     pub(crate) password_expiry_utc: Option<u64>,
+    /// What a helper gets a new password with; it forgets it if it is told to keep a login without it.
+    pub(crate) oauth_refresh_token: Option<Token>,
+    /// The login is not worth keeping.
+    pub(crate) ephemeral: bool,
     /// A helper wants nobody else to be asked.
     pub(crate) quit: bool,
 }
@@ -77,7 +81,9 @@ impl Record {
             "password" => self.password = Some(Token::from_userinfo(value)),
             // A date that cannot be read says nothing, as in git.
             "password_expiry_utc" => self.password_expiry_utc = value.parse().ok(),
-            "quit" => self.quit = matches!(value, "1" | "true" | "yes" | "on"),
+            "oauth_refresh_token" => self.oauth_refresh_token = Some(Token::from_userinfo(value)),
+            "ephemeral" => self.ephemeral = is_on(value),
+            "quit" => self.quit = is_on(value),
             // What was said before is forgotten, as by git.
             "url" => *self = parse_url(value)?,
             _ => {}
@@ -98,6 +104,8 @@ impl Record {
             username,
             password,
             password_expiry_utc,
+            oauth_refresh_token,
+            ephemeral,
             quit,
         } = self;
         let mut out = Vec::new();
@@ -116,6 +124,9 @@ impl Record {
         line("password", password.as_ref().map(Token::expose))?;
         let expiry = password_expiry_utc.map(|seconds| seconds.to_string());
         line("password_expiry_utc", expiry.as_deref())?;
+        let refresh = oauth_refresh_token.as_ref().map(Token::expose);
+        line("oauth_refresh_token", refresh)?;
+        line("ephemeral", ephemeral.then_some("1"))?;
         line("quit", quit.then_some("1"))?;
         out.push(b'\n');
         Ok(out)
@@ -170,6 +181,10 @@ pub(crate) fn parse_url(text: &str) -> Result<Record, RecordError> {
             .transpose()?,
         ..Record::default()
     })
+}
+
+fn is_on(value: &str) -> bool {
+    matches!(value, "1" | "true" | "yes" | "on")
 }
 
 /// What must not be in a value. A carriage return does not end lines for git, but for some helpers.
@@ -259,7 +274,10 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_again_and_nothing_is_printed() {
-        let record = read("protocol=http\nhost=h\nusername=u\npassword=s3cret\n\n").expect("read");
+        let text = "protocol=http\nhost=h\nusername=u\npassword=s3cret\npassword_expiry_utc=9\n\
+                    oauth_refresh_token=more\nephemeral=1\nquit=1\n\n";
+        let record = read(text).expect("read");
+        assert_eq!(record.to_bytes().as_deref(), Ok(text.as_bytes()));
         let again = parse(&record.to_bytes().expect("fit")).expect("read");
         assert_eq!(again, record);
         assert_eq!(format!("{record:?}"), "Record(http://h, with a password)");

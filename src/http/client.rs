@@ -268,8 +268,6 @@ impl Client {
             match grants.react(&sent, reaction, &wanted, cancel) {
                 Ok(Then::Again) => left -= 1,
                 Ok(Then::Stop(story)) => return Ok(response.after_trying(story)),
-                // The answer is there all the same.
-                Err(_) if reaction == Reaction::Took => return Ok(response),
                 Err(error) => return Err(error),
             }
         }

@@ -2,20 +2,21 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::grant::{Auth, Grant, PlainHttp, header};
-use super::seat::{Asked, Seat};
+use super::seat::{Asked, Refused, Seat};
 use super::source::{LoginSource, Wanted};
 use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::secret::Token;
 use crate::url::{Origin, Url};
 
-/// The secrets of a client and of all clients made from it, at most one for an origin. They may be
-/// replaced while requests are under way.
+/// The secrets of a client and of all clients made from it. They may be replaced while requests are under way.
 #[derive(Clone)]
 pub(crate) struct Grants {
     shared: Arc<Shared>,
@@ -26,6 +27,9 @@ pub(crate) struct Grants {
 
 /// Tokens that stay known after they were replaced: a server may repeat one minutes later.
 const REMEMBERED: usize = 16;
+/// How long a request that is done waits for the source of its login to keep it: most do in no time, so
+/// that it is kept even if the program ends with that request. A locked key chain waits for a person.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 struct Shared {
     seats: Mutex<HashMap<Origin, Seat>>,
@@ -61,16 +65,19 @@ pub(super) enum Then {
 }
 
 impl Grants {
+    /// Of several grants for an origin those behind the first are for when it is refused.
     pub(super) fn new(
         grants: Vec<Grant>,
         sources: Vec<Arc<dyn LoginSource>>,
         plain: PlainHttp,
     ) -> Self {
-        let seats = grants.into_iter();
-        let seats = seats.map(|grant| (grant.origin.clone(), Seat::new(Some(grant))));
+        let mut seats: HashMap<Origin, Seat> = HashMap::new();
+        for grant in grants {
+            seats.entry(grant.origin.clone()).or_default().add(grant);
+        }
         Self {
             shared: Arc::new(Shared {
-                seats: Mutex::new(seats.collect()),
+                seats: Mutex::new(seats),
                 changed: Condvar::new(),
                 sources,
             }),
@@ -86,7 +93,7 @@ impl Grants {
 
     /// The grant for an origin; logins of sources are none.
     pub(crate) fn find(&self, origin: &Origin) -> Option<Grant> {
-        self.seats().get(origin)?.own.clone()
+        self.seats().get(origin)?.own().cloned()
     }
 
     /// Adds a grant; it takes the place of what there was for its origin.
@@ -182,18 +189,33 @@ impl Grants {
                     .seats()
                     .get_mut(&origin)
                     .and_then(|seat| seat.accept(sent.number));
-                if let Some(Asked {
-                    source,
-                    wanted,
-                    offer,
-                    ..
-                }) = news
-                {
-                    self.shared.sources[source].approve(&wanted, &offer, cancel)?;
+                if let Some(asked) = news {
+                    self.approve(asked, cancel);
                 }
                 Ok(Then::Stop(String::new()))
             }
             Reaction::Refused => self.refused(sent, &origin, wanted, cancel),
+        }
+    }
+
+    /// Tells a source that its login is good. Whoever sent the request waits for that a little only,
+    /// and not being waited for does not make it untrue.
+    fn approve(&self, asked: Asked, cancel: &CancelToken) {
+        let source = Arc::clone(&self.shared.sources[asked.source]);
+        let (done, told) = mpsc::channel();
+        let cancelled = done.clone();
+        let _registered = cancel.on_cancel(move || {
+            let _ = cancelled.send(());
+        });
+        let thread = thread::Builder::new().spawn(move || {
+            let Asked { wanted, offer, .. } = asked;
+            // What goes wrong there is logged there.
+            let _ = source.approve(&wanted, &offer, &CancelToken::new());
+            let _ = done.send(());
+        });
+        match thread {
+            Ok(_) => drop(told.recv_timeout(PATIENCE)),
+            Err(error) => tracing::warn!(%error, "nobody was told that a login is good"),
         }
     }
 
@@ -232,15 +254,21 @@ impl Grants {
         };
         let with = |seat: &mut Seat| (seat.refuse(own_may_go, sources), seat.number);
         let (refused, number) = with(self.seats().entry(origin.clone()).or_default());
-        if let Some(Asked {
-            source,
-            wanted,
-            offer,
-            ..
-        }) = &refused
-        {
-            sources[*source].reject(wanted, offer, cancel)?;
-        }
+        let refused = match refused {
+            Refused::OneOfSeveral => return Ok(Then::Again),
+            Refused::Last => None,
+            Refused::Asked(asked) => {
+                if let Err(error) = reject(&*sources[asked.source], &asked, cancel) {
+                    let mut seats = self.seats();
+                    seats
+                        .entry(origin.clone())
+                        .or_default()
+                        .put_back(asked, number);
+                    return Err(error);
+                }
+                Some(asked)
+            }
+        };
         let serves = |source: &dyn LoginSource| source.serves(&wanted.url);
         loop {
             let index = {
@@ -255,7 +283,7 @@ impl Grants {
                     None => return Ok(Then::Stop(seat.story())),
                 }
             };
-            let offer = sources[index].get(wanted, cancel)?;
+            let offer = sources[index].get(wanted, cancel);
             let known = |offer: &super::Offer| {
                 refused
                     .as_ref()
@@ -264,13 +292,17 @@ impl Grants {
             let mut seats = self.seats();
             let seat = seats.entry(origin.clone()).or_default();
             match offer {
-                Some(offer) if !known(&offer) => {
+                Err(error) => {
+                    seat.not_answered(index, number);
+                    return Err(error);
+                }
+                Ok(Some(offer)) if !known(&offer) => {
                     if seat.number == number {
                         seat.sit(index, wanted.clone(), offer);
                     }
                     return Ok(Then::Again);
                 }
-                _ => seat.had_nothing(sources[index].name()),
+                Ok(_) => seat.had_nothing(sources[index].name()),
             }
         }
     }
@@ -293,6 +325,14 @@ impl Grants {
         let seats = waited.unwrap_or_else(PoisonError::into_inner);
         cancel.check()?;
         Ok(seats)
+    }
+}
+
+fn reject(source: &dyn LoginSource, asked: &Asked, cancel: &CancelToken) -> Result<()> {
+    let Asked { wanted, offer, .. } = asked;
+    match asked.accepted {
+        true => source.retract(wanted, offer, cancel),
+        false => source.reject(wanted, offer, cancel),
     }
 }
 

@@ -61,5 +61,5 @@ pub(crate) use host::{Bucket, Host};
 pub(crate) use request::{Body, Request};
 pub(crate) use response::Response;
 pub(crate) use settings::{Reach, Remote, Settings, offline};
-pub(crate) use source::{LoginSource, Offer, Wanted};
+pub(crate) use source::{Lasts, LoginSource, Offer, Wanted};
 pub(crate) use trust::Verification;

@@ -1,5 +1,6 @@
 //! Who we are to one server: what is sent, what was tried, and what is left to try.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,8 +18,11 @@ pub(super) const NOT_SENT: &str = "not sent without TLS";
 /// What is known about logins for one origin.
 #[derive(Default)]
 pub(super) struct Seat {
-    /// What is sent from the start, without anybody being asked.
-    pub(super) own: Option<Grant>,
+    /// What is sent from the start, without anybody being asked: the first of these, and those behind
+    /// it when it is refused.
+    own: VecDeque<Grant>,
+    /// How many of `own` were refused in a row.
+    own_refused: usize,
     /// What a source gave; it takes the place of `own`.
     asked: Option<Asked>,
     /// Changes with every login that is put in use or taken out of it: tells those who come back with
@@ -41,7 +45,17 @@ pub(super) struct Asked {
     pub(super) source: usize,
     pub(super) wanted: Wanted,
     pub(super) offer: Offer,
-    accepted: bool,
+    pub(super) accepted: bool,
+}
+
+/// What a server did not take, and so what comes next.
+pub(super) enum Refused {
+    /// A source's login, of which the source is told.
+    Asked(Asked),
+    /// An own secret, behind which there is another one to send.
+    OneOfSeveral,
+    /// The last of our own, or that there was none.
+    Last,
 }
 
 /// What came of a login, or of asking for one.
@@ -64,11 +78,14 @@ impl Fate {
 }
 
 impl Seat {
-    pub(super) fn new(own: Option<Grant>) -> Self {
-        Self {
-            own,
-            ..Self::default()
-        }
+    /// Adds a secret to send when those before it are refused.
+    pub(super) fn add(&mut self, own: Grant) {
+        self.own.push_back(own);
+    }
+
+    /// The own secret that is sent as long as no source gave a login.
+    pub(super) fn own(&self) -> Option<&Grant> {
+        self.own.front()
     }
 
     /// What to send now. `own_may_go` says whether the way is safe enough for a secret that is sent
@@ -85,7 +102,7 @@ impl Seat {
             let user = Some(offer.login.user().to_owned());
             return Some((user, Secret::Token(offer.login.password().clone())));
         }
-        let own = self.own.as_ref().filter(|_| own_may_go)?;
+        let own = self.own().filter(|_| own_may_go)?;
         Some((own.user.clone(), own.secret.clone()))
     }
 
@@ -95,13 +112,20 @@ impl Seat {
             number: self.number + 1,
             asking: self.asking,
             spent: std::mem::take(&mut self.spent),
-            ..Self::new(Some(own))
+            own: VecDeque::from([own]),
+            ..Self::default()
         };
     }
 
     /// The server took login `number`. If it is one that its source was not told of yet, that one.
     pub(super) fn accept(&mut self, number: u64) -> Option<Asked> {
-        let asked = self.asked.as_mut().filter(|_| number == self.number)?;
+        if number != self.number {
+            return None;
+        }
+        let Some(asked) = &mut self.asked else {
+            self.own_refused = 0;
+            return None;
+        };
         if asked.accepted {
             return None;
         }
@@ -117,37 +141,60 @@ impl Seat {
             .is_some_and(|since| since.elapsed() < ASKED_AGAIN)
     }
 
-    /// The server did not take what is sent now; the login of a source that this was.
-    pub(super) fn refuse(
-        &mut self,
-        own_may_go: bool,
-        sources: &[Arc<dyn LoginSource>],
-    ) -> Option<Asked> {
+    /// The server did not take what is sent now.
+    pub(super) fn refuse(&mut self, own_may_go: bool, sources: &[Arc<dyn LoginSource>]) -> Refused {
         if self.exhausted.take().is_some() {
             self.next = 0;
+            self.own_refused = 0;
             self.tried.clear();
         }
         self.number += 1;
         if let Some(asked) = self.asked.take() {
             let source = &sources[asked.source];
-            self.tried.push((source.name(), Fate::Refused));
+            self.note(source.name(), Fate::Refused);
             // It was good once: that it no longer is says nothing about what the source has now.
             if asked.accepted && source.is_patient() {
                 self.next = asked.source;
             }
-            return Some(asked);
+            return Refused::Asked(asked);
         }
-        if let Some(own) = &self.own {
-            let fate = match own_may_go {
-                true => Fate::Refused,
-                false => Fate::NotSent,
-            };
-            self.tried.push((own.given.name(), fate));
-            if matches!(own.given, Given::ByCaller(_)) {
-                self.next = sources.len();
+        if !own_may_go {
+            for own in self.own.clone() {
+                self.note(own.given.name(), Fate::NotSent);
+            }
+        } else if let Some(given) = self.own().map(|own| own.given.clone()) {
+            self.note(given.name(), Fate::Refused);
+            self.own_refused += 1;
+            if self.own_refused < self.own.len() {
+                self.own.rotate_left(1);
+                return Refused::OneOfSeveral;
             }
         }
-        None
+        if let Some(Given::ByCaller(_)) = self.own().map(|own| &own.given) {
+            self.next = sources.len();
+        }
+        Refused::Last
+    }
+
+    fn note(&mut self, name: &'static str, fate: Fate) {
+        if !self.tried.contains(&(name, fate)) {
+            self.tried.push((name, fate));
+        }
+    }
+
+    /// A source could not be told of a refusal: it is when the same is refused again.
+    pub(super) fn put_back(&mut self, asked: Asked, number: u64) {
+        if self.number == number {
+            self.asked = Some(asked);
+        }
+    }
+
+    /// A source did not get to answer: it is asked again.
+    pub(super) fn not_answered(&mut self, source: usize, number: u64) {
+        self.spent.retain(|spent| *spent != source);
+        if self.number == number {
+            self.next = source;
+        }
     }
 
     /// The source to ask next; without one the seat is exhausted.
@@ -210,7 +257,7 @@ mod tests {
         seat.exhausted = Instant::now().checked_sub(ASKED_AGAIN);
         assert!(!seat.is_exhausted());
         seat.next = 3;
-        assert!(seat.refuse(true, &[]).is_none());
+        assert!(matches!(seat.refuse(true, &[]), Refused::Last));
         assert_eq!((seat.next, seat.story()), (0, String::new()));
     }
 }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::cancel::CancelToken;
 use crate::error::Result;
-use crate::secret::Login;
+use crate::secret::{Login, Token};
 use crate::url::Url;
 
 /// What a login is wanted for.
@@ -22,6 +22,30 @@ pub(crate) struct Offer {
     pub(crate) login: Login,
     /// When it is of no use any more, as far as the source says.
     pub(crate) expires: Option<SystemTime>,
+    /// What the source gets a new one with; whoever is told to keep the login keeps this too, or loses
+    /// it.
+    pub(crate) refresh: Option<Token>,
+    /// Whether it is worth keeping.
+    pub(crate) lasts: Lasts,
+}
+
+/// How long a login is meant to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lasts {
+    Kept,
+    /// It is for now, and for nobody to keep.
+    Now,
+}
+
+impl From<Login> for Offer {
+    fn from(login: Login) -> Self {
+        Self {
+            login,
+            expires: None,
+            refresh: None,
+            lasts: Lasts::Kept,
+        }
+    }
 }
 
 /// A place where logins come from. Calls may take their time, and come from any thread, but for one
@@ -57,5 +81,10 @@ pub(crate) trait LoginSource: Send + Sync {
     fn reject(&self, wanted: &Wanted, offer: &Offer, cancel: &CancelToken) -> Result<()> {
         let _ = (wanted, offer, cancel);
         Ok(())
+    }
+
+    /// The server took the login once, and no longer does.
+    fn retract(&self, wanted: &Wanted, offer: &Offer, cancel: &CancelToken) -> Result<()> {
+        self.reject(wanted, offer, cancel)
     }
 }

@@ -132,19 +132,28 @@ struct Fake {
     calls: Mutex<Vec<String>>,
     asked: AtomicUsize,
     hasty: bool,
+    /// What somebody cancels while this is asked or told something.
+    pulled: Mutex<Option<CancelToken>>,
+    /// What this waits for before it keeps a login.
+    locked: Option<Mutex<mpsc::Receiver<()>>>,
 }
 
 impl Fake {
     fn new(name: &'static str, passwords: &[&str]) -> Arc<Self> {
-        let offers = passwords.iter().rev().map(|password| Offer {
-            login: Login::new("u", *password),
-            expires: None,
-        });
+        let offers = passwords.iter().rev();
+        let offers = offers.map(|password| Offer::from(Login::new("u", *password)));
         Arc::new(Self {
             name,
             offers: Mutex::new(offers.collect()),
             ..Self::default()
         })
+    }
+
+    fn pull(&self, cancel: &CancelToken) -> Result<()> {
+        if let Some(pulled) = self.pulled.lock().expect("no panic").take() {
+            pulled.cancel();
+        }
+        cancel.check()
     }
 
     fn note(&self, what: &str, offer: Option<&Offer>) {
@@ -172,16 +181,20 @@ impl LoginSource for Fake {
         self.asked.fetch_add(1, Ordering::SeqCst);
         // Long enough for others to come in between.
         thread::sleep(Duration::from_millis(5));
-        cancel.check()?;
+        self.pull(cancel)?;
         Ok(self.offers.lock().expect("no panic").pop())
     }
 
     fn approve(&self, _: &Wanted, offer: &Offer, _: &CancelToken) -> Result<()> {
+        if let Some(key) = &self.locked {
+            let _ = key.lock().expect("no panic").recv();
+        }
         self.note("approve", Some(offer));
         Ok(())
     }
 
-    fn reject(&self, _: &Wanted, offer: &Offer, _: &CancelToken) -> Result<()> {
+    fn reject(&self, _: &Wanted, offer: &Offer, cancel: &CancelToken) -> Result<()> {
+        self.pull(cancel)?;
         self.note("reject", Some(offer));
         Ok(())
     }
@@ -406,4 +419,77 @@ fn a_login_that_was_asked_for_goes_as_git_would_send_it() {
         &CancelToken::new(),
     );
     assert_eq!(then.expect("asked"), Then::Stop(story.to_owned()));
+}
+
+/// Sends one request that is refused, which is cancelled while the source is busy with that.
+fn cancelled(grants: &Grants, source: &Fake) {
+    let wanted = Wanted {
+        url: url(HOST),
+        user: None,
+    };
+    let cancel = CancelToken::new();
+    *source.pulled.lock().expect("no panic") = Some(cancel.clone());
+    let sent = grants.authorization(Auth::Basic, &url(HOST));
+    let then = grants.react(&sent.expect("none"), Reaction::Refused, &wanted, &cancel);
+    assert!(then.is_err());
+}
+
+#[test]
+fn who_gives_up_takes_nothing_from_the_others() {
+    for hasty in [false, true] {
+        let mut source = Fake::new("one", &["good"]);
+        Arc::get_mut(&mut source).expect("alone").hasty = hasty;
+        let grants = asking(Some(Given::InPlace("HF_TOKEN")), &[&source]);
+        cancelled(&grants, &source);
+        assert_eq!(session(&grants, "good"), Ok(2));
+        assert_eq!(source.calls(), ["get", "get", "approve good"]);
+    }
+    // A refusal is told all the same.
+    let source = Fake::new("one", &["good"]);
+    let grants = asking(Some(Given::InPlace("HF_TOKEN")), &[&source]);
+    assert_eq!(session(&grants, "good"), Ok(2));
+    cancelled(&grants, &source);
+    let story = "one (refused)";
+    assert_eq!(session(&grants, "better"), Err(story.to_owned()));
+    let calls = ["get", "approve good", "reject good", "get"];
+    assert_eq!(source.calls(), calls);
+}
+
+#[test]
+fn of_several_found_secrets_the_next_one_is_sent() {
+    let own = |name, token| Grant {
+        origin: url(HOST).origin(),
+        user: None,
+        secret: secret(token),
+        given: Given::InPlace(name),
+    };
+    let both = || vec![own("the URL", "old"), own("HF_TOKEN", "new")];
+    let source = Fake::new("one", &[]);
+    let sources = || vec![Arc::clone(&source) as Arc<dyn LoginSource>];
+    let grants = Grants::new(both(), sources(), PlainHttp::Loopback);
+    assert_eq!(session(&grants, "new"), Ok(2));
+    assert_eq!(session(&grants, "new"), Ok(1));
+    // Both have their turn again, and then the sources.
+    assert_eq!(session(&grants, "old"), Ok(2));
+    assert!(source.calls().is_empty());
+    let grants = Grants::new(both(), sources(), PlainHttp::Loopback);
+    let story = "the URL (refused), HF_TOKEN (refused), one (nothing)";
+    assert_eq!(session(&grants, "other"), Err(story.to_owned()));
+    assert_eq!(source.calls(), ["get"]);
+}
+
+#[test]
+fn an_answer_does_not_wait_for_a_locked_key_chain() {
+    let (key, lock) = mpsc::channel();
+    let mut source = Fake::new("one", &["good"]);
+    Arc::get_mut(&mut source).expect("alone").locked = Some(Mutex::new(lock));
+    let grants = asking(None, &[&source]);
+    assert_eq!(session(&grants, "good"), Ok(2));
+    assert_eq!(source.calls(), ["get"]);
+    key.send(()).expect("somebody waits");
+    let began = std::time::Instant::now();
+    while source.calls().is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(30), "never told");
+        thread::sleep(Duration::from_millis(1));
+    }
 }

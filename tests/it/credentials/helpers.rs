@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use hf_repository::Repository;
+use hf_repository::{Login, Repository};
 use mini_hub::{AuthKind, Role};
 
 use super::{Place, WAYS, Way, holding};
@@ -146,6 +146,18 @@ fn after_the_hubs_own_places_the_helpers_are_asked() {
         place.result(&child.env("HF_TOKEN", "hf_wrong").output().unwrap()),
         "ok"
     );
+    // A password of long ago in an address does not hide the token of today.
+    place.log("helper");
+    let url = place.w.url("alice/p").replace("://", "://alice:hf_old@");
+    let mut child = place.child("clone", &url, "by-url", None);
+    let output = child.env("HF_TOKEN", &place.w.token).output().unwrap();
+    assert_eq!(place.result(&output), "ok");
+    assert_eq!(place.log("helper").0, [""; 0]);
+    place.helper("helper", "");
+    let mut child = place.child("clone", &url, "not", None);
+    let result = place.result(&child.env("HF_TOKEN", "hf_wrong").output().unwrap());
+    let tried = "tried: the password in the URL (refused), HF_TOKEN (refused), git cred";
+    assert!(result.contains(tried), "{result}");
 }
 
 #[test]
@@ -201,6 +213,34 @@ fn the_store_and_cache_helpers_work_with_an_address_and_a_port() {
         result.contains("git credential helpers (nothing)"),
         "{result}"
     );
+}
+
+#[test]
+fn what_renews_a_login_is_kept_and_what_is_for_now_is_not() {
+    for way in WAYS {
+        let place = Place::new(way, "[credential]\nhelper = HERE/helper\n");
+        let login = format!("username=alice\\npassword={}\\n", place.w.token);
+        place.helper("helper", &format!("{login}oauth_refresh_token=renews\\n"));
+        assert_eq!(place.run("clone", "alice/p", "ours"), "ok");
+        let (verbs, told) = place.log("helper");
+        assert_eq!(verbs, ["get", "store"], "{told}");
+        if way == Way::ByUs || git_knows_refresh_tokens() {
+            assert!(told.contains("oauth_refresh_token=renews\n"), "{told}");
+        }
+    }
+    let place = Place::new(Way::ByUs, "[credential]\nhelper = HERE/helper\n");
+    let login = format!("username=alice\\npassword={}\\n", place.w.token);
+    place.helper("helper", &format!("{login}ephemeral=1\\n"));
+    assert_eq!(place.run("clone", "alice/p", "ours"), "ok");
+    assert_eq!(place.log("helper").0, ["get"]);
+}
+
+/// Since 2.41.
+fn git_knows_refresh_tokens() -> bool {
+    let told = Command::new("git").arg("version").output().unwrap().stdout;
+    let told = String::from_utf8(told).unwrap();
+    let mut numbers = told.split([' ', '.']).filter_map(|word| word.parse().ok());
+    (numbers.next(), numbers.next()) >= (Some(2), Some(41))
 }
 
 #[test]
@@ -279,28 +319,51 @@ fn a_login_is_for_the_server_it_was_asked_for() {
     );
 }
 
+/// A clone in which the helper is configured, so that this process may use it.
+fn clone_with_helper(place: &Place) {
+    let w = &place.w;
+    w.clone("alice/p", "ours");
+    let helper = w.path("helper").to_string_lossy().into_owned();
+    for setting in [
+        // What the machine's own user has configured does not count.
+        ["credential.useHttpPath", "false"],
+        ["credential.helper", ""],
+        ["credential.helper", &helper],
+    ] {
+        let [key, value] = setting;
+        w.git(w.path("ours"), &["config", "--add", key, value]);
+    }
+}
+
+#[test]
+fn what_the_prompt_gave_is_taken_back_when_it_is_no_longer_good() {
+    let place = Place::new(Way::ByGit, "");
+    place.helper("helper", "");
+    clone_with_helper(&place);
+    let w = &place.w;
+    let login = w.hub.add_token("alice", Role::Write);
+    let prompted = login.clone();
+    let repo = Repository::prepare(w.url("alice/p"), w.path("ours"))
+        .endpoint("https://hub.invalid".parse().unwrap())
+        .credential_prompt(move |_| Some(Login::new("alice", prompted.as_str())))
+        .open()
+        .unwrap();
+    repo.pull().unwrap();
+    assert_eq!(place.log("helper").0, ["get", "store"]);
+    w.hub.revoke(&login);
+    repo.pull().unwrap_err();
+    let (verbs, told) = place.log("helper");
+    assert_eq!(verbs, ["erase"], "{told}");
+    assert!(told.contains(&format!("password={login}\n")), "{told}");
+}
+
 #[test]
 fn a_helpers_new_login_takes_the_place_of_an_old_one() {
     let place = Place::new(Way::ByGit, "[credential]\nhelper = HERE/helper\n");
     let old = place.w.hub.add_token("alice", Role::Write);
     place.helper("helper", &format!("username=alice\\npassword={old}\\n"));
     let w = &place.w;
-    // The helper is configured in the clone, so that this process may use it.
-    w.clone("alice/p", "ours");
-    // What the machine's own user has configured does not count.
-    w.git(
-        w.path("ours"),
-        &["config", "credential.useHttpPath", "false"],
-    );
-    let helper = w.path("helper").to_string_lossy().into_owned();
-    w.git(
-        w.path("ours"),
-        &["config", "--add", "credential.helper", ""],
-    );
-    w.git(
-        w.path("ours"),
-        &["config", "--add", "credential.helper", &helper],
-    );
+    clone_with_helper(&place);
     let repo = Repository::prepare(w.url("alice/p"), w.path("ours"))
         .endpoint("https://hub.invalid".parse().unwrap())
         .open()
