@@ -102,6 +102,8 @@ impl LoginOptions {
 /// # Errors
 /// [`ErrorKind::NoCredentialHelper`](crate::ErrorKind::NoCredentialHelper) if git's configuration names
 /// none: then one has to be set up, or a file be chosen by [`KeepIn`].
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if `credential.useHttpPath` has them keep
+/// one login for each repository.
 /// [`ErrorKind::ProgramFailed`](crate::ErrorKind::ProgramFailed) if the helpers do not have the token
 /// afterwards. Organization tokens are refused when a [`Token`] is made.
 ///

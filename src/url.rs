@@ -42,7 +42,8 @@ impl Url {
         Self::parse_with_userinfo(text).map(|(url, _)| url)
     }
 
-    /// Reads a URL and hands its credentials over separately.
+    /// Reads a URL and hands its credentials over separately. Control characters are in neither, as in
+    /// HTTP's own logins: they could steer a terminal, or end a line of what programs are told.
     pub(crate) fn parse_with_userinfo(
         text: &str,
     ) -> Result<(Self, Option<Userinfo>), ParseUrlError> {
@@ -61,6 +62,9 @@ impl Url {
                 password,
             }
         });
+        if userinfo.as_ref().is_some_and(Userinfo::has_controls) {
+            return Err(ParseUrlError);
+        }
         let url = Self {
             scheme: scheme.to_ascii_lowercase(),
             host: authority.host().to_ascii_lowercase(),
@@ -199,6 +203,15 @@ impl Url {
     }
 }
 
+impl Userinfo {
+    fn has_controls(&self) -> bool {
+        let Self { user, password } = self;
+        let password = password.as_ref().map_or("", Token::expose);
+        let controls = |text: &str| text.contains(char::is_control);
+        controls(user) || printable(user) != *user || controls(password)
+    }
+}
+
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = if self.path() == "/" { "" } else { self.path() };
@@ -277,6 +290,23 @@ mod tests {
         let info = info.expect("present");
         assert_eq!(info.user, "al@ice");
         assert_eq!(info.password.expect("present").expose(), "hf_secret");
+    }
+
+    #[test]
+    fn no_login_steers_a_terminal_or_ends_a_line() {
+        for info in [
+            "a%0ab",
+            "a%1b[2Jb",
+            "a%00",
+            "a%c2%9b2J",
+            "a%e2%80%ae",
+            "a:b%0ahost=evil",
+            "a:%0d",
+        ] {
+            let text = format!("https://{info}@h/x");
+            assert!(Url::parse_with_userinfo(&text).is_err(), "{text}");
+        }
+        assert!(Url::parse_with_userinfo("https://%c3%a9:p%20w@h/x").is_ok());
     }
 
     #[test]

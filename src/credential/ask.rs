@@ -104,11 +104,11 @@ impl Helpers {
         self.tell(Verb::Erase, login, cancel)
     }
 
-    /// Whether any helper is configured for what is asked.
+    /// What is configured for what is asked, by git's own account where it is installed.
     ///
     /// # Errors
     /// [`ErrorKind::Cancelled`], and what keeps git from telling.
-    pub(crate) fn has_any(&self, asked: &Record, cancel: &CancelToken) -> Result<bool> {
+    pub(super) fn plan(&self, asked: &Record, cancel: &CancelToken) -> Result<Plan> {
         let listed = self
             .program("read git's config")
             .arguments(["config", "-z", "--list"])
@@ -123,7 +123,7 @@ impl Helpers {
             Err(error) if error.kind() == ErrorKind::ProgramMissing => Arc::clone(&self.config),
             Err(error) => return Err(error),
         };
-        Ok(!Plan::read(&config, asked).helpers.is_empty())
+        Ok(Plan::read(&config, asked))
     }
 
     fn tell(&self, verb: Verb, login: &Record, cancel: &CancelToken) -> Result<()> {

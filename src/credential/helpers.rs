@@ -22,7 +22,7 @@ pub(super) struct Plan {
     pub(super) helpers: Vec<String>,
     pub(super) username: Option<String>,
     /// Whether a helper is told the path, for http.
-    use_http_path: bool,
+    pub(super) use_http_path: bool,
 }
 
 impl Plan {

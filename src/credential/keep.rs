@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::ask::Helpers;
+use super::helpers::Plan;
 use super::protocol::Record;
 use super::store::Store;
 use crate::cancel::CancelToken;
@@ -28,7 +29,8 @@ impl Keeper {
     /// Keeps a login for a server, and sees that it is there.
     ///
     /// # Errors
-    /// [`ErrorKind::NoCredentialHelper`] if nobody is there to keep it, [`ErrorKind::ProgramFailed`] if
+    /// [`ErrorKind::NoCredentialHelper`] if nobody is there to keep it, [`ErrorKind::Unsupported`] if they
+    /// keep logins for single repositories, [`ErrorKind::ProgramFailed`] if
     /// it is not there afterwards, and those of the file system.
     pub(crate) fn keep(&self, url: &Url, login: &Login, cancel: &CancelToken) -> Result<()> {
         let record = Record {
@@ -38,7 +40,17 @@ impl Keeper {
         match self {
             Self::File(store) => store.store(&record),
             Self::Helpers(helpers) => {
-                some_helper(helpers, &record, cancel)?;
+                let plan = some_helper(helpers, &record, cancel)?;
+                if plan.use_http_path {
+                    return Err(Error::new(
+                        ErrorKind::Unsupported,
+                        "cannot have a token for the whole server kept: credential.useHttpPath keeps one \
+                         for each repository, and this one would never be found",
+                    )
+                    .with_hint(format!(
+                        "set it off for this server: git config --global credential.{url}.useHttpPath false"
+                    )));
+                }
                 helpers.approve(&record, cancel)?;
                 let asked = self::record(url, login.user());
                 let kept = helpers.get(&asked, cancel)?;
@@ -72,6 +84,10 @@ impl Keeper {
                     let Some(found) = helpers.get(&asked, cancel)? else {
                         return Ok(());
                     };
+                    // A helper that does not look at the name: what it has is somebody else's.
+                    if found.username.as_deref() != Some(user) {
+                        return Ok(());
+                    }
                     let found = Record {
                         username: found.username,
                         password: found.password,
@@ -100,9 +116,10 @@ fn record(url: &Url, user: &str) -> Record {
     }
 }
 
-fn some_helper(helpers: &Helpers, asked: &Record, cancel: &CancelToken) -> Result<()> {
-    if helpers.has_any(asked, cancel)? {
-        return Ok(());
+fn some_helper(helpers: &Helpers, asked: &Record, cancel: &CancelToken) -> Result<Plan> {
+    let plan = helpers.plan(asked, cancel)?;
+    if !plan.helpers.is_empty() {
+        return Ok(plan);
     }
     Err(Error::new(
         ErrorKind::NoCredentialHelper,

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::secret::Token;
+use crate::secret::{Token, ends_lines};
 
 /// What is said of one login. Whoever asks leaves out what it wants to know.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -185,11 +185,6 @@ pub(crate) fn parse_url(text: &str) -> Result<Record, RecordError> {
 
 fn is_on(value: &str) -> bool {
     matches!(value, "1" | "true" | "yes" | "on")
-}
-
-/// What must not be in a value. A carriage return does not end lines for git, but for some helpers.
-fn ends_lines(value: &str) -> bool {
-    value.contains(['\n', '\r', '\0'])
 }
 
 impl fmt::Debug for Record {

@@ -21,6 +21,7 @@ use super::source::LoginSource;
 use super::trust::Verification;
 use super::watch::{Pulse, Source, Watched};
 use crate::cancel::{CancelToken, OnCancel};
+use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Shown;
 use crate::url::Url;
@@ -157,6 +158,16 @@ impl Client {
     /// Whether there is a login for a URL's origin, or may be one.
     pub(crate) fn may_have_login_for(&self, url: &Url) -> bool {
         self.inner.grants.may_have_login(url)
+    }
+
+    /// git's config, as it counts for what this sends.
+    pub(crate) fn config(&self) -> &Config {
+        &self.inner.settings.config
+    }
+
+    /// Whether there is a network.
+    pub(crate) fn reach(&self) -> Reach {
+        self.inner.settings.reach
     }
 
     /// Its secrets, and those of all clients made from it.

@@ -13,8 +13,9 @@ impl Repository {
     /// written into its URL, then that password is replaced, and the user name stays.
     ///
     /// Nothing is sent or checked by this; see
-    /// [`check_write_access`](Self::check_write_access). Other repositories keep their tokens, and
-    /// [`LfsEngine::GitLfs`](crate::LfsEngine::GitLfs) uses those of git's configuration.
+    /// [`check_write_access`](Self::check_write_access). Other repositories keep their tokens.
+    /// [`LfsEngine::GitLfs`](crate::LfsEngine::GitLfs) is given the new token as well, but prefers what
+    /// `~/.netrc` has for the server.
     ///
     /// ```no_run
     /// use hf_repository::{ErrorKind, Repository};

@@ -22,7 +22,8 @@ pub(crate) use cause::fit_cause;
 pub use login::Login;
 pub(crate) use provider::{Provider, Secret};
 pub(crate) use shown::{
-    CutAt, Shown, fit_to_show, fit_to_show_cut, fit_to_show_end, holds_secret, printable,
+    CutAt, Shown, ends_lines, fit_to_show, fit_to_show_cut, fit_to_show_end, holds_secret,
+    printable,
 };
 pub(crate) use text::SecretText;
 pub use token::Token;

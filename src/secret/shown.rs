@@ -111,6 +111,12 @@ pub(crate) fn printable(text: &str) -> String {
         .collect()
 }
 
+/// Whether a value holds what ends a line of the texts that programs exchange. A carriage return does so
+/// for some of them.
+pub(crate) fn ends_lines(value: &str) -> bool {
+    value.contains(['\n', '\r', '\0'])
+}
+
 /// Control characters, and the marks that reorder or hide text.
 fn is_unprintable(c: char) -> bool {
     c.is_control()

@@ -150,6 +150,7 @@ fn run() {
         }
         "git-lfs" => crate::engines::jobs(&argument(1), Path::new(&argument(2))),
         "git-lfs-save" => crate::engines::saves(&argument(1), Path::new(&argument(2))),
+        "git-lfs-prune" => crate::engines::prune(Path::new(&argument(1))),
         "git-lfs-pull" => crate::engines::pull(Path::new(&argument(1))),
         "git-lfs-token" => crate::engines::with_a_token(Path::new(&argument(1))),
         "git-lfs-fails" => crate::engines::fails(Path::new(&argument(1)), &argument(2)),

@@ -445,6 +445,34 @@ pub(crate) fn jobs(source: &str, folder: &std::path::Path) {
     assert!(repo.status().unwrap().is_clean());
 }
 
+#[test]
+fn git_lfs_asks_nobody_when_there_is_no_network() {
+    needs_git_lfs!();
+    let w = World::new();
+    w.model("alice/m");
+    w.clone("alice/m", "ours");
+    let ours = w.path("ours");
+    let prune = || {
+        w.hub.clear_requests();
+        let mut child = child(&w, "git-lfs-prune", &[&ours.to_string_lossy()]);
+        let told = succeed(&child.env("HF_HUB_OFFLINE", "1").output().unwrap());
+        assert!(w.hub.requests().is_empty());
+        told
+    };
+    assert!(prune().contains("RESULT ok"));
+    w.git(&ours, &["config", "lfs.pruneverifyremotealways", "true"]);
+    let told = prune();
+    assert!(told.contains("RESULT Offline: "), "{told}");
+}
+
+pub(crate) fn prune(folder: &std::path::Path) {
+    let prepared = Repository::prepare("alice/m", folder).lfs_engine(LfsEngine::GitLfs);
+    match prepared.open().unwrap().prune() {
+        Ok(_) => println!("RESULT ok"),
+        Err(error) => println!("RESULT {:?}: {error}", error.kind()),
+    }
+}
+
 pub(crate) fn pull(folder: &std::path::Path) {
     let mut prepared = Repository::prepare("alice/m", folder);
     prepared = prepared.lfs_engine(LfsEngine::GitLfs);

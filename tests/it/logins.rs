@@ -174,3 +174,39 @@ fn a_helper_that_does_not_forget_is_told_of() {
     let result = user.job("login", "api_org_x", "helpers");
     assert!(result.starts_with("InvalidInput: "), "{result}");
 }
+
+#[test]
+fn nobody_elses_login_is_forgotten() {
+    let w = World::new();
+    let user = User { w: &w, git: true };
+    let log = w.path("home/log");
+    let helper = format!(
+        "!f() {{ echo $1 >>'{}'; echo username=alice; echo password=pw; }}; f",
+        log.display()
+    );
+    user.config(&format!("[credential]\n\thelper = \"{helper}\"\n"));
+    assert_eq!(user.job("logout", "-", "helpers"), "ok");
+    assert_eq!(fs::read_to_string(log).unwrap(), "get\n");
+}
+
+#[test]
+fn a_token_that_would_not_be_found_is_not_kept() {
+    for git in [true, false] {
+        let w = World::new();
+        let user = User { w: &w, git };
+        let with = |key: &str| {
+            let url = w.hub.url();
+            user.config(&format!(
+                "[credential]\n\thelper = store\n[credential{key}]\n\tuseHttpPath = true\n"
+            ));
+            (user.job("login", TOKEN, "helpers"), url)
+        };
+        let (result, url) = with("");
+        assert!(result.starts_with("Unsupported: "), "{result}");
+        let hint = format!("git config --global credential.{url}.useHttpPath false");
+        assert!(result.contains(&hint), "{result}");
+        assert!(!w.path("home/.git-credentials").exists());
+        assert_eq!(with(" \"https://elsewhere.example\"").0, "ok");
+        assert_eq!(user.filled().as_deref(), Some(TOKEN));
+    }
+}

@@ -339,9 +339,12 @@ fn git_lfs_trusts_whom_the_caller_trusts() {
     w.model_with_weights("alice/m");
     let ca = w.ca().display().to_string();
     let once = "[lfs \"transfer\"]\n\tmaxretries = 1\n";
-    let bad = Try::new(&w, &format!("git-lfs {ca}")).config(&format!("{off}{once}"));
-    bad.fails(&["failed: ", "Certificate", "x509"]);
     let storage = w.hub.storage_url();
+    let host = format!("[http \"{storage}/\"]\n\tsslVerify = false\n");
+    for careless in [off, &host] {
+        let bad = Try::new(&w, &format!("git-lfs {ca}")).config(&format!("{careless}{once}"));
+        bad.fails(&["failed: ", "Certificate", "x509"]);
+    }
     for request in w.hub.requests() {
         assert!(!storage.ends_with(&request.host), "{request:?}");
     }

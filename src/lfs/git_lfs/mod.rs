@@ -27,9 +27,10 @@ use super::pointer::Pointer;
 use super::store::Store;
 use super::{Engine, Job, Object, Outcome, Pruning, Remote, Report, api, folder};
 use crate::cancel::CancelToken;
+use crate::config;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fs::{self, Take};
-use crate::http::Client;
+use crate::fs::{self, Secluded, Take};
+use crate::http::{self, Client, Reach};
 use crate::id::LfsOid;
 use crate::process::{Input, Program};
 use crate::progress::Direction;
@@ -369,7 +370,17 @@ impl Engine for GitLfs {
     }
 
     fn prune(&self, how: Pruning, cancel: &CancelToken) -> Result<Option<(usize, u64)>> {
+        let verifies = self.client.config().get("lfs.pruneverifyremotealways");
+        if verifies.and_then(config::switch) == Some(true) && self.client.reach() == Reach::Offline
+        {
+            return Err(http::offline(
+                "prune LFS objects: lfs.pruneverifyremotealways has the remote asked for them",
+            ));
+        }
+        let folder = Secluded::new()?;
         let program = self.program("prune LFS objects");
+        let (program, lines) = trust::trusting(program, &self.client, None, folder.path())?;
+        let program = login::configured(program, &lines);
         match how {
             Pruning::DryRun => {
                 let told = program

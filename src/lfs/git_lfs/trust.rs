@@ -32,7 +32,14 @@ pub(super) fn trusting(
         Verification::Off => ("false", "1"),
     };
     let keys = url.map(|url| format!("http.{}/.sslVerify", origin(url)));
-    let keys = ["http.sslVerify".to_owned()].into_iter().chain(keys);
+    // Also for those hosts that the config names: objects may come from any.
+    let named = client.config().below("http.").map(|(rest, _)| rest);
+    let named = named.filter(|rest| rest.ends_with(".sslverify"));
+    let named = named.map(|rest| format!("http.{rest}"));
+    let keys = ["http.sslVerify".to_owned()]
+        .into_iter()
+        .chain(named)
+        .chain(keys);
     let lines = keys.map(|key| (key, check.to_owned())).collect();
     Ok((program.variable("GIT_SSL_NO_VERIFY", no_check), lines))
 }
