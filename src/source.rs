@@ -70,6 +70,23 @@ pub(crate) fn parse(
     endpoint: &Endpoint,
     repo_type: Option<RepoType>,
 ) -> Result<Source> {
+    let source = parse_any(text, endpoint, repo_type)?;
+    // Written as `host/name` it would be another repository.
+    if let Location::Hub { id, .. } = &source.location
+        && id
+            .namespace()
+            .is_some_and(|name| is_hub_host(name, endpoint))
+    {
+        return Err(Error::new(
+            ErrorKind::InvalidSource,
+            format!("{id} names the Hub's host twice, or a user that has its name"),
+        )
+        .with_hint("the host is followed by user/my-model"));
+    }
+    Ok(source)
+}
+
+fn parse_any(text: &str, endpoint: &Endpoint, repo_type: Option<RepoType>) -> Result<Source> {
     if let Some(rest) = text.strip_prefix("hf://") {
         return parse_uri(text, rest, repo_type);
     }
@@ -481,6 +498,8 @@ mod tests {
         fails("u:s3cret@host:x", None);
         fails("-oProxyCommand=x@host:x", None);
         fails("https://huggingface.co/", None);
+        fails("hf.co/hf.co/name", None);
+        fails("hf://huggingface.co/name", None);
         let typed = parse("ns/name", &Endpoint::default(), Some(RepoType::Dataset)).expect("fine");
         assert!(matches!(
             typed.location,

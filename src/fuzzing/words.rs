@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::id::{Endpoint, RepoType};
 use crate::probe::parts;
 use crate::secret::{
-    CutAt, SecretText, fit_to_show, fit_to_show_cut, fit_to_show_end, holds_secret,
+    CutAt, SecretText, fit_to_show, fit_to_show_cut, fit_to_show_end, holds_secret, printable,
 };
 use crate::source::{self, Location};
 use crate::url::Url;
@@ -28,8 +28,8 @@ const SCHEMES: [&str; 7] = [
 /// User, what stands around the secret in the password, and the rest behind a scheme, which the first
 /// byte chooses. As in every URL, what would end the host's part is not in the password.
 fn address(data: &[u8]) -> Option<String> {
-    let elsewhere = data.windows(SECRET.len()).any(|it| it == SECRET.as_bytes());
-    if elsewhere {
+    // Nor with anything between its letters that is not shown.
+    if printable(&String::from_utf8_lossy(data)).contains(SECRET) {
         return None;
     }
     let scheme = data.first().map_or(0, |first| usize::from(*first)) % SCHEMES.len();
