@@ -289,6 +289,14 @@ pub(super) fn check_change(before: &str, after: &str, key: &str, lines: &str) ->
         );
         Error::new(ErrorKind::Unsupported, text).with_hint("change the file by hand")
     };
+    if after.len() > LIMIT {
+        let text = format!(
+            "the YAML with the new {key:?} has more than {} KiB",
+            LIMIT >> 10
+        );
+        return Err(Error::new(ErrorKind::InvalidInput, text)
+            .with_hint("put what is long into the body of the card, or into a file of its own"));
+    }
     let mut wanted = values(before)?;
     let found = values(after).map_err(|error| entangled().with_source(error))?;
     wanted.remove(key);

@@ -194,6 +194,14 @@ fn values_that_yaml_could_mistake_are_quoted() {
 }
 
 #[test]
+fn what_would_be_too_long_to_read_is_not_set() {
+    let mut card = ModelCard::parse("---\na: 1\n---\n").expect("read");
+    let error = card.set("b", &"x".repeat(1 << 20)).expect_err("too long");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:?}");
+    assert_eq!(card.to_string(), "---\na: 1\n---\n");
+}
+
+#[test]
 fn what_cannot_be_read_is_refused_and_soon() {
     let bomb = (1..30).fold("a0: &a0 [x]\n".to_owned(), |text, level| {
         let refers = format!("*a{}, ", level - 1).repeat(9);

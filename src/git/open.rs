@@ -87,7 +87,12 @@ impl Git {
             .with_hint("open a clone with a work tree"));
         };
         // A repository that was unpacked may name any folder of this machine as its work tree.
-        if workdir.canonicalize().ok() != folder.canonicalize().ok() {
+        let same = workdir
+            .canonicalize()
+            .ok()
+            .zip(folder.canonicalize().ok())
+            .is_some_and(|(there, here)| there == here);
+        if !same {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 format!(

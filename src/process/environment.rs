@@ -47,6 +47,10 @@ fn is_left_out(name: &str, value: &str) -> bool {
     if name.starts_with("GIT_") && !starts(&PASSED_ON) {
         return true;
     }
+    // Even an empty value has git believe any server; who means that says so in code.
+    if name == "GIT_SSL_NO_VERIFY" {
+        return true;
+    }
     // The Hub's tokens, by whatever name its tools had for them.
     if starts(&["HF_", "HUGGING"]) && name.ends_with("TOKEN") {
         return true;
@@ -80,6 +84,7 @@ mod tests {
             ("HTTP_PROXY", "http://u:sesame-open@proxy", false),
             ("GIT_CONFIG_VALUE_0", "sesame-open", false),
             ("GIT_SSL_CAINFO", "/ca", false),
+            ("GIT_SSL_NO_VERIFY", "", true),
             ("GIT_DIR", "/x", true),
             ("GIT_TRACE_CURL", "1", true),
             ("GIT_ASKPASS", "x", true),

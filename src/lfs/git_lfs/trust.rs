@@ -27,9 +27,9 @@ pub(super) fn trusting(
         }
         None => program,
     };
-    let (check, no_check) = match client.verification() {
-        Verification::On => ("true", ""),
-        Verification::Off => ("false", "1"),
+    let (check, program) = match client.verification() {
+        Verification::On => ("true", program),
+        Verification::Off => ("false", program.variable("GIT_SSL_NO_VERIFY", "1")),
     };
     let keys = url.map(|url| format!("http.{}/.sslVerify", origin(url)));
     // Also for those hosts that the config names: objects may come from any.
@@ -41,5 +41,5 @@ pub(super) fn trusting(
         .chain(named)
         .chain(keys);
     let lines = keys.map(|key| (key, check.to_owned())).collect();
-    Ok((program.variable("GIT_SSL_NO_VERIFY", no_check), lines))
+    Ok((program, lines))
 }
