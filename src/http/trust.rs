@@ -143,10 +143,8 @@ impl Settings {
             },
         };
         let mut pem = String::new();
-        for place in believed.instead.iter().chain(&believed.also) {
-            for certificate in place.certificates()? {
-                push_pem(&mut pem, certificate.der());
-            }
+        for certificate in believed.named()? {
+            push_pem(&mut pem, certificate.der());
         }
         Ok(Some(pem))
     }
@@ -202,14 +200,33 @@ impl Trust {
 }
 
 impl Believed {
+    /// The certificates in all places that are named.
+    ///
+    /// A folder that is missing or empty matters only where nothing else is named: many systems set
+    /// `SSL_CERT_DIR` to one beside the file they mean.
+    fn named(&self) -> Result<Vec<Certificate<'static>>> {
+        let mut all = Vec::new();
+        let mut nothing = None;
+        for place in &self.instead {
+            match place.certificates() {
+                Err(error) if matches!(place.kind, Kind::Folders(_)) => nothing = Some(error),
+                found => all.extend(found?),
+            }
+        }
+        if let Some(error) = nothing.filter(|_| all.is_empty()) {
+            return Err(error);
+        }
+        for place in &self.also {
+            all.extend(place.certificates()?);
+        }
+        Ok(all)
+    }
+
     fn roots(&self) -> Result<RootCerts> {
         if self.instead.is_empty() && self.also.is_empty() {
             return Ok(RootCerts::WebPki);
         }
-        let mut all = Vec::new();
-        for place in self.instead.iter().chain(&self.also) {
-            all.extend(place.certificates()?);
-        }
+        let mut all = self.named()?;
         if self.instead.is_empty() {
             let bundled = TLS_SERVER_ROOT_CERTS.iter();
             all.extend(bundled.map(|der| Certificate::from_der(der)));

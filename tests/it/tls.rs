@@ -258,6 +258,23 @@ fn a_file_without_certificates_is_named_before_anything_is_sent() {
 }
 
 #[test]
+fn a_folder_without_certificates_beside_a_good_file_hurts_nobody() {
+    let w = world(Tls::new());
+    w.model("alice/m");
+    let ca = w.ca().display().to_string();
+    let missing = w.path("missing").display().to_string();
+    for (file, folder) in [
+        ("SSL_CERT_FILE", "SSL_CERT_DIR"),
+        ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH"),
+    ] {
+        let both = Try::new(&w, "").variable(file, &ca);
+        both.variable(folder, &missing).passes();
+        let alone = Try::new(&w, "").variable(folder, &missing);
+        alone.fails(&["InvalidInput", &missing, "holds no certificate", folder]);
+    }
+}
+
+#[test]
 fn certificates_are_found_among_other_text() {
     let w = world(Tls::new());
     w.model("alice/m");
