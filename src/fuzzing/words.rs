@@ -125,13 +125,19 @@ const SHOWN: usize = 16 << 10;
 pub(super) fn redaction(data: &[u8]) {
     let [secret, before, after] = parts(data);
     for shown in [fit_to_show(&before), fit_to_show_end(&before)] {
-        assert!(shown.len() <= SHOWN);
-        assert!(!shown.contains(|c: char| c.is_control() && c != '\n'));
-        assert_eq!(fit_to_show(&shown), shown, "of {before:?}");
+        // Shown again it may lose a little more, where it plays with our own mark, and nothing comes back.
+        for text in [fit_to_show(&shown), shown] {
+            assert!(text.len() <= SHOWN);
+            assert!(!text.contains(|c: char| c.is_control() && c != '\n'));
+        }
     }
     // As secrets are: of letters that are printed, and long enough not to be found everywhere.
     let secret: String = secret.chars().filter(char::is_ascii_graphic).collect();
     if secret.len() < 8 || HIDDEN.contains(&secret) {
+        return;
+    }
+    // One with brackets may be said by chance: by a header's name and our own mark behind it.
+    if secret.contains(['[', ']']) {
         return;
     }
     let known = SecretText::new(secret.clone());
@@ -140,7 +146,8 @@ pub(super) fn redaction(data: &[u8]) {
         assert!(holds_secret(&spelt), "{spelt} is not seen");
         let shown = fit_to_show(&said);
         assert!(!shown.contains(&*spelt), "{spelt} in {shown}");
-        assert_eq!(fit_to_show(&shown), shown, "of {said:?}");
+        let again = fit_to_show(&shown);
+        assert!(!again.contains(&*spelt), "{spelt} in {again}, shown again");
         let middle = said.floor_char_boundary(before.len() + 1 + spelt.len() / 2);
         for (part, cut) in [
             (&said[middle..], CutAt::Start),
