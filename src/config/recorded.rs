@@ -9,6 +9,9 @@ use std::path::PathBuf;
 
 use crate::secret::{fit_to_show, holds_secret};
 
+/// What some editors put at the start of a file; git skips it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// A credential that is written in one of a clone's files; what it is, is not told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -80,17 +83,22 @@ pub(crate) fn in_config(text: &[u8]) -> Vec<Spot> {
     let mut found = Vec::new();
     let mut section = String::new();
     let mut key = None;
-    let mut goes_on = false;
+    let mut state = Value::default();
     for (number, start, line) in lines(text) {
-        let shown = String::from_utf8_lossy(line);
-        let mut rest = shown.trim_start();
-        if !goes_on {
-            if let Some((name, after)) = header(rest) {
+        // Where the sections' names end.
+        let mut body = 0;
+        if !state.goes_on {
+            if number == 1 && line.starts_with(BYTE_ORDER_MARK) {
+                body = BYTE_ORDER_MARK.len();
+            }
+            while let Some((name, length)) = header(&line[body..]) {
                 section = name;
-                rest = after.trim_start();
+                body += length;
                 // An address in the name of the section itself belongs to all keys in it.
                 key = Some(section.clone());
             }
+            let rest = String::from_utf8_lossy(&line[body..]);
+            let rest = rest.trim_start();
             if rest.starts_with(['#', ';']) {
                 key = None;
             } else if let Some(name) = rest.split(|c: char| c == '=' || c.is_whitespace()).next()
@@ -99,25 +107,30 @@ pub(crate) fn in_config(text: &[u8]) -> Vec<Spot> {
                 key = Some(format!("{section}.{}", name.to_ascii_lowercase()));
             }
         }
+        let comment = body + state.read(&line[body..]);
         let is = |end: &str| key.as_deref().is_some_and(|key| key.ends_with(end));
-        let spot = |kind, origin, cut| Spot {
+        let spot = |key: Option<&str>, kind, origin, cut| Spot {
             line: number,
-            key: key.as_deref().map(fit_to_show),
+            key: key.map(fit_to_show),
             origin,
             kind,
             cut,
         };
         let before = found.len();
         for (userinfo, origin) in addresses(line) {
+            let in_comment = userinfo.start >= comment;
+            let key = key.as_deref().filter(|_| !in_comment);
             // Of `[http "https://…"] proxy = …` in one line the second.
-            let in_value = userinfo.start >= shown.len() - rest.len();
-            let kind = match in_value && is(".proxy") {
-                true => RecordedKind::Proxy,
-                false => RecordedKind::Address,
+            let in_value = userinfo.start >= body && !in_comment;
+            let kind = match in_value {
+                true if is(".proxy") => RecordedKind::Proxy,
+                true if !key.is_some_and(is_address) => RecordedKind::Value,
+                _ => RecordedKind::Address,
             };
             let cut = start + userinfo.start..start + userinfo.end;
-            found.push(spot(kind, Some(origin), cut));
+            found.push(spot(key, kind, Some(origin), cut));
         }
+        let rest = String::from_utf8_lossy(&line[body..]);
         let lower = rest.to_ascii_lowercase();
         if is(".extraheader")
             && ["authorization", "cookie"]
@@ -127,13 +140,69 @@ pub(crate) fn in_config(text: &[u8]) -> Vec<Spot> {
             let meant_for = section.split_once('.').map_or("", |(_, url)| url);
             let mut addresses = addresses_of(meant_for.as_bytes());
             let origin = addresses.next().map(|(_, origin)| origin);
-            found.push(spot(RecordedKind::Header, origin, start..start));
-        } else if found.len() == before && key.is_some() && holds_secret(rest) {
-            found.push(spot(RecordedKind::Value, None, start..start));
+            let kind = RecordedKind::Header;
+            found.push(spot(key.as_deref(), kind, origin, start..start));
+        } else if found.len() == before && key.is_some() && holds_secret(&rest) {
+            let kind = RecordedKind::Value;
+            found.push(spot(key.as_deref(), kind, None, start..start));
         }
-        goes_on = line.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
     }
     found
+}
+
+/// Whether a key's value is the address of a remote or of an LFS server and nothing else. What others
+/// hold, commands for example, may not work any more without its password.
+fn is_address(key: &str) -> bool {
+    let Some((section, rest)) = key.split_once('.') else {
+        return false;
+    };
+    let (has_name, key) = match rest.rsplit_once('.') {
+        Some((_, key)) => (true, key),
+        None => (false, rest),
+    };
+    match (section, has_name) {
+        ("remote", true) => matches!(key, "url" | "pushurl" | "lfsurl" | "lfspushurl"),
+        ("remote", false) => key == "pushdefault",
+        ("lfs", false) => matches!(key, "url" | "pushurl"),
+        ("url", true) => matches!(key, "insteadof" | "pushinsteadof"),
+        ("submodule", true) => key == "url",
+        ("branch", true) => matches!(key, "remote" | "pushremote"),
+        _ => false,
+    }
+}
+
+/// How far a value has been read that may go on in the next line.
+#[derive(Default)]
+struct Value {
+    quoted: bool,
+    goes_on: bool,
+}
+
+impl Value {
+    /// Reads a line of it, as git does, and tells where its comment begins, or the line ends.
+    fn read(&mut self, line: &[u8]) -> usize {
+        let mut quoted = self.goes_on && self.quoted;
+        let mut escaped = false;
+        let mut comment = line.len();
+        for (at, byte) in line.iter().enumerate() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => quoted = !quoted,
+                b'#' | b';' if !quoted => {
+                    comment = at;
+                    break;
+                }
+                _ => {}
+            }
+        }
+        // A backslash at the end of a comment is nothing but that.
+        *self = Self {
+            quoted,
+            goes_on: escaped,
+        };
+        comment
+    }
 }
 
 /// The credentials in any other text: of addresses alone.
@@ -176,30 +245,36 @@ fn lines(text: &[u8]) -> impl Iterator<Item = (usize, usize, &[u8])> {
     })
 }
 
-/// Section and subsection of a header as git joins them, and what follows in the line.
-fn header(line: &str) -> Option<(String, &str)> {
-    let inner = line.strip_prefix('[')?;
-    let (mut name, mut quoted, mut escaped) = (String::new(), false, false);
-    for (at, c) in inner.char_indices() {
-        match c {
+/// Section and subsection of the header a line starts with, as git joins them, and the header's length.
+fn header(line: &[u8]) -> Option<(String, usize)> {
+    let open = line.iter().position(|byte| !byte.is_ascii_whitespace())?;
+    if line[open] != b'[' {
+        return None;
+    }
+    let (mut name, mut named) = (Vec::new(), false);
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, byte) in line.iter().enumerate().skip(open + 1) {
+        match byte {
             _ if escaped => {
-                name.push(c);
+                name.push(*byte);
                 escaped = false;
             }
-            '\\' if quoted => escaped = true,
-            '"' => {
+            b'\\' if quoted => escaped = true,
+            b'"' => {
                 if !quoted {
-                    name = name.trim_end().to_ascii_lowercase() + ".";
+                    name = [name.trim_ascii_end(), b"."].concat();
+                    name.make_ascii_lowercase();
+                    named = true;
                 }
                 quoted = !quoted;
             }
-            ']' if !quoted => {
-                if !inner[..at].contains('"') {
+            b']' if !quoted => {
+                if !named {
                     name.make_ascii_lowercase();
                 }
-                return Some((name, &inner[at + 1..]));
+                return Some((String::from_utf8_lossy(&name).into_owned(), at + 1));
             }
-            c => name.push(c),
+            byte => name.push(*byte),
         }
     }
     None
@@ -326,6 +401,74 @@ mod tests {
                 .iter()
                 .all(|spot| !spot.can_go())
         );
+    }
+
+    #[test]
+    fn of_values_only_addresses_are_changed() {
+        let address = "https://u:s3@h.example/x";
+        let left = [
+            format!("[credential]\nhelper = \"!curl -s {address}\""),
+            format!("[lfs \"customtransfer.x\"]\nargs = {address}"),
+            format!("[alias]\nx = !curl {address}"),
+            format!("[filter \"url\"]\nclean = curl {address}"),
+            format!("[core]\nsshCommand = ssh \\\n {address}"),
+            format!("[remote]\nurl = {address}"),
+            format!("[other \"remote.x\"]\nurl = {address}"),
+        ];
+        // Bytes that are no text count as what they are, not as what they are shown as.
+        let odd = [
+            &b"[a \"\xff\xff\xff\xff\xff\xff\xff\"] x = "[..],
+            address.as_bytes(),
+        ]
+        .concat();
+        for text in left.iter().map(|text| text.as_bytes()).chain([&odd[..]]) {
+            let told = told(&in_config(text));
+            let kinds: Vec<_> = told.iter().map(|told| told.3).collect();
+            assert_eq!(kinds, [RecordedKind::Value], "{told:?}");
+            assert_eq!(told[0].2, "https://h.example");
+        }
+        let goes = [
+            format!("\u{feff}[remote \"a.b\"]\nPushUrl = {address}"),
+            format!("[x] [remote \"a\"] lfspushurl = {address}"),
+            format!("[lfs]\npushurl = {address}"),
+            format!("[url \"x\"]\npushInsteadOf = {address}"),
+            format!("[submodule \"a\"]\nurl = \\\n{address}"),
+            format!("[branch \"a\"]\npushRemote = {address}"),
+            format!("[alias]\nx = \"!y #\" # {address}"),
+            format!("[credential \"{address}\"] helper = x"),
+        ];
+        for text in goes {
+            let spots = in_config(text.as_bytes());
+            assert_eq!(
+                without(text.as_bytes(), &spots),
+                text.replace("u:s3@", "").as_bytes()
+            );
+        }
+    }
+
+    #[test]
+    fn comments_do_not_go_on() {
+        let before = [
+            "# C:\\",
+            "[x] ; \\",
+            "[x]\ny = \"a#b\" # C:\\",
+            "[x]\ny = a\\\n b # \\\\\\",
+        ];
+        for before in before {
+            let text = format!("{before}\r\n[remote \"a\"]\nurl = https://u:s3@h.example/x");
+            let told = told(&in_config(text.as_bytes()));
+            assert_eq!(told.len(), 1, "{text}: {told:?}");
+            assert_eq!(
+                (&*told[0].1, told[0].3),
+                ("remote.a.url", RecordedKind::Address)
+            );
+            let text = text.replace("\n[remote \"a\"]\nurl", "\n[remote \"a\"] url");
+            let spots = in_config(text.as_bytes());
+            assert_eq!(spots[0].key.as_deref(), Some("remote.a.url"), "{text}");
+        }
+        let text = "[x]\ny = \"a\\\n # b\\\n[remote \\\"a\\\"] url = https://u:s3@h.example/x\"";
+        let told = told(&in_config(text.as_bytes()));
+        assert_eq!((&*told[0].1, told[0].3), ("x.y", RecordedKind::Value));
     }
 
     #[test]
