@@ -1,13 +1,17 @@
 //! The credentials in a clone's own files, see [`config::recorded`](crate::config::recorded): which files
 //! there are, and under which locks they are changed.
 
+use std::fs::FileType;
 use std::path::{Path, PathBuf};
 
 use super::Local;
 use crate::config::Use;
 use crate::config::recorded::{RecordedCredential, Spot, in_config, in_words, without};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{self, GitLock};
+
+/// What is read of a file; more than any that git and its users write.
+const LIMIT: u64 = 64 << 20;
 
 /// How a file is read and changed.
 enum Kind {
@@ -31,7 +35,7 @@ impl Kind {
 /// Tells the log of what the clone's config holds.
 pub(crate) fn warn(common_dir: &Path) {
     let path = common_dir.join("config");
-    let text = fs::read_if_exists(&path).ok().flatten().unwrap_or_default();
+    let text = read(&path, &Kind::Config).unwrap_or_default();
     for spot in in_config(&text).into_iter().filter(Spot::can_go) {
         let found = spot.in_file(path.clone());
         tracing::warn!(
@@ -39,7 +43,7 @@ pub(crate) fn warn(common_dir: &Path) {
             line = found.line,
             key = found.key,
             origin = found.origin,
-            "a password is written into the clone's config; scrub_remote_credentials() takes it out"
+            "a password is written into the clone's config; see scrub_remote_credentials()"
         );
     }
 }
@@ -49,8 +53,7 @@ impl Local {
     pub(crate) fn recorded_credentials(&self) -> Result<Vec<RecordedCredential>> {
         let mut found = Vec::new();
         for (path, kind) in self.files_with_words() {
-            let text = fs::read_if_exists(&path)?.unwrap_or_default();
-            let spots = kind.spots(&text).into_iter();
+            let spots = kind.spots(&read(&path, &kind)?).into_iter();
             found.extend(spots.map(|spot| spot.in_file(path.clone())));
         }
         Ok(found)
@@ -70,8 +73,8 @@ impl Local {
         let _lock = self.lock(&takes)?;
         let mut gone = Vec::new();
         for (path, kind) in self.files_with_words() {
-            let text = fs::read_if_exists(&path)?.unwrap_or_default();
-            if kind.spots(&text).iter().any(Spot::can_go) {
+            // What a link leads to is not the clone's own.
+            if is_file(&path) && kind.spots(&read_own(&path)?).iter().any(Spot::can_go) {
                 gone.extend(self.scrub_file(&path, &kind)?);
             }
         }
@@ -79,34 +82,39 @@ impl Local {
     }
 
     fn scrub_file(&self, path: &Path, kind: &Kind) -> Result<Vec<RecordedCredential>> {
-        // Like git: what a link leads to is changed, and not the link.
-        let target = path.canonicalize();
-        let target = target.map_err(|error| Error::io("find", path, error))?;
         let lock = match kind {
-            Kind::Config => Some(GitLock::hold(&target)?),
+            Kind::Config => Some(GitLock::hold(path)?),
             Kind::Log { of } => Some(GitLock::hold(of)?),
             Kind::Words => None,
         };
         // Somebody may have changed it before it was locked.
-        let text = fs::read_if_exists(&target)?.unwrap_or_default();
+        let text = read_own(path)?;
         let spots = kind.spots(&text);
+        if !spots.iter().any(Spot::can_go) {
+            return Ok(Vec::new());
+        }
         let clean = without(&text, &spots);
         match (kind, lock) {
-            (Kind::Config, Some(lock)) => lock.replace(&target, &clean)?,
-            _ => fs::atomic_write_by_way_of(&self.private(), &target, &clean)?,
+            (Kind::Config, Some(lock)) => lock.replace(path, &clean)?,
+            _ => fs::atomic_write_by_way_of(&self.private(), path, &clean)?,
         }
         let gone = spots.into_iter().filter(Spot::can_go);
         Ok(gone.map(|spot| spot.in_file(path.to_path_buf())).collect())
     }
 
-    /// The files in which git and git-lfs write down where things came from.
+    /// The files in which git and git-lfs write down where things came from. Who unpacked the clone from
+    /// somewhere may have links in it to files of the user's: only the config is read through one, as git
+    /// does all the time.
     fn files_with_words(&self) -> Vec<(PathBuf, Kind)> {
         let mut files = Vec::new();
         let common = &self.common_dir;
-        files.push((common.join("config"), Kind::Config));
-        let worktrees = folder(&common.join("worktrees"));
+        let config = common.join("config");
+        if config.is_file() {
+            files.push((config, Kind::Config));
+        }
+        let worktrees = folder(&common.join("worktrees")).into_iter();
         let mut git_dirs = vec![common.clone()];
-        git_dirs.extend(worktrees.into_iter().filter(|path| path.is_dir()));
+        git_dirs.extend(worktrees.filter(|path| is_folder(path)));
         for git_dir in git_dirs {
             files.push((git_dir.join("config.worktree"), Kind::Config));
             files.push((git_dir.join("FETCH_HEAD"), Kind::Words));
@@ -117,15 +125,57 @@ impl Local {
                 files.push((log, Kind::Log { of }));
             }
         }
-        for log in files_below(&common.join("lfs/logs")) {
-            files.push((log, Kind::Words));
+        if is_folder(&common.join("lfs")) {
+            let logs = files_below(&common.join("lfs/logs")).into_iter();
+            files.extend(logs.map(|log| (log, Kind::Words)));
         }
-        files.retain(|(path, _)| path.is_file());
+        files.retain(|(path, _)| is_file(path) || *path == common.join("config"));
         files
     }
 }
 
+/// All of a file that is to be told of.
+fn read(path: &Path, kind: &Kind) -> Result<Vec<u8>> {
+    match kind {
+        Kind::Config => all_of(path, fs::read_start_of_link(path, LIMIT + 1)?),
+        Kind::Log { .. } | Kind::Words => read_own(path),
+    }
+}
+
+/// All of a file that is to be changed.
+fn read_own(path: &Path) -> Result<Vec<u8>> {
+    all_of(path, fs::read_start(path, LIMIT + 1)?)
+}
+
+fn all_of(path: &Path, text: Option<Vec<u8>>) -> Result<Vec<u8>> {
+    let text = text.unwrap_or_default();
+    if text.len() as u64 <= LIMIT {
+        return Ok(text);
+    }
+    let text = format!("cannot read {}: it is larger than 64 MiB", path.display());
+    Err(Error::new(ErrorKind::Unsupported, text).with_hint("make it smaller, or delete it"))
+}
+
+fn kind_of(path: &Path) -> Option<FileType> {
+    let meta = std::fs::symlink_metadata(path);
+    meta.ok().map(|meta| meta.file_type())
+}
+
+/// Whether it is a plain file, and no link to one.
+fn is_file(path: &Path) -> bool {
+    kind_of(path).is_some_and(|kind| kind.is_file())
+}
+
+/// Whether it is a folder, and no link to one.
+fn is_folder(path: &Path) -> bool {
+    kind_of(path).is_some_and(|kind| kind.is_dir())
+}
+
+/// What lies in a folder; nothing does in a link.
 fn folder(path: &Path) -> Vec<PathBuf> {
+    if !is_folder(path) {
+        return Vec::new();
+    }
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     paths.sort();
@@ -136,10 +186,9 @@ fn folder(path: &Path) -> Vec<PathBuf> {
 fn files_below(path: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for path in folder(path) {
-        match std::fs::symlink_metadata(&path) {
-            Ok(meta) if meta.is_dir() => found.extend(files_below(&path)),
-            Ok(meta) if meta.is_file() => found.push(path),
-            _ => {}
+        match is_file(&path) {
+            true => found.push(path),
+            false => found.extend(files_below(&path)),
         }
     }
     found

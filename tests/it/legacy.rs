@@ -198,3 +198,59 @@ fn whoever_has_the_lock_is_waited_for_and_not_broken() {
     fs::remove_file(lock).unwrap();
     assert_eq!(repo.scrub_remote_credentials().unwrap().len(), 4);
 }
+
+#[test]
+fn links_lead_to_no_file_of_the_users() {
+    let w = World::new();
+    let (folder, url) = legacy(&w, &w.token);
+    let git_dir = folder.join(".git");
+    let home = w.path("mine");
+    let mine = [
+        "credentials",
+        "logs/x",
+        "tree/FETCH_HEAD",
+        "tree/logs/HEAD",
+        "config",
+    ];
+    let text = format!("[remote \"x\"]\n\turl = {url}\n");
+    for name in mine {
+        write(&home, name, &text);
+    }
+    let link = |name: &str, target: &str| {
+        let path = git_dir.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let _ = fs::remove_dir_all(&path);
+        let _ = fs::remove_file(&path);
+        std::os::unix::fs::symlink(home.join(target), path).unwrap();
+    };
+    link("lfs/logs", "logs");
+    link("logs", "logs");
+    link("FETCH_HEAD", "credentials");
+    link("config.worktree", "credentials");
+    link("worktrees/tree", "tree");
+    let repo = open(&w, &folder);
+    assert_eq!(repo.scrub_remote_credentials().unwrap().len(), 1);
+    link("lfs", "");
+    link("worktrees", "");
+    // The config of a link is git's config all the same: it is told of, and left.
+    link("config", "config");
+    let found = repo.recorded_credentials().unwrap();
+    let found: Vec<_> = found.iter().map(|found| &found.file).collect();
+    assert_eq!(found, [&git_dir.join("config")]);
+    assert!(repo.scrub_remote_credentials().unwrap().is_empty());
+    for name in mine {
+        assert_eq!(fs::read_to_string(home.join(name)).unwrap(), text, "{name}");
+    }
+}
+
+#[test]
+fn what_is_too_large_is_not_read() {
+    let w = World::new();
+    let (folder, _) = legacy(&w, &w.token);
+    let log = folder.join(".git/logs/refs/huge");
+    fs::File::create(&log).unwrap().set_len(1 << 40).unwrap();
+    let repo = open(&w, &folder);
+    let error = repo.recorded_credentials().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert_eq!(fs::metadata(log).unwrap().len(), 1 << 40);
+}
