@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::sharing::Sharing;
+use super::sharing::{Sharer, Sharing};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -56,8 +56,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 #[must_use]
 pub(crate) struct AdvisoryLock {
     file: File,
-    /// Where to see that others can use what was written meanwhile.
-    shared: Option<(Sharing, PathBuf)>,
+    /// Sees that others can use what is made meanwhile.
+    sharer: Option<Sharer>,
 }
 
 /// Who holds the lock, and what it is going to do.
@@ -125,11 +125,16 @@ impl AdvisoryLock {
         {
             folders.remove_stale(&previous.takes);
         }
-        let shared = folders
-            .sharing
-            .map(|sharing| (sharing, folders.common.to_path_buf()));
-        let lock = Self { file, shared };
+        let mut lock = Self { file, sharer: None };
         lock.write(&Record::of_this_process(takes), &path)?;
+        if let Some(sharing) = folders.sharing {
+            lock.sharer = Sharer::begin(sharing, folders.common, &lock.file);
+            // Made before the lock was taken.
+            sharing.give(&lock.file);
+            if let Ok(Some(private)) = super::open_no_link(private) {
+                sharing.give(&private);
+            }
+        }
         Ok(lock)
     }
 
@@ -146,8 +151,8 @@ impl AdvisoryLock {
 
 impl Drop for AdvisoryLock {
     fn drop(&mut self) {
-        if let Some((sharing, folder)) = &self.shared {
-            sharing.apply(folder);
+        if let Some(sharer) = &self.sharer {
+            sharer.finish();
         }
         // An empty record: nobody was killed.
         let _ = self.file.set_len(0);

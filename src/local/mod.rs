@@ -118,11 +118,16 @@ impl Local {
         )
     }
 
-    /// The same if it can be had at once.
+    /// The same if it can be had at once; for one who holds the lock for changes.
     pub(crate) fn try_lock_pushing(&self) -> Result<Option<AdvisoryLock>> {
         let private = self.private();
         let (purpose, wait) = (Purpose::Push, Duration::ZERO);
-        match AdvisoryLock::acquire(&private, self.folders(), purpose, &[], wait, &self.cancel) {
+        // What is made, if anything, is shared by the lock that the caller holds.
+        let folders = GitFolders {
+            sharing: None,
+            ..self.folders()
+        };
+        match AdvisoryLock::acquire(&private, folders, purpose, &[], wait, &self.cancel) {
             Err(error) if error.kind() == ErrorKind::Locked => Ok(None),
             lock => lock.map(Some),
         }
