@@ -19,6 +19,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(crate) struct GitLock {
     file: File,
     path: PathBuf,
+    /// Goes after the lock that lies in them.
+    _folders: Folders,
 }
 
 impl GitLock {
@@ -27,17 +29,36 @@ impl GitLock {
     /// # Errors
     /// [`ErrorKind::Locked`] if somebody else has it.
     pub(crate) fn hold(path: &Path) -> Result<Self> {
-        let mut lock = path.as_os_str().to_owned();
-        lock.push(".lock");
-        let lock = PathBuf::from(lock);
-        super::create_parent(&lock)?;
+        let lock = name_of(path);
+        Self::create(path, &lock)?.map_err(|error| Error::io("create", &lock, error))
+    }
+
+    /// The same for a ref; `None` if there can be none, as another has the name of one of its folders.
+    pub(crate) fn hold_ref(path: &Path) -> Result<Option<Self>> {
+        let lock = name_of(path);
+        match Self::create(path, &lock)? {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
+            made => made
+                .map(Some)
+                .map_err(|error| Error::io("create", &lock, error)),
+        }
+    }
+
+    fn create(path: &Path, lock: &Path) -> Result<io::Result<Self>> {
         let mut pause = PAUSE;
         for _ in 1..TRIES {
-            match File::create_new(&lock) {
+            let folders = match Folders::of(lock) {
+                Ok(folders) => folders,
+                Err(error) => return Ok(Err(error)),
+            };
+            match File::create_new(lock) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => thread::sleep(pause),
                 made => {
-                    let file = made.map_err(|error| Error::io("create", &lock, error))?;
-                    return Ok(Self { file, path: lock });
+                    return Ok(made.map(|file| Self {
+                        file,
+                        path: lock.to_path_buf(),
+                        _folders: folders,
+                    }));
                 }
             }
             pause = pause * 3 / 2;
@@ -78,6 +99,42 @@ impl Drop for GitLock {
     }
 }
 
+fn name_of(path: &Path) -> PathBuf {
+    let mut lock = path.as_os_str().to_owned();
+    lock.push(".lock");
+    PathBuf::from(lock)
+}
+
+/// Folders that were created for a lock. Those with nothing in them go with it: they may be in the way of
+/// a branch of their name.
+#[derive(Default)]
+struct Folders(Vec<PathBuf>);
+
+impl Folders {
+    fn of(file: &Path) -> io::Result<Self> {
+        let above = file.ancestors().skip(1);
+        let missing: Vec<_> = above.take_while(|folder| !folder.exists()).collect();
+        let mut made = Self::default();
+        for folder in missing.into_iter().rev() {
+            match fs::create_dir(folder) {
+                Ok(()) => made.0.push(folder.to_path_buf()),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(made)
+    }
+}
+
+impl Drop for Folders {
+    fn drop(&mut self) {
+        for folder in self.0.iter().rev() {
+            // It stays where somebody else has put something in it.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,5 +162,21 @@ mod tests {
             .expect("replaced");
         assert_eq!(fs::read(&file).expect("there"), b"new");
         assert!(!lock.exists());
+    }
+
+    #[test]
+    fn folders_go_with_the_lock_of_a_ref_that_is_gone() {
+        let folder = tempfile::tempdir().expect("temp");
+        let refs = folder.path().join("refs");
+        fs::create_dir(&refs).expect("created");
+        let held = GitLock::hold_ref(&refs.join("a/b/c")).expect("held");
+        assert!(held.is_some() && refs.join("a/b/c.lock").exists());
+        fs::write(refs.join("a/other"), "").expect("written");
+        drop(held);
+        assert!(refs.join("a/other").exists() && !refs.join("a/b").exists());
+        for name in ["a/other/b", "a/other/b/c"] {
+            let held = GitLock::hold_ref(&refs.join(name)).expect("no lock");
+            assert!(held.is_none());
+        }
     }
 }

@@ -71,20 +71,26 @@ impl Local {
         }
         let takes = ["config.lock", "config.worktree.lock", "HEAD.lock", "refs/"];
         let _lock = self.lock(&takes)?;
-        let mut gone = Vec::new();
+        let (mut gone, mut failed) = (Vec::new(), None);
         for (path, kind) in self.files_with_words() {
-            // What a link leads to is not the clone's own.
-            if is_file(&path) && kind.spots(&read_own(&path)?).iter().any(Spot::can_go) {
-                gone.extend(self.scrub_file(&path, &kind)?);
+            match self.scrub_file(&path, &kind) {
+                Ok(spots) => gone.extend(spots),
+                // The others need not keep theirs for that.
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
-        Ok(gone)
+        failed.map_or(Ok(gone), Err)
     }
 
     fn scrub_file(&self, path: &Path, kind: &Kind) -> Result<Vec<RecordedCredential>> {
+        let is_clean = |text: &[u8]| !kind.spots(text).iter().any(Spot::can_go);
+        // What a link leads to is not the clone's own.
+        if !is_file(path) || is_clean(&read_own(path)?) {
+            return Ok(Vec::new());
+        }
         let lock = match kind {
             Kind::Config => Some(GitLock::hold(path)?),
-            Kind::Log { of } => Some(GitLock::hold(of)?),
+            Kind::Log { of } => GitLock::hold_ref(of)?,
             Kind::Words => None,
         };
         // Somebody may have changed it before it was locked.

@@ -196,7 +196,8 @@ fn whoever_has_the_lock_is_waited_for_and_not_broken() {
             .contains(&url)
     );
     fs::remove_file(lock).unwrap();
-    assert_eq!(repo.scrub_remote_credentials().unwrap().len(), 4);
+    // The other files did not wait for it.
+    assert_eq!(repo.scrub_remote_credentials().unwrap().len(), 1);
 }
 
 #[test]
@@ -253,4 +254,21 @@ fn what_is_too_large_is_not_read() {
     let error = repo.recorded_credentials().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert_eq!(fs::metadata(log).unwrap().len(), 1 << 40);
+}
+
+#[test]
+fn logs_of_refs_that_are_gone_are_cleaned_too() {
+    let w = World::new();
+    let (folder, url) = legacy(&w, &w.token);
+    let git_dir = folder.join(".git");
+    let text = format!("clone: from {url}\n");
+    for name in ["main/x", "main/x/y", "gone/deep/x"] {
+        let log = format!("logs/refs/remotes/up/{name}.log");
+        write(&git_dir, &log, &text);
+    }
+    write(&git_dir, "refs/remotes/up/main", "a".repeat(40));
+    let repo = open(&w, &folder);
+    assert_eq!(repo.scrub_remote_credentials().unwrap().len(), 4 + 3);
+    assert!(repo.recorded_credentials().unwrap().is_empty());
+    assert!(!git_dir.join("refs/remotes/up/gone").exists());
 }
