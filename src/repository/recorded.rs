@@ -41,8 +41,9 @@ impl Repository {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) if git is changing one of the files; those before it
-    /// are clean then.
+    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) if git is changing one of the files, and
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for one of more than 64 MiB; all the others
+    /// are clean then. Links are not followed.
     pub fn scrub_remote_credentials(&self) -> Result<Vec<RecordedCredential>> {
         self.local.scrub()
     }
