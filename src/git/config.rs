@@ -53,7 +53,9 @@ impl Git {
 
     /// `core.sharedRepository`.
     pub(crate) fn sharing(&self) -> Option<Sharing> {
-        Sharing::parse(&self.config("core.sharedRepository")?)
+        // Not by one key: libgit2 takes one without a value for none, where git takes it for yes.
+        let config = self.whole_config().ok()?;
+        config.get("core.sharedRepository").and_then(Sharing::parse)
     }
 
     /// Sets `key` in the repository's own config.
@@ -112,6 +114,22 @@ impl Git {
 mod tests {
     use super::*;
     use git2::ConfigLevel;
+
+    #[test]
+    fn a_setting_without_a_value_is_a_yes() {
+        let folder = tempfile::tempdir().expect("temp");
+        let git = crate::git::create(folder.path(), &BranchName::main()).expect("created");
+        let config = folder.path().join(".git/config");
+        let text = std::fs::read_to_string(&config).expect("read");
+        for (line, shared) in [
+            ("sharedRepository", true),
+            ("sharedRepository = group", true),
+            ("sharedRepository = umask", false),
+        ] {
+            std::fs::write(&config, format!("{text}[core]\n\t{line}\n")).expect("written");
+            assert_eq!(git.sharing().is_some(), shared, "{line}");
+        }
+    }
 
     #[test]
     fn the_nearest_file_counts() {

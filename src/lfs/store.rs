@@ -336,12 +336,20 @@ pub(super) fn finish(file: &File, path: &Path, target: &Path) -> Result<()> {
     // The names of new folders have to last as well. So has that of the one that was there: a moment
     // ago that may have been made for the scratch file.
     for above in folder.ancestors() {
-        above.parent().map_or(Ok(()), fs::sync_dir)?;
+        above.parent().map_or(Ok(()), sync_if_readable)?;
         if there == Some(above) {
             break;
         }
     }
     Ok(())
+}
+
+/// The store may lie in a folder that its user may pass through, but not list, and so not sync either.
+fn sync_if_readable(folder: &Path) -> Result<()> {
+    match File::open(folder) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        _ => fs::sync_dir(folder),
+    }
 }
 
 /// What came is not the object it should be.
@@ -464,6 +472,22 @@ mod tests {
             .expect("link");
         let linked = Store::new(folder.path().join("linked"));
         assert!(!linked.is_inside(&folder.path().join("lfs")));
+    }
+
+    /// Root may read all folders, so as root nothing is seen here.
+    #[test]
+    fn the_folder_around_a_store_need_not_be_readable() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("temp");
+        let chmod = |mode| {
+            let mode = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(folder.path(), mode).expect("chmod");
+        };
+        let store = Store::new(folder.path().join("lfs"));
+        chmod(0o300);
+        let one = put(&store, b"one");
+        chmod(0o700);
+        assert!(store.contains(one));
     }
 
     #[test]

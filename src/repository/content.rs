@@ -82,7 +82,7 @@ impl Repository {
             if !still_pointer || index.get(path)?.is_none_or(|now| now.id != entry.id) {
                 continue;
             }
-            fs::move_into_place(&prepared, &file)?;
+            area.move_out(path.as_str(), git.workdir())?;
             if let Some(stat) = fs::lstat(&file)? {
                 index.put(&entry.restat(&stat))?;
             }

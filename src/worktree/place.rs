@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -17,6 +17,8 @@ pub(crate) struct Area(TempDir);
 
 /// What areas are called, so that those of killed processes can be found.
 const AREA_PREFIX: &str = "checkout-";
+/// The bit of a folder whose group new files in it get.
+const SET_GROUP_ID: u32 = 0o2000;
 
 impl Area {
     pub(crate) fn create(private: &Path) -> Result<Self> {
@@ -34,6 +36,19 @@ impl Area {
 
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
+    }
+
+    /// Moves what was prepared at `relative` into a work tree, with the group it would have had if it had
+    /// been made there: in a set-group-ID folder that is the folder's, and the area is none.
+    pub(crate) fn move_out(&self, relative: &str, workdir: &Path) -> Result<()> {
+        let (prepared, target) = (self.path().join(relative), workdir.join(relative));
+        let folder = target.parent().map(std::fs::metadata);
+        if let Some(Ok(folder)) = folder
+            && folder.mode() & SET_GROUP_ID != 0
+        {
+            inherit(&prepared, folder.gid());
+        }
+        fs::move_into_place(&prepared, &target)
     }
 
     /// Gives files the permissions that git would give them: libgit2 makes them 0644 and 0755 at most,
@@ -56,6 +71,25 @@ impl Area {
                 .map_err(|error| Error::io("set the permissions of", &path, error))?;
         }
         Ok(())
+    }
+}
+
+/// Gives what was prepared a group, and folders the bit by which they pass it on.
+///
+/// Best effort: who does not belong to the group could not have made files in it either.
+fn inherit(prepared: &Path, group: u32) {
+    let Ok(meta) = std::fs::symlink_metadata(prepared) else {
+        return;
+    };
+    if let Err(error) = lchown(prepared, None, Some(group)) {
+        tracing::debug!(%error, path = %prepared.display(), "a file does not get its folder's group");
+    }
+    if meta.is_dir() {
+        let mode = meta.mode() & 0o7777 | SET_GROUP_ID;
+        let _ = std::fs::set_permissions(prepared, Permissions::from_mode(mode));
+        for entry in std::fs::read_dir(prepared).into_iter().flatten().flatten() {
+            inherit(&entry.path(), group);
+        }
     }
 }
 
@@ -155,10 +189,7 @@ impl Placement<'_> {
     }
 
     fn move_one(&self, relative: &str) -> Result<()> {
-        fs::move_into_place(
-            &self.area.path().join(relative),
-            &self.workdir.join(relative),
-        )
+        self.area.move_out(relative, self.workdir)
     }
 }
 
@@ -247,4 +278,51 @@ fn prune_empty(folder: &Path) -> Result<()> {
         }
     }
     std::fs::remove_dir(folder).map_err(|error| Error::io("remove", folder, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives a folder another group, and says which: root any, else one of the process's own. None if
+    /// there is no other.
+    fn give_other_group(folder: &Path) -> Option<u32> {
+        let own = std::fs::metadata(folder).expect("stat").gid();
+        let status = std::fs::read_to_string("/proc/self/status").expect("read");
+        let groups = status.lines().find_map(|line| line.strip_prefix("Groups:"));
+        let groups = groups.unwrap_or_default().split_whitespace();
+        groups
+            .filter_map(|group| group.parse().ok())
+            .chain([4711])
+            .find(|&group| group != own && lchown(folder, None, Some(group)).is_ok())
+    }
+
+    #[test]
+    fn new_files_get_the_group_of_a_folder_that_passes_it_on() {
+        let folder = tempfile::tempdir().expect("temp");
+        let workdir = folder.path().join("work");
+        fs::create_dir_all(&workdir).expect("folder");
+        let Some(group) = give_other_group(&workdir) else {
+            return;
+        };
+        let area = Area::create(&folder.path().join("private")).expect("area");
+        let own = std::fs::metadata(area.path()).expect("stat").gid();
+        let move_out = |name: &str, mode| {
+            let file = area.path().join(name).join("sub/file");
+            fs::create_parent(&file).expect("folders");
+            std::fs::write(&file, "x").expect("written");
+            std::os::unix::fs::symlink("/nowhere", file.with_file_name("link")).expect("linked");
+            std::fs::set_permissions(&workdir, Permissions::from_mode(mode)).expect("chmod");
+            area.move_out(name, &workdir).expect("moved");
+        };
+        let meta = |name: &str| std::fs::symlink_metadata(workdir.join(name)).expect("stat");
+        move_out("plain", 0o755);
+        assert_eq!(meta("plain/sub/file").gid(), own);
+        move_out("a", 0o2775);
+        for name in ["a", "a/sub", "a/sub/file", "a/sub/link"] {
+            assert_eq!(meta(name).gid(), group, "{name}");
+        }
+        assert_ne!(meta("a/sub").mode() & SET_GROUP_ID, 0);
+        assert_eq!(meta("a/sub/file").mode() & SET_GROUP_ID, 0);
+    }
 }
