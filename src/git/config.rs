@@ -60,22 +60,41 @@ impl Git {
 
     /// Sets `key` in the repository's own config.
     pub(crate) fn set_config(&self, key: &str, value: &str) -> Result<()> {
-        patiently(&format!("set {key}"), || {
-            let config = self.repo.config()?;
-            config
-                .open_level(git2::ConfigLevel::Local)?
-                .set_str(key, value)
+        self.keeping_config_mode(|| {
+            patiently(&format!("set {key}"), || {
+                let config = self.repo.config()?;
+                config
+                    .open_level(git2::ConfigLevel::Local)?
+                    .set_str(key, value)
+            })
         })
+    }
+
+    /// libgit2 writes the file anew as the umask has it. git keeps its mode: there may be a password in
+    /// it, and it be the owner's alone for that.
+    fn keeping_config_mode(&self, change: impl FnOnce() -> Result<()>) -> Result<()> {
+        let file = self.repo.commondir().join("config");
+        let before = std::fs::metadata(&file).map(|meta| meta.permissions());
+        change()?;
+        if let Ok(before) = before
+            && std::fs::metadata(&file).is_ok_and(|meta| meta.permissions() != before)
+            && let Err(error) = std::fs::set_permissions(&file, before)
+        {
+            tracing::warn!(%error, "the config's permissions have changed");
+        }
+        Ok(())
     }
 
     /// Removes `key` from the repository's own config, if it is there.
     pub(crate) fn unset_config(&self, key: &str) -> Result<()> {
-        patiently(&format!("unset {key}"), || {
-            let config = self.repo.config()?;
-            match config.open_level(git2::ConfigLevel::Local)?.remove(key) {
-                Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(()),
-                result => result,
-            }
+        self.keeping_config_mode(|| {
+            patiently(&format!("unset {key}"), || {
+                let config = self.repo.config()?;
+                match config.open_level(git2::ConfigLevel::Local)?.remove(key) {
+                    Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(()),
+                    result => result,
+                }
+            })
         })
     }
 
@@ -112,8 +131,31 @@ impl Git {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use git2::ConfigLevel;
+
+    #[test]
+    fn a_config_stays_the_owners_alone() {
+        let folder = tempfile::tempdir().expect("temp");
+        let main = BranchName::main();
+        let git = crate::git::create(folder.path(), &main).expect("made");
+        let file = folder.path().join(".git/config");
+        let alone = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(&file, alone.clone()).expect("chmod");
+        let mode = || {
+            std::fs::metadata(&file)
+                .expect("there")
+                .permissions()
+                .mode()
+                & 0o777
+        };
+        git.set_config("lfs.url", "https://a").expect("set");
+        assert_eq!(mode(), 0o600);
+        git.unset_config("lfs.url").expect("unset");
+        assert_eq!(mode(), 0o600);
+    }
 
     #[test]
     fn a_setting_without_a_value_is_a_yes() {
