@@ -157,6 +157,11 @@ impl fmt::Display for Revision {
     }
 }
 
+/// What git takes away at the ends of people's names and addresses.
+pub(crate) fn is_trimmed_by_git(c: char) -> bool {
+    c <= ' ' || ".,:;\"\\'".contains(c)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,16 +3,25 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// How often the lock is tried, and the first pause between; it grows by half each time. That is about a
-/// second, as git itself waits for some of its locks.
-const TRIES: u32 = 10;
+/// How long others are waited for: as long as git itself waits for some of its locks.
+const WAIT: Duration = Duration::from_secs(1);
+/// Between looks at whether a lock is free.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// Who may read a file that a lock becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readers {
+    /// Those who may read the file that was there.
+    AsBefore,
+    Owner,
+}
 
 /// Held until it is dropped.
 #[must_use]
@@ -29,14 +38,21 @@ impl GitLock {
     /// # Errors
     /// [`ErrorKind::Locked`] if somebody else has it.
     pub(crate) fn hold(path: &Path) -> Result<Self> {
-        let lock = name_of(path);
-        Self::create(path, &lock)?.map_err(|error| Error::io("create", &lock, error))
+        Self::hold_within(WAIT, path)
     }
 
-    /// The same for a ref; `None` if there can be none, as another has the name of one of its folders.
+    /// The same; others are waited for so long.
+    pub(crate) fn hold_within(wait: Duration, path: &Path) -> Result<Self> {
+        let lock = name_of(path);
+        let made = Self::create(wait, path, &lock, || Ok(Folders::default()))?;
+        made.map_err(|error| Error::io("create", &lock, error))
+    }
+
+    /// The same for a ref, whose folders need not exist; `None` if there can be none, as another has the
+    /// name of one of them.
     pub(crate) fn hold_ref(path: &Path) -> Result<Option<Self>> {
         let lock = name_of(path);
-        match Self::create(path, &lock)? {
+        match Self::create(WAIT, path, &lock, || Folders::of(&lock))? {
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
             made => made
                 .map(Some)
@@ -44,46 +60,55 @@ impl GitLock {
         }
     }
 
-    fn create(path: &Path, lock: &Path) -> Result<io::Result<Self>> {
-        let mut pause = PAUSE;
-        for _ in 1..TRIES {
-            let folders = match Folders::of(lock) {
-                Ok(folders) => folders,
-                Err(error) => return Ok(Err(error)),
-            };
-            match File::create_new(lock) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => thread::sleep(pause),
-                made => {
-                    return Ok(made.map(|file| Self {
+    fn create(
+        wait: Duration,
+        path: &Path,
+        lock: &Path,
+        folders: impl Fn() -> io::Result<Folders>,
+    ) -> Result<io::Result<Self>> {
+        let deadline = Instant::now() + wait;
+        // Whatever is written into it may be nobody else's business.
+        let mut options = File::options();
+        options.write(true).create_new(true).mode(0o600);
+        loop {
+            let made = folders().and_then(|folders| Ok((options.open(lock)?, folders)));
+            match made {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Ok(Err(error));
+                }
+                Err(_) if Instant::now() < deadline => thread::sleep(PAUSE),
+                Err(error) => {
+                    let text = format!("cannot change {}: it is locked", path.display());
+                    let hint = format!(
+                        "another process works on it; if none does, remove {}",
+                        lock.display()
+                    );
+                    return Err(Error::new(ErrorKind::Locked, text)
+                        .with_hint(hint)
+                        .with_source(error));
+                }
+                Ok((file, folders)) => {
+                    return Ok(Ok(Self {
                         file,
                         path: lock.to_path_buf(),
                         _folders: folders,
                     }));
                 }
             }
-            pause = pause * 3 / 2;
         }
-        Err(Error::new(
-            ErrorKind::Locked,
-            format!("cannot change {}: it is locked", path.display()),
-        )
-        .with_hint(format!(
-            "another process works on it; if none does, remove {}",
-            lock.display()
-        )))
     }
 
-    /// Puts `content` in the place of the locked file, as git does: the lock becomes the file. What has
-    /// the file's permissions keeps them.
-    pub(crate) fn replace(mut self, target: &Path, content: &[u8]) -> Result<()> {
-        let written = || -> io::Result<()> {
+    /// Puts `content` in the place of the locked file, as git does: the lock becomes the file.
+    pub(crate) fn replace(mut self, target: &Path, content: &[u8], readers: Readers) -> Result<()> {
+        let mut written = || -> io::Result<()> {
             self.file.write_all(content)?;
-            if let Ok(meta) = fs::metadata(target) {
+            if readers == Readers::AsBefore
+                && let Ok(meta) = fs::metadata(target)
+            {
                 self.file.set_permissions(meta.permissions())?;
             }
             self.file.sync_all()
         };
-        let mut written = written;
         written().map_err(|error| Error::io("write", &self.path, error))?;
         fs::rename(&self.path, target).map_err(|error| Error::io("replace", target, error))?;
         target.parent().map_or(Ok(()), super::sync_dir)
@@ -146,6 +171,8 @@ mod tests {
             folder.path().join("a/config"),
             folder.path().join("a/config.lock"),
         );
+        fs::create_dir(folder.path().join("a")).expect("created");
+        fs::write(&file, "old").expect("written");
         let held = GitLock::hold(&file).expect("held");
         let error = GitLock::hold(&file).err().expect("held by another");
         assert_eq!(error.kind(), ErrorKind::Locked);
@@ -158,7 +185,7 @@ mod tests {
         assert!(!lock.exists());
         GitLock::hold(&file)
             .expect("held")
-            .replace(&file, b"new")
+            .replace(&file, b"new", Readers::AsBefore)
             .expect("replaced");
         assert_eq!(fs::read(&file).expect("there"), b"new");
         assert!(!lock.exists());

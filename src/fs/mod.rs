@@ -12,7 +12,7 @@ pub(crate) mod sharing;
 mod stat;
 
 pub(crate) use copy::{clone_or_copy, clone_or_copy_start, require_space};
-pub(crate) use git_lock::GitLock;
+pub(crate) use git_lock::{GitLock, Readers};
 pub(crate) use private::change_private;
 pub(crate) use read::{
     Take, is_gone, open_no_link, read_if_exists, read_start, read_start_of_link,

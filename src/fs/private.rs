@@ -1,23 +1,19 @@
 //! Files that only their owner may read, changed in git's way: by way of `<file>.lock`.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
-use super::{is_gone, read_if_exists, remove_file_if_exists, sync_dir};
-use crate::error::{Error, ErrorKind, Result};
-
-/// Between looks at whether a lock is free.
-const PAUSE: Duration = Duration::from_millis(10);
+use super::git_lock::{GitLock, Readers};
+use super::{is_gone, read_if_exists};
+use crate::error::{Error, Result};
 
 /// Replaces a file by what `change` makes of it, unless that is nothing; readers see the old or the new.
 /// Whoever changes the file by the same lock waits, as do we, for up to `wait`. The new file is for its
 /// owner's eyes only, whatever the old one was. A link stays one.
 ///
 /// # Errors
-/// [`ErrorKind::Locked`] if somebody has the lock all the time, and those of the file system.
+/// [`ErrorKind::Locked`](crate::error::ErrorKind::Locked) if somebody has the lock all the time, and those of the file system.
 pub(crate) fn change_private(
     path: &Path,
     wait: Duration,
@@ -27,71 +23,18 @@ pub(crate) fn change_private(
         Err(error) if !is_gone(&error) => return Err(Error::io("find", path, error)),
         found => found.unwrap_or_else(|_| path.to_path_buf()),
     };
-    let lock = Lock::take(&path, wait)?;
+    let lock = GitLock::hold_within(wait, &path)?;
     let before = read_if_exists(&path)?.unwrap_or_default();
     match change(before) {
-        Some(after) => lock.finish(&path, &after),
+        Some(after) => lock.replace(&path, &after, Readers::Owner),
         None => Ok(()),
-    }
-}
-
-/// Holds the lock file; goes with it unless it became the file itself.
-struct Lock {
-    file: File,
-    path: PathBuf,
-}
-
-impl Lock {
-    fn take(target: &Path, wait: Duration) -> Result<Self> {
-        let mut name = target.as_os_str().to_owned();
-        name.push(".lock");
-        let path = PathBuf::from(name);
-        let deadline = Instant::now() + wait;
-        loop {
-            let mut options = File::options();
-            match options.write(true).create_new(true).mode(0o600).open(&path) {
-                Ok(file) => return Ok(Self { file, path }),
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(Error::io("create", &path, error));
-                }
-                Err(_) if Instant::now() < deadline => std::thread::sleep(PAUSE),
-                Err(error) => {
-                    let text = format!("cannot change {}: it is locked", target.display());
-                    return Err(Error::new(ErrorKind::Locked, text)
-                        .with_hint(format!(
-                            "if no program is at it any more, delete {}",
-                            path.display()
-                        ))
-                        .with_source(error));
-                }
-            }
-        }
-    }
-
-    fn finish(mut self, target: &Path, content: &[u8]) -> Result<()> {
-        let written = self.file.write_all(content);
-        written
-            .and_then(|()| self.file.sync_all())
-            .map_err(|error| Error::io("write", target, error))?;
-        fs::rename(&self.path, target).map_err(|error| Error::io("replace", target, error))?;
-        target.parent().map_or(Ok(()), sync_dir)
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Renamed it is gone already; nobody else can have taken the name meanwhile but by creating it
-        // anew, and that is then not ours.
-        let own = super::is_still_at(&self.file, &self.path);
-        if own && let Err(error) = remove_file_if_exists(&self.path) {
-            tracing::warn!(%error, "a lock file is left");
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]

@@ -7,6 +7,7 @@ use super::refs::{commit_id, object_id};
 use super::{Git, Head, ObjectId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::CommitId;
+use crate::name::is_trimmed_by_git;
 
 /// Who a commit is by.
 ///
@@ -35,8 +36,7 @@ impl Identity {
             email: email.into(),
         };
         for (what, text) in [("name", &identity.name), ("e-mail", &identity.email)] {
-            let taken_away = |c: char| c <= ' ' || ".,:;\"\\'".contains(c);
-            if text.trim().trim_matches(taken_away).is_empty()
+            if text.trim().trim_matches(is_trimmed_by_git).is_empty()
                 || text.contains(['<', '>', '\n', '\r', '\0'])
             {
                 return Err(Error::new(

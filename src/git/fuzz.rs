@@ -86,7 +86,7 @@ pub(crate) fn names(data: &[u8]) {
     let Ok(path) = RepoPath::new(path) else {
         return;
     };
-    let root = Path::new("/root/of/it");
+    let root = Path::new("/work tree");
     let full = path.under(root);
     assert!(full.starts_with(root) && full != root);
     let plain = |part| matches!(part, std::path::Component::Normal(_));

@@ -10,6 +10,7 @@ use super::Hub;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Auth, Client, Request};
 use crate::id::Endpoint;
+use crate::name::is_trimmed_by_git;
 use crate::secret::printable;
 
 /// The account a token belongs to.
@@ -63,9 +64,11 @@ const LONGEST: usize = 200;
 /// A name as commits may hold it, if anything of it can stay.
 fn readable(name: &str) -> Option<String> {
     let kept = printable(name).replace(['\n', '<', '>'], "");
-    // What git takes away at the ends of names.
-    let at_ends = |c: char| c <= ' ' || ".,:;\"\\'".contains(c);
-    let kept: String = kept.trim_matches(at_ends).chars().take(LONGEST).collect();
+    let kept: String = kept
+        .trim_matches(is_trimmed_by_git)
+        .chars()
+        .take(LONGEST)
+        .collect();
     (!kept.is_empty()).then_some(kept)
 }
 

@@ -8,7 +8,7 @@ use super::Local;
 use crate::config::Use;
 use crate::config::recorded::{RecordedCredential, Spot, in_config, in_words, without};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fs::{self, GitLock};
+use crate::fs::{self, GitLock, Readers};
 
 /// What is read of a file; more than any that git and its users write.
 const LIMIT: u64 = 64 << 20;
@@ -101,7 +101,7 @@ impl Local {
         }
         let clean = without(&text, &spots);
         match (kind, lock) {
-            (Kind::Config, Some(lock)) => lock.replace(path, &clean)?,
+            (Kind::Config, Some(lock)) => lock.replace(path, &clean, Readers::AsBefore)?,
             _ => fs::atomic_write_by_way_of(&self.private(), path, &clean)?,
         }
         let gone = spots.into_iter().filter(Spot::can_go);

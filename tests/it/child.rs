@@ -169,7 +169,7 @@ fn run() {
         }
         "offline-content" => crate::offline::content(Path::new(&argument(1))),
         "offline-resume" => crate::offline::resume(Path::new(&argument(1))),
-        "leak" => crate::leak::act(
+        "leak" => crate::leak::work::act(
             &argument(1),
             &argument(2),
             Path::new(&argument(3)),

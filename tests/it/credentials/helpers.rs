@@ -42,10 +42,7 @@ fn without_any_login_the_error_comes_at_once() {
 fn a_helpers_login_does_all_the_work() {
     for way in WAYS {
         let place = Place::new(way, "[credential]\nhelper = HERE/helper\n");
-        place.helper(
-            "helper",
-            &format!("username=alice\\npassword={}\\n", place.w.token),
-        );
+        place.helper_that_knows();
         assert_eq!(place.run("save", "alice/p", "ours"), "ok");
         let host = place.w.hub.url().replace("http://", "");
         let (verbs, told) = place.log("helper");
@@ -247,10 +244,7 @@ fn git_knows_refresh_tokens() -> bool {
 fn helpers_are_for_their_addresses_and_may_know_the_path() {
     for way in WAYS {
         let place = Place::new(way, "");
-        place.helper(
-            "helper",
-            &format!("username=alice\\npassword={}\\n", place.w.token),
-        );
+        place.helper_that_knows();
         place.config("[credential \"http://127.0.0.1:1\"]\nhelper = HERE/helper\n");
         let result = place.run("clone", "alice/p", "ours");
         assert!(

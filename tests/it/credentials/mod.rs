@@ -148,6 +148,12 @@ impl Place {
         self.program(&self.w.path(name), &script);
     }
 
+    /// One called `helper` with a login that the hub takes.
+    fn helper_that_knows(&self) {
+        let login = format!("username=alice\\npassword={}\\n", self.w.token);
+        self.helper("helper", &login);
+    }
+
     fn program(&self, path: &Path, script: &str) {
         fs::write(path, script).unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();

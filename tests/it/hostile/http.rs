@@ -234,16 +234,11 @@ fn a_redirect_elsewhere_takes_no_token_along() {
         format!("http://{host}/x#fragment"),
     ] {
         let before = elsewhere.heard().len();
-        // The peer is the Hub itself, and gets the token.
+        // It gets the token.
         let reply = answer(307, &format!("Location: {location}\r\n"), "");
         let hub = Peer::saying(reply);
         let w = World::new();
-        let endpoint = hub.url().parse().unwrap();
-        let clone = w
-            .prepare("alice/m", "fresh")
-            .endpoint(endpoint)
-            .clone_repo();
-        refused(clone, &[ErrorKind::RepoNotFound]);
+        no_clone_from(&w, &hub);
         assert!(
             hub.heard()
                 .iter()
@@ -261,6 +256,14 @@ fn a_redirect_elsewhere_takes_no_token_along() {
     }
 }
 
+/// The peer is the Hub itself, and has no such repository.
+#[track_caller]
+fn no_clone_from(w: &World, hub: &Peer) {
+    let endpoint = hub.url().parse().unwrap();
+    let prepared = w.prepare("alice/m", "fresh").endpoint(endpoint);
+    refused(prepared.clone_repo(), &[ErrorKind::RepoNotFound]);
+}
+
 /// `://` in a query makes no other address of it.
 #[test]
 fn a_redirect_with_an_address_in_its_query_stays_where_it_is() {
@@ -271,13 +274,7 @@ fn a_redirect_with_an_address_in_its_query_stays_where_it_is() {
             answer(307, "Location: /login?next=http://evil.example/\r\n", "")
         })
     });
-    let w = World::new();
-    let endpoint = hub.url().parse().unwrap();
-    let clone = w
-        .prepare("alice/m", "fresh")
-        .endpoint(endpoint)
-        .clone_repo();
-    refused(clone, &[ErrorKind::RepoNotFound]);
+    no_clone_from(&World::new(), &hub);
     assert!(
         hub.heard()
             .iter()

@@ -1,25 +1,22 @@
-//! LFS servers, and pointers that come with a repository.
+//! What an LFS server answers when it is asked for objects.
 
-use std::fs;
-
-use hf_repository::ErrorKind::{self, LfsObjectCorrupt, LfsObjectMissing, Protocol};
+use hf_repository::ErrorKind::{LfsObjectMissing, Protocol};
 use hf_repository::{Content, Repository};
 use mini_hub::{Action, Fault, Route};
 use serde_json::{Value, json};
 
-use super::peer::{Answer, Peer, answer};
-use super::{Forge, RULES, assert_clean, each, pointer, refused, sha256};
-use crate::support::judge::files;
-use crate::support::{World, weights, write};
+use super::peer::{Peer, answer};
+use super::{Forge, RULES, assert_clean, each, refused, sha256};
+use crate::support::{World, write};
 
 /// The content of the one LFS file.
-const CONTENT: &[u8] = b"weights\0weights";
+pub(super) const CONTENT: &[u8] = b"weights\0weights";
 
 /// What an LFS server says of an object of that oid and size; the address is one to go to.
 type Body = fn(&str, usize, &str) -> String;
 
 /// A hub with one LFS file, and its commit.
-fn hub() -> World {
+pub(super) fn hub() -> World {
     let w = World::new();
     w.model("alice/m");
     let forge = Forge::new(&w, "alice/m");
@@ -33,7 +30,7 @@ fn hub() -> World {
 }
 
 /// Lets the LFS server answer all questions so.
-fn say(w: &World, body: String) {
+pub(super) fn say(w: &World, body: String) {
     let headers = vec![("Content-Type".into(), "application/vnd.git-lfs+json".into())];
     let code = 200;
     let action = Action::Status {
@@ -70,7 +67,7 @@ fn no_downloads(rows: &[(&str, Body)]) {
 }
 
 /// A clone without content.
-fn pointers_of(w: &World) -> Repository {
+pub(super) fn pointers_of(w: &World) -> Repository {
     let plain = w.prepare("alice/m", "ours").content(Content::PointersOnly);
     plain.clone_repo().unwrap()
 }
@@ -95,7 +92,7 @@ fn no_uploads(rows: &[(&str, Body)]) {
 }
 
 /// A clone with the LFS file, committed and not pushed.
-fn to_push() -> (World, Repository) {
+pub(super) fn to_push() -> (World, Repository) {
     let w = World::new();
     w.model("alice/m");
     let ours = w.clone("alice/m", "ours");
@@ -106,12 +103,12 @@ fn to_push() -> (World, Repository) {
 }
 
 /// An answer about one object.
-fn one(object: Value) -> String {
+pub(super) fn one(object: Value) -> String {
     json!({ "transfer": "basic", "objects": [object] }).to_string()
 }
 
 /// An object to be got from, and sent to, an address.
-fn at(oid: &str, size: usize, href: impl Into<Value>) -> Value {
+pub(super) fn at(oid: &str, size: usize, href: impl Into<Value>) -> Value {
     let href = href.into();
     let action = json!({ "href": href });
     json!({ "oid": oid, "size": size, "actions": { "download": action, "upload": action } })
@@ -288,444 +285,4 @@ fn an_error_with_escapes_is_cleaned() {
         &[LfsObjectMissing],
     );
     assert_clean(&error);
-}
-
-/// A hub whose object is to be got from the peer; extra fields of the action are merged in.
-fn from_peer(peer: &Peer, more: Value) -> World {
-    let w = hub();
-    tell_from_peer(&w, peer, more);
-    w
-}
-
-fn tell_from_peer(w: &World, peer: &Peer, more: Value) {
-    let mut action = json!({ "href": format!("{}/object", peer.url()) });
-    action
-        .as_object_mut()
-        .unwrap()
-        .extend(more.as_object().unwrap().clone());
-    let (oid, size) = (sha256(CONTENT), CONTENT.len());
-    say(
-        w,
-        one(json!({ "oid": oid, "size": size, "actions": { "download": action } })),
-    );
-}
-
-/// The download comes to nothing; at most `most` bytes were taken from the peer.
-#[track_caller]
-fn nothing_kept(peer: &Peer, kinds: &[ErrorKind], most: u64) {
-    let w = from_peer(peer, json!({}));
-    // Into an existing clone: what is kept would be in its store.
-    let ours = pointers_of(&w);
-    let before = w.scene(ours.workdir(), "alice/m");
-    refused(ours.fetch_content([""; 0]), kinds);
-    assert_eq!(w.scene(ours.workdir(), "alice/m"), before);
-    for (name, (_, bytes)) in files(&w.path("ours/.git/lfs")) {
-        assert!(bytes.len() < CONTENT.len(), "{name}: {} bytes", bytes.len());
-    }
-    assert!(peer.sent() <= most, "{} bytes were taken", peer.sent());
-    assert!(!peer.heard().is_empty());
-}
-
-/// Bytes that may lie in the buffers of two connections.
-const IN_BUFFERS: u64 = 32 << 20;
-
-#[test]
-fn a_download_without_end_is_cut_off() {
-    let head = b"HTTP/1.1 200 X\r\n\r\n".to_vec();
-    let peer = Peer::new(move |_| Answer::Endless(head.clone(), vec![b'x'; 64 << 10]));
-    nothing_kept(&peer, &[LfsObjectCorrupt], IN_BUFFERS);
-}
-
-#[test]
-fn a_download_with_one_byte_more() {
-    let body = [CONTENT, b"x"].concat();
-    let head = b"HTTP/1.1 200 X\r\n\r\n";
-    let peer = Peer::saying([&head[..], &body].concat());
-    nothing_kept(&peer, &[LfsObjectCorrupt], 1 << 20);
-}
-
-#[test]
-fn a_download_that_says_it_is_longer() {
-    let peer = Peer::saying(answer(200, "", [CONTENT, b"x"].concat()));
-    nothing_kept(&peer, &[LfsObjectCorrupt], 1 << 20);
-}
-
-#[test]
-fn a_download_of_other_bytes() {
-    let peer = Peer::saying(answer(200, "", b"WEIGHTS\0WEIGHTS"));
-    nothing_kept(&peer, &[LfsObjectCorrupt], 1 << 20);
-}
-
-#[test]
-fn a_download_with_a_range_nobody_asked_for() {
-    let range = "Content-Range: bytes 5-14/15\r\n";
-    let peer = Peer::saying(answer(206, range, &CONTENT[5..]));
-    let kinds = [LfsObjectCorrupt, ErrorKind::Network];
-    nothing_kept(&peer, &kinds, 1 << 20);
-}
-
-#[test]
-fn a_download_that_is_a_web_page() {
-    let peer = Peer::saying(answer(
-        200,
-        "Content-Type: text/html\r\n",
-        "<html></html>xx",
-    ));
-    nothing_kept(&peer, &[LfsObjectCorrupt], 1 << 20);
-}
-
-/// Bytes that are many more when they are unpacked: unpacked, they are counted like any others.
-#[test]
-fn a_download_that_is_a_bomb() {
-    let bomb = super::http::bomb();
-    let peer = Peer::saying(answer(200, "Content-Encoding: gzip\r\n", bomb));
-    nothing_kept(&peer, &[LfsObjectCorrupt], 1 << 20);
-}
-
-/// The rest of a download is asked for; what comes is something else, under the same name.
-#[test]
-fn no_rest_of_a_download_is_taken_from_elsewhere() {
-    let w = hub();
-    let ours = pointers_of(&w);
-    let folder = w.path("ours/.git/lfs/incomplete");
-    fs::create_dir_all(&folder).unwrap();
-    each(RESTS, |reply| {
-        let reply = *reply;
-        let peer = Peer::new(move |heard| {
-            Answer::Bytes(if heard.header("range").is_empty() {
-                answer(200, "", b"something else!")
-            } else {
-                reply()
-            })
-        });
-        tell_from_peer(&w, &peer, json!({}));
-        let part = folder.join(format!("{}.part", sha256(CONTENT)));
-        fs::write(part, &CONTENT[..8]).unwrap();
-        let before = w.scene(ours.workdir(), "alice/m");
-        refused(ours.fetch_content([""; 0]), &[LfsObjectCorrupt]);
-        assert_eq!(w.scene(ours.workdir(), "alice/m"), before);
-        assert_eq!(peer.heard()[0].header("range"), ["bytes=8-14"]);
-    });
-}
-
-/// What comes when the rest is asked for.
-type Rest = fn() -> Vec<u8>;
-
-pub(super) const RESTS: &[(&str, Rest)] = &[
-    ("a_range_from_the_beginning", || {
-        answer(206, "Content-Range: bytes 0-6/15\r\n", &CONTENT[..7])
-    }),
-    ("a_range_of_something_longer", || {
-        answer(206, "Content-Range: bytes 8-14/99\r\n", &CONTENT[8..])
-    }),
-    ("a_range_in_other_units", || {
-        answer(206, "Content-Range: lines 8-14/15\r\n", &CONTENT[8..])
-    }),
-    ("a_range_without_a_name", || answer(206, "", &CONTENT[8..])),
-    ("a_range_with_one_byte_more", || {
-        answer(
-            206,
-            "Content-Range: bytes 8-15/15\r\n",
-            [&CONTENT[8..], b"x"].concat(),
-        )
-    }),
-    ("a_range_of_other_bytes", || {
-        answer(206, "Content-Range: bytes 8-14/15\r\n", b"WEIGHTS")
-    }),
-    ("the_rest_as_if_it_were_all", || {
-        answer(200, "", &CONTENT[8..])
-    }),
-    ("no_such_range", || answer(416, "", "")),
-];
-
-/// What an action may say of its request, and what it may not.
-#[test]
-fn headers_of_an_action_do_not_frame_the_request() {
-    let peer = Peer::saying(answer(200, "", CONTENT));
-    let w = from_peer(
-        &peer,
-        json!({ "header": {
-        "Host": "evil.example", "Content-Length": "999", "Transfer-Encoding": "chunked",
-        "Connection": "upgrade", "Upgrade": "h2c", "Expect": "100-continue", "TE": "trailers",
-        "Trailer": "X", "Keep-Alive": "1", "Proxy-Authorization": "x", "X-Own": "own",
-        "Authorization": "Own secret" } }),
-    );
-    w.clone("alice/m", "ours");
-    assert_eq!(fs::read(w.path("ours/w.bin")).unwrap(), CONTENT);
-    let heard = peer.heard();
-    let [heard] = &*heard else {
-        panic!("{heard:?}")
-    };
-    let host = peer.url().replace("http://", "");
-    assert_eq!(heard.header("host"), [host]);
-    for name in [
-        "content-length",
-        "transfer-encoding",
-        "upgrade",
-        "expect",
-        "te",
-        "trailer",
-        "keep-alive",
-        "proxy-authorization",
-    ] {
-        assert!(heard.header(name).is_empty(), "{name}: {heard:?}");
-    }
-    assert_eq!(heard.header("x-own"), ["own"]);
-    // The server's own: it is for this one request.
-    assert_eq!(heard.header("authorization"), ["own secret"]);
-}
-
-#[test]
-fn users_in_an_address_are_not_sent() {
-    let peer = Peer::saying(answer(200, "", CONTENT));
-    let href = peer.url().replace("http://", "http://user:password@");
-    let w = from_peer(&peer, json!({ "href": href }));
-    w.clone("alice/m", "ours");
-    assert!(peer.heard()[0].header("authorization").is_empty());
-}
-
-/// It says that the token is needed at another origin, in every way there is.
-#[test]
-fn another_origin_that_wants_the_token_does_not_get_it() {
-    for authenticated in [true, false] {
-        let wants = "WWW-Authenticate: Basic realm=\"hub\"\r\n";
-        let peer = Peer::saying(answer(401, wants, ""));
-        let w = hub();
-        let (oid, size) = (sha256(CONTENT), CONTENT.len());
-        let actions = json!({ "download": { "href": peer.url() } });
-        say(
-            &w,
-            one(
-                json!({ "oid": oid, "size": size, "authenticated": authenticated,
-            "actions": actions }),
-            ),
-        );
-        let fresh = w.prepare("alice/m", "fresh").clone_repo();
-        refused(fresh, &[ErrorKind::Unauthorized]);
-        assert!(!peer.heard().is_empty());
-        for heard in peer.heard() {
-            assert!(heard.header("authorization").is_empty(), "{heard:?}");
-        }
-    }
-}
-
-#[test]
-fn a_verification_elsewhere_gets_no_token() {
-    let peer = Peer::saying(answer(200, "", ""));
-    let (w, ours) = to_push();
-    let action = json!({ "href": peer.url() });
-    let (oid, size) = (sha256(CONTENT), CONTENT.len());
-    say(
-        &w,
-        one(json!({ "oid": oid, "size": size, "actions": { "upload": action, "verify": action } })),
-    );
-    // The hub's own hook finds out that it does not have the object.
-    refused(ours.push(), &[ErrorKind::Rejected]);
-    let heard = peer.heard();
-    assert!(heard.len() >= 2);
-    for heard in heard {
-        assert!(
-            heard.header("authorization").is_empty() && !heard.head.contains("hf_"),
-            "{heard:?}"
-        );
-    }
-}
-
-/// Odd times are no reason to fail, or to wait.
-#[test]
-fn expiries_out_of_this_world() {
-    let peer = Peer::saying(answer(200, "", CONTENT));
-    let w = hub();
-    for expiry in [
-        json!({ "expires_in": -5 }),
-        json!({ "expires_in": i64::MIN }),
-        json!({ "expires_in": i64::MAX }),
-        json!({ "expires_at": "9999-12-31T23:59:59Z" }),
-        json!({ "expires_at": "-009999-01-02T00:00:00Z" }),
-        json!({ "expires_at": "tomorrow" }),
-    ] {
-        tell_from_peer(&w, &peer, expiry);
-        w.clone("alice/m", "ours");
-        assert_eq!(fs::read(w.path("ours/w.bin")).unwrap(), CONTENT);
-        fs::remove_dir_all(w.path("ours")).unwrap();
-    }
-}
-
-/// What says it is a pointer and is none is a file like any other; no server is asked for it.
-#[test]
-fn what_is_no_pointer_is_a_file() {
-    let w = World::new();
-    w.model("alice/m");
-    let ours = w.clone("alice/m", "ours");
-    each(POINTERS, |text| {
-        let text = text();
-        publish_pointer(&w, &text);
-        ours.pull().unwrap();
-        assert_eq!(fs::read_to_string(w.path("ours/w.bin")).unwrap(), text);
-        assert!(ours.status().unwrap().is_clean());
-        let asked = |request: &mini_hub::RequestRecord| request.route == Route::LfsBatch;
-        assert!(!w.hub.requests().iter().any(asked));
-    });
-}
-
-macro_rules! pointers {
-    ($($row:ident: $text:expr;)*) => {
-        pub(super) const POINTERS: &[(&str, fn() -> String)] = &[$((stringify!($row), || $text)),*];
-    };
-}
-
-fn publish_pointer(w: &World, text: &str) {
-    let forge = Forge::new(w, "alice/m");
-    let (rules, file) = (forge.blob(RULES), forge.blob(text));
-    let entries = [
-        ("100644", &b".gitattributes"[..], &*rules),
-        ("100644", b"w.bin", &*file),
-    ];
-    forge.publish(&forge.tree(&entries));
-}
-
-pointers! {
-    a_pointer_of_two_to_the_63_bytes: pointer(&"ab".repeat(32), "9223372036854775808");
-    a_pointer_of_two_to_the_64_bytes: pointer(&"ab".repeat(32), "18446744073709551616");
-    a_pointer_of_less_than_no_bytes: pointer(&"ab".repeat(32), "-1");
-    a_pointer_of_a_fraction: pointer(&"ab".repeat(32), "1.5");
-    a_pointer_to_an_oid_in_capitals: pointer(&"AB".repeat(32), "5");
-    a_pointer_to_a_path: pointer("../../../../../../etc/passwd", "5");
-    a_pointer_with_two_oids: pointer(&format!("{0}\noid sha256:{0}", "ab".repeat(32)), "5");
-    a_pointer_with_two_sizes: pointer(&"ab".repeat(32), "5\nsize 6");
-    a_pointer_with_another_hash: pointer(&"ab".repeat(32), "5").replace("sha256", "md5");
-    a_pointer_with_a_line_nobody_knows: pointer(&"ab".repeat(32), "5") + "evil yes\n";
-    a_pointer_with_an_extension_nobody_knows: pointer(&"ab".repeat(32), "5")
-        .replace("oid ", "ext-99-evil sha256:x\noid ");
-    a_pointer_of_ten_megabytes: pointer(&"ab".repeat(32), "5") + &"\n".repeat(10_000_000);
-}
-
-#[test]
-fn a_pointer_of_no_bytes_to_another_object() {
-    let w = World::new();
-    w.model("alice/m");
-    publish_pointer(&w, &pointer(&"ab".repeat(32), "0"));
-    let ours = w.clone("alice/m", "ours");
-    assert!(ours.status().unwrap().is_clean());
-    assert!(
-        w.hub
-            .requests()
-            .iter()
-            .all(|request| request.route != Route::LfsBatch)
-    );
-}
-
-/// Sizes that are numbers, but whose sum is none.
-#[test]
-fn pointers_to_more_than_there_is() {
-    let w = World::new();
-    w.model("alice/m");
-    let forge = Forge::new(&w, "alice/m");
-    let names: Vec<String> = (10..20).map(|number| format!("{number}.bin")).collect();
-    let blobs: Vec<String> = (10..20)
-        .map(|number| {
-            forge.blob(pointer(
-                &number.to_string().repeat(32),
-                "9223372036854775807",
-            ))
-        })
-        .collect();
-    let rules = forge.blob(RULES);
-    let mut entries: Vec<(&str, &[u8], &str)> = vec![("100644", b".gitattributes", &rules)];
-    entries.extend(
-        names
-            .iter()
-            .zip(&blobs)
-            .map(|(n, b)| ("100644", n.as_bytes(), &**b)),
-    );
-    forge.publish(&forge.tree(&entries));
-    refused(
-        w.prepare("alice/m", "fresh").clone_repo(),
-        &[LfsObjectMissing],
-    );
-    assert!(!w.path("fresh").exists());
-    // As pointers they do no harm, and can be pushed to nobody who lacks them.
-    let ours = pointers_of(&w);
-    assert!(ours.status().unwrap().is_clean());
-    refused(ours.fetch_content([""; 0]), &[LfsObjectMissing]);
-    let _ = ours.prune().unwrap();
-    assert!(ours.status().unwrap().is_clean());
-}
-
-/// The server goes on sending until the disk is full, for an object that is allowed to be so large.
-#[test]
-fn an_object_larger_than_the_disk() {
-    let oid = "12".repeat(32);
-    let size = "9000000000000000000";
-    let w = World::new();
-    w.model("alice/m");
-    let forge = Forge::new(&w, "alice/m");
-    let (rules, file) = (forge.blob(RULES), forge.blob(pointer(&oid, size)));
-    let entries = [
-        ("100644", &b".gitattributes"[..], &*rules),
-        ("100644", b"w.bin", &*file),
-    ];
-    forge.publish(&forge.tree(&entries));
-    let head = b"HTTP/1.1 200 X\r\n\r\n".to_vec();
-    let peer = Peer::new(move |_| Answer::Endless(head.clone(), vec![b'x'; 64 << 10]));
-    let object = at(&oid, 777_777, peer.url());
-    say(&w, one(object).replace("777777", size));
-    refused(
-        w.prepare("alice/m", "fresh").clone_repo(),
-        &[ErrorKind::DiskFull],
-    );
-    assert!(!w.path("fresh").exists() && peer.heard().is_empty());
-}
-
-#[test]
-fn an_object_in_the_store_of_another_size() {
-    let w = World::new();
-    w.model("alice/m");
-    let forge = Forge::new(&w, "alice/m");
-    let (rules, file) = (forge.blob(RULES), forge.lfs(CONTENT));
-    let entries = [
-        ("100644", &b".gitattributes"[..], &*rules),
-        ("100644", b"w.bin", &*file),
-    ];
-    forge.publish(&forge.tree(&entries));
-    let ours = pointers_of(&w);
-    let oid = sha256(CONTENT);
-    let stored = w
-        .path("ours/.git/lfs/objects")
-        .join(&oid[..2])
-        .join(&oid[2..4]);
-    fs::create_dir_all(&stored).unwrap();
-    fs::write(stored.join(&oid), "evil").unwrap();
-    ours.fetch_content([""; 0]).unwrap();
-    assert_eq!(fs::read(w.path("ours/w.bin")).unwrap(), CONTENT);
-    assert_eq!(fs::read(stored.join(&oid)).unwrap(), CONTENT);
-}
-
-/// git's own files may be LFS files, as with git-lfs; what they then say is what was smudged.
-#[test]
-fn rules_that_are_pointers_themselves() {
-    let w = World::new();
-    w.model("alice/m");
-    let forge = Forge::new(&w, "alice/m");
-    let rules = forge.blob("sub/.gitattributes filter=lfs -text\n.lfsconfig filter=lfs -text\n");
-    let inner = forge.lfs(b"* filter=evil -text\n[attr]evil filter=evil\n");
-    let config = forge.lfs(b"[lfs]\n\turl = file:///etc\n\tstorage = /tmp/evil\n");
-    let sub = forge.tree(&[
-        ("100644", b".gitattributes", &inner),
-        ("100644", b"a", &forge.blob("a")),
-    ]);
-    forge.publish(&forge.tree(&[
-        ("100644", b".gitattributes", &rules),
-        ("100644", b".lfsconfig", &config),
-        ("40000", b"sub", &sub),
-    ]));
-    let ours = w.clone("alice/m", "ours");
-    assert_eq!(fs::read(w.path("ours/sub/a")).unwrap(), b"a");
-    assert!(ours.status().unwrap().is_clean());
-    write(ours.workdir(), "w.bin", weights(1, 300));
-    ours.stage().unwrap();
-    assert!(!std::path::Path::new("/tmp/evil").exists());
-    // The repository names a folder of this machine as its LFS server.
-    let _ = ours.commit("w").unwrap();
-    refused(ours.push(), &[ErrorKind::InvalidInput]);
 }

@@ -2,11 +2,13 @@
 //!
 //! The table is `docs/hostile-input.md`; each of its rows names a test of this module.
 
+mod actions;
 pub(crate) mod files;
 mod http;
 mod lfs;
 mod paths;
 mod peer;
+mod pointers;
 mod rules;
 mod text;
 
@@ -174,10 +176,12 @@ const PAGE: &str = include_str!("../../../docs/hostile-input.md");
 #[test]
 fn the_table_is_complete() {
     let sources = [
+        ("actions", include_str!("actions.rs")),
         ("files", include_str!("files.rs")),
         ("http", include_str!("http.rs")),
         ("lfs", include_str!("lfs.rs")),
         ("paths", include_str!("paths.rs")),
+        ("pointers", include_str!("pointers.rs")),
         ("rules", include_str!("rules.rs")),
         ("text", include_str!("text.rs")),
     ];
@@ -193,8 +197,8 @@ fn the_table_is_complete() {
     rows("http", names(http::ANSWERS));
     rows("lfs", names(lfs::ANSWERS));
     rows("lfs", names(lfs::LAYOUTS));
-    rows("lfs", names(lfs::POINTERS));
-    rows("lfs", names(lfs::RESTS));
+    rows("pointers", names(pointers::POINTERS));
+    rows("actions", names(actions::RESTS));
     rows("paths", names(paths::NAMES));
     rows("paths", names(paths::TREES));
     rows("rules", names(rules::RULES));
