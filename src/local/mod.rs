@@ -145,7 +145,7 @@ impl Local {
         cancel: &CancelToken,
     ) -> Result<AdvisoryLock> {
         let branch = branch.map(|branch| format!("refs/heads/{branch}.lock"));
-        let mut takes = vec!["index.lock", "HEAD.lock", "packed-refs.lock"];
+        let mut takes = vec!["index.lock", "HEAD.lock", "packed-refs.lock", "config.lock"];
         takes.extend(branch.as_deref());
         self.lock_for(LOCK_WAIT, &takes, cancel)
     }
@@ -159,7 +159,7 @@ impl Local {
             &private_folder(&self.common_dir),
             self.folders(),
             Purpose::Fetch,
-            &["shallow.lock", &tracking],
+            &["shallow.lock", &tracking, "refs/tags/"],
             NETWORK_WAIT,
             cancel,
         )?;

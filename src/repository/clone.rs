@@ -155,7 +155,16 @@ impl PrepareRepository {
                 sharing,
             },
             Purpose::Change,
-            &["index.lock", "HEAD.lock", "config.lock"],
+            // It sets refs of every kind: whoever goes on with it must know these for its own.
+            &[
+                "index.lock",
+                "HEAD.lock",
+                "config.lock",
+                "packed-refs.lock",
+                "refs/heads/",
+                "refs/remotes/",
+                "refs/tags/",
+            ],
             LOCK_WAIT,
             &self.cancel,
         )

@@ -155,6 +155,44 @@ fn a_killed_clone_is_finished_by_the_next() {
     assert!(kills >= 4, "only {kills} kills came in time");
 }
 
+/// Whatever it was about to write.
+#[test]
+fn locks_that_a_killed_clone_left_are_in_nobodys_way() {
+    let w = World::new();
+    w.model("alice/m");
+    let first = w.clone("alice/m", "first");
+    write(first.workdir(), "w.bin", weights(1, 3000));
+    first.stage().unwrap();
+    let _ = first.commit("weights").unwrap();
+    first.push().unwrap();
+    let folder = w.path("ours");
+    let name = folder.to_string_lossy().into_owned();
+    let arguments = ["alice/m", &*name];
+    w.hub.clear_requests();
+    w.hub
+        .faults()
+        .add(Fault::on(Route::LfsGet).act(Action::Stall));
+    let ready = || w.hub.faults().happened() > 0;
+    assert!(kill_when(&w, "open-or-clone", &arguments, &ready));
+    let locks = [
+        "HEAD.lock",
+        "config.lock",
+        "packed-refs.lock",
+        "refs/heads/main.lock",
+        "refs/remotes/origin/HEAD.lock",
+        "refs/tags/v1.lock",
+    ];
+    for lock in locks {
+        write(&folder.join(".git"), lock, "");
+    }
+    succeed(&w.child("open-or-clone", &arguments).output().unwrap());
+    assert_same_files(first.workdir(), &folder);
+    for lock in locks {
+        assert!(!folder.join(".git").join(lock).exists(), "{lock}");
+    }
+    w.assert_sound(&folder);
+}
+
 #[test]
 fn a_killed_pull_or_checkout_is_finished_by_the_next() {
     let w = World::new();
