@@ -54,6 +54,8 @@ pub enum ErrorKind {
     DetachedHead,
     /// The branch has no commit yet, and the operation needs one.
     UnbornBranch,
+    /// Another branch was checked out while work for one was under way.
+    BranchChanged,
     /// The remote branch holds commits this clone does not have.
     NonFastForward,
     /// Local and remote branch both have commits of their own.

@@ -119,8 +119,9 @@ pub use push::{
     SaveReport, Saved,
 };
 pub use repository::{
-    CheckoutOptions, CheckoutReport, CommitOutcome, LfsEngine, PrepareRepository, PruneOptions,
-    PruneReport, PullReport, PullStrategy, Repository, Status, StatusEntry, TrackReport,
+    CheckoutOptions, CheckoutReport, CommitOutcome, CommitScope, EarlierChanges, LfsEngine,
+    PrepareRepository, PruneOptions, PruneReport, PullReport, PullStrategy, Repository,
+    ScopeOptions, ScopeOutcome, ScopePush, ScopeReport, Status, StatusEntry, TrackReport,
 };
 pub use secret::{Login, Token};
 pub use worktree::{AutoTrack, Content, OnChanging, Skipped, StageOptions, StageReport};

@@ -49,7 +49,7 @@ impl Head {
                 ),
             )
             .with_hint(
-                "check out a branch first, or create one there with CheckoutOptions::create",
+                "check out a branch first, or create one there with CheckoutOptions::Create",
             )),
         }
     }

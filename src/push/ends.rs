@@ -11,6 +11,22 @@ use crate::id::CommitId;
 /// Between two rounds of a flush, while the server or the network fails.
 const ROUND_PAUSE: Duration = Duration::from_secs(1);
 
+const GOES_LATER: &str =
+    "they go there with the next save, flush or resume_pushes, also of a later run";
+
+fn only_here(commit: CommitId) -> String {
+    format!("the commit {commit} is saved here, but not on the remote")
+}
+
+/// The error that one commit did not arrive, and why.
+pub(crate) fn unpushed(commit: CommitId, cause: Error) -> Error {
+    Error::new(ErrorKind::Unpushed, only_here(commit))
+        .with_hint(GOES_LATER)
+        .with_retry_after(cause.retry_after())
+        .with_delivery(Vec::new(), vec![commit])
+        .with_source(cause)
+}
+
 impl Pushes {
     /// Pushes everything promised and not pushed yet, and waits for it.
     ///
@@ -78,10 +94,7 @@ impl Pushes {
         let names: Vec<String> = left.iter().map(CommitId::to_string).collect();
         let mut text = match left.len() {
             0 => "a deferred save is not complete".to_owned(),
-            1 => format!(
-                "the commit {} is saved here, but not on the remote",
-                names[0]
-            ),
+            1 => only_here(left[0]),
             count => format!(
                 "{count} commits are saved here, but not on the remote: {}",
                 names.join(", ")
@@ -91,9 +104,7 @@ impl Pushes {
             text += "; a deferred save is not complete";
         }
         let error = Error::new(ErrorKind::Unpushed, text)
-            .with_hint(
-                "they go there with the next save, flush or resume_pushes, also of a later run",
-            )
+            .with_hint(GOES_LATER)
             .with_delivery(pushed, left);
         Err(
             match cause.or_else(|| self.board.failures().pop().map(|(_, error)| error)) {

@@ -38,6 +38,7 @@ mod step;
 mod worker;
 
 pub(crate) use crew::Pushes;
+pub(crate) use ends::unpushed;
 pub(crate) use follow::{forget, note_replayed, target};
 pub use handle::PushHandle;
 pub use options::SaveOptions;
@@ -46,6 +47,7 @@ pub use report::{
     Delivery, FlushReport, Integration, Keeper, PendingPush, PushFailure, PushProgress, PushReport,
     PushedRef, SaveReport, Saved,
 };
+pub(crate) use save::refuse_other_branch;
 pub(crate) use send::Sending;
 pub(crate) use settings::Settings;
 pub use settings::{AutoPrune, OnConflict, OnDrop, PushPolicy};

@@ -1,6 +1,7 @@
 //! What a caller says about saving.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::name::BranchName;
 use crate::worktree::{AutoTrack, OnChanging, StageOptions};
 
 /// When the files of a [`save`](crate::Repository::save) are read.
@@ -29,6 +30,8 @@ pub struct SaveOptions {
     pub(crate) message: String,
     pub(crate) stage: StageOptions,
     pub(crate) timing: Timing,
+    /// The branch that must be checked out; what a commit scope was begun on.
+    pub(super) branch: Option<BranchName>,
 }
 
 impl SaveOptions {
@@ -38,7 +41,13 @@ impl SaveOptions {
             message: message.into(),
             stage: StageOptions::default(),
             timing: Timing::Now,
+            branch: None,
         }
+    }
+
+    pub(crate) fn on_branch(mut self, branch: BranchName) -> Self {
+        self.branch = Some(branch);
+        self
     }
 
     /// Adds a file or folder; without any, everything is saved. A name is a name, not a pattern.

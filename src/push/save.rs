@@ -12,7 +12,7 @@ use super::options::SaveOptions;
 use super::report::{Delivery, SaveReport, Saved};
 use super::settings::PushPolicy;
 use super::step::step;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::git::{Git, Head};
 use crate::id::CommitId;
 use crate::local::{Local, refuse_unfinished};
@@ -30,6 +30,9 @@ impl Pushes {
         let branch = git.head()?.branch("save")?.clone();
         let lock = local.lock_branch(Some(&branch))?;
         step("locked");
+        if let Some(begun) = &options.branch {
+            refuse_other_branch(&git.head()?, begun)?;
+        }
         let head = prepare(local, &git)?;
         let staged = Stage {
             context: local.context(&git),
@@ -67,6 +70,22 @@ impl Pushes {
     pub(crate) fn wait_for_room(&self, handle: &PushHandle) {
         self.board.wait_for_room(handle.cell(), &self.local.cancel);
     }
+}
+
+/// The error that HEAD is not on the branch that the work was begun on.
+pub(crate) fn refuse_other_branch(head: &Head, begun: &BranchName) -> Result<()> {
+    let now = match head {
+        Head::Branch { branch, .. } | Head::Unborn { branch } if branch == begun => return Ok(()),
+        Head::Branch { branch, .. } | Head::Unborn { branch } => format!("{branch} is checked out"),
+        Head::Detached { commit } => format!("HEAD is detached at {}", commit.short()),
+    };
+    Err(Error::new(
+        ErrorKind::BranchChanged,
+        format!("the work was begun on {begun}, but {now} by now"),
+    )
+    .with_hint(format!(
+        "nothing was committed: check out {begun} again, or commit the files where they are"
+    )))
 }
 
 /// What comes before staging: the branch follows the remote if it can. The caller holds the lock.

@@ -1,6 +1,6 @@
 use super::Repository;
 use crate::error::{Error, ErrorKind, Result};
-use crate::git::{Head, Resolved};
+use crate::git::{Git, Head, Resolved};
 use crate::id::CommitId;
 use crate::local::refuse_unfinished;
 use crate::name::{BranchName, Revision};
@@ -70,7 +70,43 @@ impl Repository {
             }
             resolved => resolved?,
         };
-        let (commit, branch, created) = match &resolved {
+        self.go_to(&git, &head, &resolved)
+    }
+
+    /// Checks out a local branch, else the remote's, else a new one at HEAD; nothing if HEAD is on it.
+    pub(super) fn check_out_branch(
+        &self,
+        git: &Git,
+        branch: &BranchName,
+    ) -> Result<CheckoutReport> {
+        let _lock = self.local.lock_branch(Some(branch))?;
+        refuse_unfinished(git, "check out")?;
+        let head = git.head()?;
+        if head.branch("").ok() == Some(branch) {
+            return Ok(CheckoutReport {
+                branch: Some(branch.clone()),
+                commit: head.commit(),
+                created: false,
+            });
+        }
+        let (branch, remote) = (branch.clone(), self.local.remote_name().clone());
+        let resolved = if let Some(commit) = git.ref_commit(&branch.local_ref())? {
+            Resolved::LocalBranch { branch, commit }
+        } else if let Some(commit) = git.ref_commit(&branch.tracking_ref(&remote))? {
+            Resolved::RemoteBranch {
+                branch,
+                remote,
+                commit,
+            }
+        } else {
+            return self.create_branch_at_head(git, branch, &head);
+        };
+        self.go_to(git, &head, &resolved)
+    }
+
+    /// Makes work tree, index and HEAD those of what a revision turned out to be. The caller holds the lock.
+    fn go_to(&self, git: &Git, head: &Head, resolved: &Resolved) -> Result<CheckoutReport> {
+        let (commit, branch, created) = match resolved {
             Resolved::LocalBranch { branch, commit } => (*commit, Some(branch.clone()), false),
             Resolved::RemoteBranch { branch, commit, .. } => (*commit, Some(branch.clone()), true),
             Resolved::Tag { commit, .. } | Resolved::Commit { commit } => (*commit, None, false),
@@ -85,8 +121,8 @@ impl Repository {
             )
             .with_hint("work there, or check out another branch here"));
         }
-        self.local.switch_to(&git, head.commit(), commit)?;
-        self.point_head(&git, &resolved)?;
+        self.local.switch_to(git, head.commit(), commit)?;
+        self.point_head(git, resolved)?;
         Ok(CheckoutReport {
             branch,
             commit: Some(commit),
@@ -96,7 +132,7 @@ impl Repository {
 
     fn create_branch_at_head(
         &self,
-        git: &crate::git::Git,
+        git: &Git,
         branch: BranchName,
         head: &Head,
     ) -> Result<CheckoutReport> {

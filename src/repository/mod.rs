@@ -13,6 +13,7 @@ mod prune;
 mod pull;
 mod push;
 mod recorded;
+mod scope;
 mod stage;
 mod token;
 mod track;
@@ -27,6 +28,7 @@ pub use look::{Status, StatusEntry};
 pub use prepare::{LfsEngine, PrepareRepository};
 pub use prune::{PruneOptions, PruneReport};
 pub use pull::{PullReport, PullStrategy};
+pub use scope::{CommitScope, EarlierChanges, ScopeOptions, ScopeOutcome, ScopePush, ScopeReport};
 pub use track::TrackReport;
 
 use crate::error::Result;

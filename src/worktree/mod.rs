@@ -32,7 +32,7 @@ pub(crate) use pointers::Pointers;
 pub(crate) use preflight::{Rules, examine};
 pub(crate) use prune::{Prune, Pruned, objects_brought, replaced_objects};
 pub(crate) use rules_file::read as read_rules;
-pub(crate) use scan::{Folders, scan};
+pub(crate) use scan::{Folders, scan, scan_selected};
 pub(crate) use selection::Selection;
 pub(crate) use stage::Stage;
 pub use stage::{Skipped, StageReport};

@@ -34,7 +34,7 @@ pub(crate) fn scan(git: &Git, index: &Index, cancel: &CancelToken) -> Result<Sca
 }
 
 /// The same for the paths that are selected; no other file is read.
-pub(super) fn scan_selected(
+pub(crate) fn scan_selected(
     git: &Git,
     index: &Index,
     selection: &Selection,

@@ -53,6 +53,7 @@ mod readers;
 mod remote_corners;
 mod round_trip;
 mod rudolfs;
+mod scope;
 mod secrets;
 mod security;
 mod ssh;
