@@ -58,6 +58,8 @@ pub enum ErrorKind {
     BranchChanged,
     /// The remote branch holds commits this clone does not have.
     NonFastForward,
+    /// A ref of the remote is not where it was expected to be; nothing was sent.
+    StaleLease,
     /// Local and remote branch both have commits of their own.
     Diverged,
     /// Both sides changed the same files, each in its own way; see [`Error::offences`].

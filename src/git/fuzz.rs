@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::lfs_config::{is_safe, parse};
-use super::program::{explain, read_listing, read_push, server_text};
+use super::program::{explain, read_listing};
+use super::program_push::{read_push, server_text};
 use super::push::PushOutcome;
 use crate::error::{Error, ErrorKind};
 use crate::id::RepoId;

@@ -4,14 +4,12 @@
 //! refs are set by us, and the outcome of a push is read ref by ref.
 
 use super::fetch::Tags;
-use super::push::{PushOutcome, RefPush};
 use super::refs::object_id;
 use super::remote::{Advertised, Advertisement};
 use super::{Git, ObjectId};
 use crate::cancel::CancelToken;
 use crate::env;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::CommitId;
 use crate::process::ssh;
 use crate::process::{Input, Program, Ran};
 
@@ -43,7 +41,7 @@ pub(super) enum Side {
 }
 
 impl Git {
-    fn program(&self, action: &str) -> Program {
+    pub(super) fn program(&self, action: &str) -> Program {
         let mut program = Program::new("git", action)
             .folder(self.git_dir())
             .variable("GIT_DIR", self.git_dir())
@@ -144,7 +142,7 @@ impl Git {
         run(program, &action, cancel).map(drop)
     }
 
-    fn has(&self, id: ObjectId) -> bool {
+    pub(super) fn has(&self, id: ObjectId) -> bool {
         self.repo.odb().is_ok_and(|odb| odb.exists(id))
     }
 
@@ -169,39 +167,6 @@ impl Git {
                 refspecs.iter().filter_map(name).collect()
             }
         }
-    }
-
-    /// Pushes `commit` to the ref of that name, fast-forward only, and runs no hook of the clone: what
-    /// they would do (git-lfs's uploads objects) has been done.
-    pub(super) fn program_push(
-        &self,
-        url: &str,
-        commit: CommitId,
-        full_name: &str,
-        cancel: &CancelToken,
-    ) -> Result<RefPush> {
-        let action = format!("push to {url}");
-        let program = self
-            .program(&action)
-            .arguments(["push", "--porcelain", "--no-verify", "--no-follow-tags"])
-            .arguments(["--recurse-submodules=no", "--no-signed", "--no-thin", "--"])
-            .arguments([url, &format!("{commit}:{full_name}")]);
-        let ran = program.run_to_end(cancel, &mut || {})?;
-        let told = String::from_utf8_lossy(&ran.output);
-        let Some(outcome) = read_push(&told, full_name) else {
-            let said_nothing = || {
-                let text =
-                    format!("{url} took the push but did not say what became of {full_name}");
-                Error::new(ErrorKind::Protocol, text)
-                    .with_hint("call again: the push is repeated only if it is needed")
-            };
-            let failure = ran.failure.map(|error| explain(error, &ran.words, &action));
-            return Err(failure.unwrap_or_else(said_nothing));
-        };
-        Ok(RefPush {
-            outcome,
-            server_text: server_text(&ran.words),
-        })
     }
 }
 
@@ -236,36 +201,6 @@ pub(super) fn read_listing(text: &str) -> Advertisement {
         }
     }
     listing
-}
-
-/// `<flag>\t<from>:<to>\t<summary> (<reason>)`, from `git push --porcelain`.
-pub(super) fn read_push(text: &str, full_name: &str) -> Option<PushOutcome> {
-    text.lines().find_map(|line| {
-        let mut fields = line.splitn(3, '\t');
-        let (flag, refs, summary) = (fields.next()?, fields.next()?, fields.next()?);
-        if refs.rsplit_once(':')?.1 != full_name {
-            return None;
-        }
-        if flag != "!" {
-            return Some(PushOutcome::Accepted);
-        }
-        let reason = summary
-            .split_once('(')
-            .map_or(summary, |(_, reason)| reason);
-        let reason = reason.strip_suffix(')').unwrap_or(reason);
-        Some(PushOutcome::Refused(reason.to_owned()))
-    })
-}
-
-/// What the server said, out of what git did.
-pub(super) fn server_text(words: &str) -> String {
-    let lines = words
-        .lines()
-        .filter_map(|line| line.strip_prefix("remote:"));
-    let lines: Vec<&str> = lines
-        .map(|line| line.trim_end().trim_start_matches(' '))
-        .collect();
-    lines.join("\n")
 }
 
 /// What git and the servers behind ssh say, and what it means; the first that fits counts.
@@ -348,32 +283,6 @@ mod tests {
     }
 
     #[test]
-    fn outcomes_are_read_ref_by_ref() {
-        let name = "refs/heads/main";
-        let line =
-            |flag: &str, summary: &str| format!("To x\n{flag}\t{ID}:{name}\t{summary}\nDone\n");
-        for (flag, summary) in [("*", "[new branch]"), (" ", "1..2"), ("=", "[up to date]")] {
-            assert_eq!(
-                read_push(&line(flag, summary), name),
-                Some(PushOutcome::Accepted)
-            );
-        }
-        for (summary, reason) in [
-            ("[rejected] (fetch first)", "fetch first"),
-            (
-                "[remote rejected] (pre-receive hook declined)",
-                "pre-receive hook declined",
-            ),
-            ("[remote rejected]", "[remote rejected]"),
-        ] {
-            let refused = Some(PushOutcome::Refused(reason.to_owned()));
-            assert_eq!(read_push(&line("!", summary), name), refused);
-        }
-        assert_eq!(read_push(&line("*", "x"), "refs/heads/other"), None);
-        assert_eq!(read_push("Everything up-to-date\n", name), None);
-    }
-
-    #[test]
     fn words_get_a_meaning() {
         for (words, kind) in [
             (
@@ -402,9 +311,5 @@ mod tests {
             let failed = Error::new(ErrorKind::ProgramFailed, "git failed");
             assert_eq!(explain(failed, words, "ssh://h/x").kind(), kind, "{words}");
         }
-        assert_eq!(
-            server_text("remote: no \nfatal: x\nremote:\nremote:  two\n"),
-            "no\n\ntwo"
-        );
     }
 }

@@ -1,17 +1,48 @@
-//! Pushing one commit to one branch, and reading what the server says of it.
+//! Changing refs of a remote, and reading what the server says of each.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
-use git2::{ErrorCode, PushOptions, Repository};
+use git2::PushOptions;
 
-use super::error::{patiently, wrap};
 use super::remote::{Heard, Remote, callbacks};
 use super::{Git, ObjectId};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::CommitId;
-use crate::name::BranchName;
 use crate::progress::Progress;
+
+/// What is to become of a ref of a remote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RefUpdate {
+    /// Its full name there.
+    pub(crate) name: String,
+    /// Where it is to lead: to a commit or a tag; `None` deletes it.
+    pub(crate) to: Option<ObjectId>,
+    /// Where it has to be now, for anything to be sent.
+    pub(crate) lease: Lease,
+    pub(crate) how: How,
+}
+
+/// Where a ref of a remote has to be before it is changed. One that is where it is to go is always right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lease {
+    /// Wherever.
+    Any,
+    /// It must not exist.
+    Absent,
+    /// There.
+    At(ObjectId),
+}
+
+/// Which way a ref may go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum How {
+    /// Only where nothing that it had is lost.
+    #[default]
+    FastForward,
+    /// Anywhere.
+    Force,
+}
 
 /// What the server made of one ref.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,23 +53,7 @@ pub(crate) enum PushOutcome {
     Refused(String),
 }
 
-/// Moves a branch from `tip` to `commit`, and from nowhere else.
-fn move_branch(
-    there: &Repository,
-    full_name: &str,
-    commit: CommitId,
-    tip: Option<CommitId>,
-) -> Result<(), git2::Error> {
-    let id = |commit: CommitId| ObjectId::from_str(&commit.to_string());
-    let (log, target) = ("push", id(commit)?);
-    match tip {
-        Some(tip) => there.reference_matching(full_name, target, true, id(tip)?, log),
-        None => there.reference(full_name, target, false, log),
-    }
-    .map(drop)
-}
-
-/// What the server made of a push.
+/// What the server made of a push of one ref.
 #[derive(Clone, Debug)]
 pub(crate) struct RefPush {
     pub(crate) outcome: PushOutcome,
@@ -46,102 +61,183 @@ pub(crate) struct RefPush {
     pub(crate) server_text: String,
 }
 
+/// What the server made of a push.
+#[derive(Clone, Debug)]
+pub(crate) struct RefsPush {
+    /// One for each update, in their order.
+    pub(crate) outcomes: Vec<PushOutcome>,
+    /// Its `remote:` text, raw.
+    pub(crate) server_text: String,
+}
+
+impl Lease {
+    /// At a place, or nowhere.
+    pub(crate) fn of(id: Option<ObjectId>) -> Self {
+        id.map_or(Self::Absent, Self::At)
+    }
+}
+
+impl RefUpdate {
+    /// Refuses the update if the ref is at `found` and should not be.
+    pub(super) fn check_lease(&self, found: Option<ObjectId>) -> Result<()> {
+        let expected = match self.lease {
+            Lease::Any => return Ok(()),
+            Lease::Absent => None,
+            Lease::At(id) => Some(id),
+        };
+        if found == expected || found == self.to {
+            return Ok(());
+        }
+        let place = |id: Option<ObjectId>| match id {
+            Some(id) => format!("at {id}"),
+            None => "not there".to_owned(),
+        };
+        let (name, expected, found) = (&self.name, place(expected), place(found));
+        Err(Error::new(
+            ErrorKind::StaleLease,
+            format!("{name} of the remote should be {expected}, but is {found}"),
+        )
+        .with_hint("somebody else moved it: fetch, look at what they did, and decide anew"))
+    }
+
+    /// As git writes it.
+    pub(super) fn refspec(&self) -> String {
+        let force = match self.how {
+            How::Force if self.to.is_some() => "+",
+            _ => "",
+        };
+        let from = self.to.map(|id| id.to_string()).unwrap_or_default();
+        format!("{force}{from}:{}", self.name)
+    }
+}
+
 impl Git {
-    /// Pushes `commit` to the remote's `branch`, fast-forward only.
-    ///
-    /// A server that refuses the ref answers `Ok` with [`PushOutcome::Refused`]; `Err` means that
-    /// no answer came, or none about this ref.
-    ///
-    /// `tip` is where the branch was when the remote was last asked; only from there it moves.
-    pub(crate) fn push(
+    /// Changes one ref; see [`push_refs`](Self::push_refs).
+    pub(crate) fn push_ref(
         &self,
         remote: &Remote,
-        commit: CommitId,
-        branch: &BranchName,
-        tip: Option<CommitId>,
+        update: &RefUpdate,
         progress: &Progress,
         cancel: &CancelToken,
     ) -> Result<RefPush> {
-        let folder = match remote {
-            Remote::Folder(folder) => folder,
-            Remote::Ssh(url) => return self.program_push(url, commit, &branch.local_ref(), cancel),
-            Remote::Http { .. } => {
-                return self.push_ref(remote, commit, &branch.local_ref(), progress, cancel);
-            }
-        };
-        // libgit2 overwrites a local remote's ref, whoever moved it meanwhile: so the objects go
-        // to a ref of our own, and the branch is moved by comparing and swapping.
-        let staging = format!("refs/hf-repository/push-{commit}-{}", std::process::id());
-        let pushed = self.push_ref(remote, commit, &staging, progress, cancel)?;
-        if pushed.outcome != PushOutcome::Accepted {
-            return Ok(pushed);
-        }
-        let what = format!("push to {}", remote.display());
-        let there = Repository::open(folder).map_err(wrap(&what))?;
-        let moved = patiently(&what, || {
-            match move_branch(&there, &branch.local_ref(), commit, tip) {
-                Err(error) if matches!(error.code(), ErrorCode::Modified | ErrorCode::Exists) => {
-                    Ok(false)
-                }
-                result => result.map(|()| true),
-            }
-        });
-        let cleaned = there
-            .find_reference(&staging)
-            .and_then(|mut found| found.delete());
-        if let Err(error) = cleaned {
-            tracing::debug!(%error, "the staging ref stays");
-        }
-        if moved? {
-            return Ok(pushed);
-        }
+        let updates = std::slice::from_ref(update);
+        let mut pushed = self.push_refs(remote, updates, progress, cancel)?;
+        let outcome = pushed.outcomes.pop();
         Ok(RefPush {
-            outcome: PushOutcome::Refused("fetch first".to_owned()),
-            ..pushed
+            outcome: outcome.ok_or_else(|| silence(remote, &update.name))?,
+            server_text: pushed.server_text,
         })
     }
 
-    fn push_ref(
+    /// Changes refs of a remote in one push, and sends the objects they need.
+    ///
+    /// A server that refuses a ref answers `Ok` with [`PushOutcome::Refused`]; others may move all the
+    /// same. `Err` means that no answer came, or none about some ref.
+    ///
+    /// # Errors
+    /// [`ErrorKind::StaleLease`] and [`ErrorKind::NonFastForward`] before anything is sent.
+    pub(crate) fn push_refs(
         &self,
         remote: &Remote,
-        commit: CommitId,
-        full_name: &str,
+        updates: &[RefUpdate],
         progress: &Progress,
         cancel: &CancelToken,
-    ) -> Result<RefPush> {
+    ) -> Result<RefsPush> {
+        for update in updates {
+            self.check_way(update)?;
+        }
+        match remote {
+            Remote::Folder(folder) => self.push_to_folder(folder, updates, progress, cancel),
+            Remote::Ssh(url) => self.program_push(url, updates, cancel),
+            Remote::Http { .. } => self.send_refs(remote, updates, progress, cancel),
+        }
+    }
+
+    /// Refuses an update that should be, and is not, a step forward from where it starts.
+    fn check_way(&self, update: &RefUpdate) -> Result<()> {
+        let (Lease::At(from), Some(to), How::FastForward) = (update.lease, update.to, update.how)
+        else {
+            return Ok(());
+        };
+        if from == to || self.leads_to(from, to)? {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::NonFastForward,
+            format!("{} would lose what the remote has there", update.name),
+        )
+        .with_hint("pull first, then push again"))
+    }
+
+    /// Whether a commit that is here has another for its ancestor.
+    pub(super) fn leads_to(&self, ancestor: ObjectId, descendant: ObjectId) -> Result<bool> {
+        if !self.has(ancestor) {
+            return Ok(false);
+        }
+        match (self.known_commit(ancestor), self.known_commit(descendant)) {
+            (Some(ancestor), Some(descendant)) => self.is_ancestor(ancestor, descendant),
+            _ => Ok(false),
+        }
+    }
+
+    /// One push over a connection that libgit2 drives.
+    pub(super) fn send_refs(
+        &self,
+        remote: &Remote,
+        updates: &[RefUpdate],
+        progress: &Progress,
+        cancel: &CancelToken,
+    ) -> Result<RefsPush> {
         let heard = Rc::new(Heard::default());
-        self.converse(remote, "push to", |raw| {
+        let stale: RefCell<Option<Error>> = RefCell::default();
+        let refspecs: Vec<String> = updates.iter().map(RefUpdate::refspec).collect();
+        let pushed = self.converse(remote, "push to", |raw| {
+            let mut callbacks = callbacks(&heard, progress, cancel);
+            // What the server has is known, and nothing is sent yet. It compares what it has then
+            // with what it said here.
+            callbacks.push_negotiation(|found| {
+                for found in found {
+                    let name = found.dst_refname()?;
+                    let at = Some(found.src()).filter(|id| !id.is_zero());
+                    let mut updates = updates.iter().filter(|update| update.name == name);
+                    if let Some(error) = updates.find_map(|update| update.check_lease(at).err()) {
+                        *stale.borrow_mut() = Some(error);
+                        return Err(git2::Error::from_str("a ref is not where it should be"));
+                    }
+                }
+                Ok(())
+            });
             let mut options = PushOptions::new();
             // 0: as many threads as there are cores.
             options
-                .remote_callbacks(callbacks(&heard, progress, cancel))
+                .remote_callbacks(callbacks)
                 .packbuilder_parallelism(0);
-            raw.push(&[format!("{commit}:{full_name}")], Some(&mut options))
-        })?;
-        let server_text = String::from_utf8_lossy(&heard.sideband.borrow()).into_owned();
-        let answer = heard
-            .refs
-            .borrow()
-            .iter()
-            .find(|(name, _)| *name == full_name)
-            .cloned();
-        match answer {
-            Some((_, None)) => Ok(RefPush {
-                outcome: PushOutcome::Accepted,
-                server_text,
-            }),
-            Some((_, Some(reason))) => Ok(RefPush {
-                outcome: PushOutcome::Refused(reason),
-                server_text,
-            }),
-            None => Err(Error::new(
-                ErrorKind::Protocol,
-                format!(
-                    "{} took the push but did not say what became of {full_name}",
-                    remote.display()
-                ),
-            )
-            .with_hint("call again: the push is repeated only if it is needed")),
+            raw.push(&refspecs, Some(&mut options))
+        });
+        if let Some(error) = stale.take() {
+            return Err(error);
         }
+        pushed?;
+        let told = heard.refs.borrow();
+        let outcome = |update: &RefUpdate| match told.iter().find(|(name, _)| *name == update.name)
+        {
+            Some((_, None)) => Ok(PushOutcome::Accepted),
+            Some((_, Some(reason))) => Ok(PushOutcome::Refused(reason.clone())),
+            None => Err(silence(remote, &update.name)),
+        };
+        Ok(RefsPush {
+            outcomes: updates.iter().map(outcome).collect::<Result<_>>()?,
+            server_text: String::from_utf8_lossy(&heard.sideband.borrow()).into_owned(),
+        })
     }
+}
+
+/// The error for a server that says nothing about a ref.
+pub(super) fn silence(remote: &Remote, name: &str) -> Error {
+    let remote = remote.display();
+    Error::new(
+        ErrorKind::Protocol,
+        format!("{remote} took the push but did not say what became of {name}"),
+    )
+    .with_hint("call again: the push is repeated only if it is needed")
 }

@@ -82,7 +82,7 @@ pub(super) fn commit_id(oid: ObjectId) -> CommitId {
     CommitId::from_bytes(bytes)
 }
 
-pub(super) fn object_id(id: CommitId) -> Result<ObjectId> {
+pub(crate) fn object_id(id: CommitId) -> Result<ObjectId> {
     ObjectId::from_bytes(id.as_bytes()).map_err(wrap("read a commit id"))
 }
 

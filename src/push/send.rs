@@ -8,7 +8,7 @@ use super::state::Signal;
 use crate::cancel::CancelToken;
 use crate::config::Use;
 use crate::error::{Error, ErrorKind, Result};
-use crate::git::{Git, PushOutcome, RefPush, Remote};
+use crate::git::{Git, How, Lease, PushOutcome, RefPush, RefUpdate, Remote, object_id};
 use crate::http::retry::{Tries, wait};
 use crate::id::{CommitId, LfsOid};
 use crate::lfs::{Job, Object};
@@ -137,10 +137,16 @@ impl Sending<'_> {
             cancel,
             ..
         } = *self;
+        let update = RefUpdate {
+            name: branch.local_ref(),
+            to: Some(object_id(commit)?),
+            lease: Lease::of(tip.map(object_id).transpose()?),
+            how: How::FastForward,
+        };
         let mut tries = Tries::new(self.local.remote.client().retry(), cancel);
         let remote = &remote.until(&tries);
         loop {
-            match git.push(remote, commit, branch, tip, progress, cancel) {
+            match git.push_ref(remote, &update, progress, cancel) {
                 // What cannot be understood is no answer either.
                 Err(error) if error.is_retryable() || error.kind() == ErrorKind::Protocol => {
                     if self.has_arrived(remote).map_err(|_| error.clone())? {
@@ -152,7 +158,7 @@ impl Sending<'_> {
                     }
                     tries.again(error)?;
                 }
-                Err(error) if error.kind() == ErrorKind::NonFastForward => {
+                Err(error) if is_elsewhere(&error) => {
                     return Err(moved(branch).with_source(error));
                 }
                 result => return result,
@@ -263,6 +269,14 @@ fn moved(branch: &BranchName) -> Error {
         format!("cannot push {branch}: the remote has commits this clone lacks"),
     )
     .with_hint("pull first, then push again")
+}
+
+/// Whether the ref is not where the update starts.
+fn is_elsewhere(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NonFastForward | ErrorKind::StaleLease
+    )
 }
 
 /// When to look whether a push arrived: the server's hook may still be at work.
