@@ -109,6 +109,7 @@ pub use http::{Bandwidth, NetworkLimits};
 pub use hub::Visibility;
 pub use id::{CommitId, Endpoint, LfsOid, RepoId, RepoType};
 pub use lfs::pattern::Pattern;
+pub use lfs::pruning::{KeepRecent, VerifyRemote};
 pub use login::{KeepIn, LoginOptions, login, logout};
 pub use name::{BranchName, RemoteName, Revision, TagName};
 pub use path::RepoPath;
@@ -124,7 +125,9 @@ pub use repository::{
     ScopeOptions, ScopeOutcome, ScopePush, ScopeReport, Status, StatusEntry, TrackReport,
 };
 pub use secret::{Login, Token};
-pub use worktree::{AutoTrack, Content, OnChanging, Skipped, StageOptions, StageReport};
+pub use worktree::{
+    AutoTrack, Content, OnChanging, SharedStore, Skipped, StageOptions, StageReport,
+};
 
 /// The README's example, compiled.
 #[cfg(doctest)]

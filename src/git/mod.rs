@@ -24,6 +24,7 @@ mod program_push;
 mod push;
 mod push_folder;
 mod rebase;
+mod recent;
 mod refs;
 mod remote;
 mod roots;

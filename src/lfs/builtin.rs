@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use super::agent::{self, AgentConfig, Agents};
 use super::clean::{self, Cleaned};
 use super::git_lfs::GitLfs;
+use super::pruning::PruneWish;
 use super::settings::TransferSettings;
-use super::store::Store;
+use super::store::{Store, Stored};
 use super::transfer::Means;
-use super::{Engine, Job, Object, Pruning, Remote, Report, api, folder, transfer};
+use super::{Engine, Job, Object, Remote, Report, api, folder, transfer};
 use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::fs::Take;
@@ -112,7 +113,7 @@ impl Engine for Builtin {
         }
     }
 
-    fn prune(&self, _how: Pruning, _cancel: &CancelToken) -> Result<Option<(usize, u64)>> {
+    fn prune(&self, _wish: PruneWish, _cancel: &CancelToken) -> Result<Option<Vec<Stored>>> {
         Ok(None)
     }
 

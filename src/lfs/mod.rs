@@ -21,6 +21,7 @@ mod meter;
 mod partial;
 pub(crate) mod pattern;
 pub(crate) mod pointer;
+pub(crate) mod pruning;
 pub(crate) mod settings;
 pub(crate) mod store;
 mod transfer;
@@ -36,6 +37,8 @@ use crate::path::RepoPath;
 use crate::progress::Progress;
 use crate::url::Url;
 use clean::Cleaned;
+use pruning::PruneWish;
+use store::Stored;
 
 /// What a pointer names and a transfer moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -120,14 +123,6 @@ impl Report {
     }
 }
 
-/// Whether pruning changes anything.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Pruning {
-    #[default]
-    Delete,
-    DryRun,
-}
-
 /// One way of doing Git LFS.
 ///
 /// `Err` means the attempt as a whole broke (no network, refused credentials, cancelled); what
@@ -157,10 +152,10 @@ pub(crate) trait Engine: Send + Sync {
         cancel: &CancelToken,
     ) -> Result<Vec<Object>>;
 
-    /// Deletes objects by a judgement of the engine's own; how many, and their bytes.
+    /// Deletes objects by a judgement of the engine's own; those that went, or would go.
     ///
     /// `None` from an engine that has none: it is for those who know git's refs to decide.
-    fn prune(&self, how: Pruning, cancel: &CancelToken) -> Result<Option<(usize, u64)>>;
+    fn prune(&self, wish: PruneWish, cancel: &CancelToken) -> Result<Option<Vec<Stored>>>;
 
     /// Asks whether uploads would be allowed, without sending anything.
     fn check_upload(&self, remote: &Remote) -> Result<()>;

@@ -194,13 +194,6 @@ impl Store {
         }
     }
 
-    /// How many objects there are, and their bytes.
-    pub(crate) fn usage(&self) -> Result<(usize, u64)> {
-        let stored = self.stored()?;
-        let bytes = stored.iter().map(|stored| stored.bytes).sum();
-        Ok((stored.len(), bytes))
-    }
-
     /// All objects. Files that are not where an object of their name would be are none.
     pub(crate) fn stored(&self) -> Result<Vec<Stored>> {
         let mut found = Vec::new();

@@ -7,6 +7,10 @@ use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::git::{Git, ObjectId};
 use crate::id::{CommitId, LfsOid};
+use crate::lfs::pruning::Window;
+
+/// Seconds.
+const DAY: i64 = 24 * 60 * 60;
 
 /// The objects this clone needs, or has alone.
 ///
@@ -16,11 +20,12 @@ use crate::id::{CommitId, LfsOid};
 /// * what a commit brings in that no commit of `pushed` includes, if any ref leads to it, or a HEAD,
 ///   or an operation under way (a merge, a rebase).
 ///
-/// `pushed` are commits that the remote itself says it has; the more of them, the less there is to
-/// walk: the cost is that of the trees checked out and of the commits beyond `pushed`.
+/// `pushed` are the commits that a remote has; of several remotes each must have a commit for it to
+/// count. The more there are, the less there is to walk: the cost is that of the trees checked out
+/// and of the commits beyond `pushed`.
 pub(crate) fn keep_set(
     git: &Git,
-    pushed: &[CommitId],
+    pushed: &[&[CommitId]],
     cancel: &CancelToken,
 ) -> Result<HashSet<LfsOid>> {
     let mut blobs = HashSet::new();
@@ -44,9 +49,46 @@ pub(crate) fn keep_set(
         tips.push(stash);
     }
     tips.extend(git.ref_commits()?);
-    for commit in git.commits_beyond(&tips, pushed)? {
-        cancel.check()?;
-        git.blobs_brought_by(commit, &mut blobs)?;
+    for pushed in pushed {
+        for commit in git.commits_beyond(&tips, pushed)? {
+            cancel.check()?;
+            git.blobs_brought_by(commit, &mut blobs)?;
+        }
+    }
+    oids(git, &blobs)
+}
+
+/// The objects that are worth keeping because they are recent, though the remote has them.
+///
+/// git-lfs's rules: what the commits of recent refs hold; and, from each of those and from HEAD, what
+/// commits in the time before replaced. Merges count for nothing there.
+pub(crate) fn recent_objects(
+    git: &Git,
+    window: &Window,
+    now: i64,
+    cancel: &CancelToken,
+) -> Result<HashSet<LfsOid>> {
+    let before = |time: i64, days: u32| time.saturating_sub(i64::from(days) * DAY);
+    let mut blobs = HashSet::new();
+    let mut tips: HashSet<CommitId> = git.head()?.commit().into_iter().collect();
+    if window.refs > 0 {
+        for tip in git.recent_tips(before(now, window.refs), window.remote_refs)? {
+            cancel.check()?;
+            if tips.insert(tip) {
+                git.blobs_beyond(git.tree_of(tip)?, &[], &mut blobs)?;
+            }
+        }
+    }
+    if window.commits > 0 {
+        for tip in tips {
+            for commit in git.commits_since(tip, before(git.time_of(tip)?, window.commits))? {
+                cancel.check()?;
+                if let [parent] = git.parents_of(commit)?[..] {
+                    let tree = git.tree_of(commit)?;
+                    git.blobs_beyond(git.tree_of(parent)?, &[tree], &mut blobs)?;
+                }
+            }
+        }
     }
     oids(git, &blobs)
 }

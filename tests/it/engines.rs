@@ -3,7 +3,8 @@
 use std::process::Command;
 
 use hf_repository::{
-    CancelToken, ErrorKind, Event, Events, LfsEngine, Progress, PruneOptions, Repository,
+    CancelToken, ErrorKind, Event, Events, KeepRecent, LfsEngine, Progress, PruneOptions,
+    Repository, VerifyRemote,
 };
 
 use mini_hub::{Action, Fault, Route};
@@ -440,8 +441,18 @@ pub(crate) fn jobs(source: &str, folder: &std::path::Path) {
     repo.push().unwrap();
     let would = repo.prune_with(&PruneOptions::default().dry_run()).unwrap();
     assert_eq!((would.objects, would.bytes), (1, 50_000));
-    let pruned = repo.prune().unwrap();
+    let within_five_days = KeepRecent::Days {
+        refs: 0,
+        commits: 5,
+    };
+    let options = PruneOptions::default().keep_recent(within_five_days);
+    assert_eq!(repo.prune_with(&options).unwrap().objects, 0);
+    let options = PruneOptions::default().keep_recent(KeepRecent::Nothing);
+    let pruned = repo
+        .prune_with(&options.verify_remote(VerifyRemote::TrackingRefs))
+        .unwrap();
     assert_eq!((pruned.objects, pruned.bytes), (1, 50_000));
+    assert_eq!(pruned, would);
     assert!(repo.status().unwrap().is_clean());
 }
 

@@ -6,6 +6,7 @@
 //! | `progress` | what it says of its transfers |
 //! | `failure` | what it means by its words when it fails |
 //! | `pattern` | single files, as it wants them named |
+//! | `prune` | `git lfs prune` |
 //! | `login` | the caller's token, for a program that asks git |
 //! | `trust` | the certificates the caller trusts |
 
@@ -15,6 +16,7 @@ pub(super) mod fuzz;
 mod login;
 mod pattern;
 mod progress;
+mod prune;
 mod trust;
 mod version;
 
@@ -24,13 +26,13 @@ use std::sync::OnceLock;
 
 use super::clean::{self, Cleaned};
 use super::pointer::Pointer;
-use super::store::Store;
-use super::{Engine, Job, Object, Outcome, Pruning, Remote, Report, api, folder};
+use super::pruning::PruneWish;
+use super::store::{Store, Stored};
+use super::{Engine, Job, Object, Outcome, Remote, Report, api, folder};
 use crate::cancel::CancelToken;
-use crate::config;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fs::{self, Secluded, Take};
-use crate::http::{self, Client, Reach};
+use crate::fs::{self, Take};
+use crate::http::Client;
 use crate::id::LfsOid;
 use crate::process::{Input, Program};
 use crate::progress::Direction;
@@ -369,40 +371,8 @@ impl Engine for GitLfs {
         }
     }
 
-    fn prune(&self, how: Pruning, cancel: &CancelToken) -> Result<Option<(usize, u64)>> {
-        let verifies = self.client.config().get("lfs.pruneverifyremotealways");
-        if verifies.and_then(config::switch) == Some(true) && self.client.reach() == Reach::Offline
-        {
-            return Err(http::offline(
-                "prune LFS objects: lfs.pruneverifyremotealways has the remote asked for them",
-            ));
-        }
-        let folder = Secluded::new()?;
-        let program = self.program("prune LFS objects");
-        let (program, lines) = trust::trusting(program, &self.client, None, folder.path())?;
-        let program = login::configured(program, &lines);
-        match how {
-            Pruning::DryRun => {
-                let told = program
-                    .arguments(["prune", "--dry-run", "--verbose"])
-                    .run(cancel)?;
-                let named = pruned(&String::from_utf8_lossy(&told));
-                let stored = self.store.stored()?.into_iter();
-                let would_go = stored.filter(|stored| named.contains(&stored.oid));
-                Ok(Some(would_go.fold((0, 0), |(objects, bytes), stored| {
-                    (objects + 1, bytes + stored.bytes)
-                })))
-            }
-            Pruning::Delete => {
-                let before = self.store.usage()?;
-                program.arguments(["prune"]).run(cancel)?;
-                let after = self.store.usage()?;
-                Ok(Some((
-                    before.0.saturating_sub(after.0),
-                    before.1.saturating_sub(after.1),
-                )))
-            }
-        }
+    fn prune(&self, wish: PruneWish, cancel: &CancelToken) -> Result<Option<Vec<Stored>>> {
+        self.prune_by_itself(wish, cancel).map(Some)
     }
 
     fn check_upload(&self, remote: &Remote) -> Result<()> {
@@ -411,29 +381,5 @@ impl Engine for GitLfs {
             // The git side was asked; git-lfs has no way to ask without sending something.
             Remote::Folder(_) | Remote::Ssh(_) => Ok(()),
         }
-    }
-}
-
-/// From the lines ` * <oid> (<size>)` of `git lfs prune --verbose`.
-fn pruned(text: &str) -> Vec<LfsOid> {
-    let lines = text
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("* "));
-    let first = lines.filter_map(|line| line.split_whitespace().next());
-    first.filter_map(|word| word.parse().ok()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn objects_to_prune_are_read_from_its_list() {
-        let oid = "ab".repeat(32);
-        let text = format!(
-            "prune: 5 local objects, 3 retained, done.\n\n * {oid} (3.0 MB), done.\n * x (1 B)\n"
-        );
-        assert_eq!(pruned(&text), [oid.parse().expect("valid")]);
-        assert!(pruned("prune: 0 local objects, 0 retained, done.\n").is_empty());
     }
 }

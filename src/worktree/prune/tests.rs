@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use super::*;
 use crate::fs;

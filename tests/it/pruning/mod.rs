@@ -1,11 +1,17 @@
 //! What pruning deletes, and above all what it does not.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod oracle;
+mod random;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use hf_repository::{CheckoutOptions, CommitId, ErrorKind, PruneOptions, Repository};
+use hf_repository::{
+    CheckoutOptions, CommitId, ErrorKind, KeepRecent, LfsEngine, PruneOptions, Repository,
+    SharedStore,
+};
 use mini_hub::{RepoKind, Role};
 use sha2::{Digest, Sha256};
 
@@ -89,21 +95,21 @@ impl Clone {
         self.repo.workdir().join(".git")
     }
 
-    /// Prunes with all objects old, and says which seeds are left.
+    /// Prunes with all objects old and nothing kept for being recent, and says which seeds are left.
     #[track_caller]
     fn left(&self, seeds: std::ops::RangeInclusive<u64>) -> Vec<u64> {
         make_old(&self.git_dir());
+        let options = PruneOptions::default().keep_recent(KeepRecent::Nothing);
         let before = stored(&self.git_dir());
-        let would = self
-            .repo
-            .prune_with(&PruneOptions::default().dry_run())
-            .unwrap();
+        let would = self.repo.prune_with(&options.clone().dry_run()).unwrap();
         assert_eq!(stored(&self.git_dir()), before, "a dry run deletes nothing");
-        let report = self.repo.prune().unwrap();
+        let report = self.repo.prune_with(&options).unwrap();
         let after = stored(&self.git_dir());
         assert_eq!(report, would);
         assert_eq!(before.len() - after.len(), report.objects);
         assert_eq!(report.bytes, (report.objects * SIZE) as u64);
+        let listed: BTreeSet<String> = report.oids.iter().map(ToString::to_string).collect();
+        assert_eq!(listed, before.difference(&after).cloned().collect());
         seeds.filter(|seed| after.contains(&oid(*seed))).collect()
     }
 }
@@ -280,6 +286,8 @@ fn what_the_remote_lost_stays() {
     let gone = c.w.hub.lfs_object_path(RepoKind::Model, "alice/m", &oid(3));
     fs::rename(&gone, c.w.path("gone")).unwrap();
     assert_eq!(c.left(1..=4), [2, 3]);
+    let report = c.repo.prune().unwrap();
+    assert_eq!(report.unconfirmed, [oid(3).parse().unwrap()]);
     fs::rename(c.w.path("gone"), &gone).unwrap();
     assert_eq!(c.left(1..=4), [2]);
 }
@@ -314,18 +322,29 @@ fn an_object_that_nothing_names_goes_when_it_is_old() {
 
 #[test]
 fn a_store_that_others_may_use_is_left_alone() {
+    needs_git_lfs!();
     let c = Clone::new();
     let elsewhere = c.w.path("elsewhere");
     fs::rename(c.git_dir().join("lfs"), &elsewhere).unwrap();
+    let open = || c.w.prepare("alice/m", "ours");
     let refused = || {
-        let repo = c.w.prepare("alice/m", "ours").open().unwrap();
-        assert_eq!(repo.prune().unwrap_err().kind(), ErrorKind::Unsupported);
+        for engine in [LfsEngine::Builtin, LfsEngine::GitLfs] {
+            let repo = open().lfs_engine(engine).open().unwrap();
+            let error = repo.prune().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(error.hint().unwrap().contains("OnlyThisClone"));
+        }
     };
     std::os::unix::fs::symlink(&elsewhere, c.git_dir().join("lfs")).unwrap();
     refused();
     fs::remove_file(c.git_dir().join("lfs")).unwrap();
     c.git(&["config", "lfs.storage", &elsewhere.to_string_lossy()]);
     refused();
+    // Who uses it is for the caller to say.
+    let alone = PruneOptions::default().shared_store(SharedStore::OnlyThisClone);
+    let report = open().open().unwrap().prune_with(&alone).unwrap();
+    assert_eq!(report.oids, [oid(1).parse().unwrap()]);
+    assert!(elsewhere.join("objects").exists());
 }
 
 #[test]
@@ -349,145 +368,4 @@ fn a_folder_as_remote_must_have_a_copy_of_its_own() {
     fs::rename(w.path("lfs"), bare.join("lfs")).unwrap();
     assert_eq!(repo.prune().unwrap().objects, 1);
     assert_eq!(stored(&git_dir), BTreeSet::from([oid(2)]));
-}
-
-/// What must be in the store, found with git.
-struct Needed<'a> {
-    c: &'a Clone,
-    /// The object each blob names, if it is a pointer.
-    blobs: BTreeMap<String, Option<String>>,
-}
-
-impl Needed<'_> {
-    fn objects(&mut self) -> BTreeSet<String> {
-        let c = self.c;
-        let mut blobs = BTreeSet::new();
-        let mut add = |listing: String| {
-            for line in listing.lines() {
-                let ids = line.split([' ', '\t']).filter(|word| word.len() == 40);
-                blobs.extend(ids.map(str::to_owned));
-            }
-        };
-        add(c.git(&["ls-files", "--stage"]));
-        add(c.git(&["ls-tree", "-r", "HEAD"]));
-        for stash in c.git(&["stash", "list", "--format=%H %P"]).lines() {
-            // Left out: the commit it was made on.
-            let parts = stash.split(' ').enumerate().filter(|(at, _)| *at != 1);
-            for (_, part) in parts {
-                add(c.git(&["ls-tree", "-r", part]));
-            }
-        }
-        let tips = c.w.git(
-            c.w.bare("alice/m"),
-            &["for-each-ref", "--format=%(objectname)"],
-        );
-        let mut arguments = vec!["rev-list", "--objects", "--all", "HEAD", "--not"];
-        let known = |tip: &&str| {
-            let found = c.w.try_git(c.repo.workdir(), &["cat-file", "-e", tip]);
-            found.status.success()
-        };
-        arguments.extend(tips.lines().filter(known));
-        add(c.git(&arguments));
-        blobs.into_iter().filter_map(|id| self.named(id)).collect()
-    }
-
-    fn named(&mut self, id: String) -> Option<String> {
-        let c = self.c;
-        let read = |id: &String| {
-            let output = c.w.try_git(c.repo.workdir(), &["cat-file", "blob", id]);
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            let oid = text
-                .lines()
-                .find_map(|line| line.strip_prefix("oid sha256:"))?;
-            (output.status.success() && text.starts_with("version ")).then(|| oid.to_owned())
-        };
-        self.blobs.entry(id).or_insert_with_key(read).clone()
-    }
-}
-
-/// Numbers that are the same for the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (self.0 >> 33) as usize % limit
-    }
-}
-
-#[test]
-fn whatever_happens_no_needed_object_is_deleted() {
-    needs_git_lfs!();
-    let mut deleted = 0;
-    for seed in 1..=4 {
-        deleted += random_operations(seed, 60);
-    }
-    assert!(
-        deleted > 20,
-        "{deleted} objects deleted: too few to prove anything"
-    );
-}
-
-/// Runs a random sequence; how many objects were pruned.
-fn random_operations(seed: u64, steps: usize) -> usize {
-    let c = Clone::new();
-    let mut dice = Dice(seed);
-    let mut needed = Needed {
-        c: &c,
-        blobs: BTreeMap::new(),
-    };
-    let (mut log, mut deleted) = (Vec::new(), 0);
-    // What git cannot do in this state is not done, and no reason to stop.
-    let try_git = |arguments: &[&str]| drop(c.w.try_git(c.repo.workdir(), arguments));
-    for step in 0..steps {
-        let branch = format!("b{}", dice.below(4));
-        let operation = dice.below(14);
-        match operation {
-            0..=3 => {
-                let name = ["a.bin", "b.bin", "sub/c.bin"][dice.below(3)];
-                let content = weights(seed * 1000 + dice.below(40) as u64, 500);
-                write(c.repo.workdir(), name, content);
-                c.repo.stage().unwrap();
-                // Now and then the next operation meets staged changes.
-                if operation > 0 {
-                    let _ = c.repo.commit(format!("{step}")).unwrap();
-                }
-            }
-            4 => drop(c.repo.checkout_with(&branch, CheckoutOptions::Create)),
-            5 => drop(c.repo.checkout(&branch)),
-            6 => try_git(&["stash", "push", "-q", "--include-untracked"]),
-            7 if dice.below(2) == 0 => try_git(&["stash", "drop", "-q"]),
-            7 => try_git(&["stash", "apply", "-q"]),
-            8 | 9 => drop(c.repo.push()),
-            10 => try_git(&["branch", "-q", "-D", &branch]),
-            11 => try_git(&["tag", &format!("t{step}")]),
-            12 if dice.below(2) == 0 => try_git(&["reset", "-q", "--hard", "HEAD~1"]),
-            12 => {
-                let server = c.w.bare("alice/m");
-                drop(c.w.try_git(&server, &["branch", "-q", "-D", &branch]));
-            }
-            _ => try_git(&["checkout", "-q", "--detach"]),
-        }
-        // Conflicts of a stash are for people.
-        if !c.git(&["ls-files", "--unmerged"]).is_empty() {
-            c.git(&["reset", "-q", "--hard"]);
-        }
-        log.push((operation, branch));
-        if dice.below(3) == 0 {
-            make_old(&c.git_dir());
-            deleted += c.repo.prune().unwrap().objects;
-            let lost: Vec<_> = needed
-                .objects()
-                .difference(&stored(&c.git_dir()))
-                .cloned()
-                .collect();
-            assert!(lost.is_empty(), "seed {seed}: {lost:?} after {log:?}");
-        }
-    }
-    c.git(&["lfs", "fsck"]);
-    c.git(&["fsck", "--strict", "--no-dangling"]);
-    deleted
 }
