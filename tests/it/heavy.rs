@@ -77,6 +77,12 @@ fn every_fault_at_every_place() {
 }
 
 #[test]
+fn eight_processes_save_fifty_times_each() {
+    heavy!();
+    crate::together::processes_save(8, 50);
+}
+
+#[test]
 fn a_thousand_interleavings_lose_nothing() {
     heavy!();
     crate::interleavings::interleave(250);

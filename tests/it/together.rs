@@ -35,8 +35,12 @@ pub(crate) fn rank(folder: &str, rank: usize, saves: usize) {
 }
 
 #[test]
-fn eight_processes_save_fifty_times_each() {
-    let (ranks, saves) = (8, 50);
+fn eight_processes_save_into_one_clone() {
+    processes_save(8, 12);
+}
+
+/// `ranks` processes save `saves` times each: every promise is kept, in one line of history.
+pub(crate) fn processes_save(ranks: usize, saves: usize) {
     let w = World::new();
     w.model("alice/m");
     w.prepare("alice/m", "ours").clone_repo().unwrap();

@@ -39,7 +39,8 @@ impl World {
         // Who commits, how LFS files are filtered, and the password for the hub.
         let config = format!(
             "[user]\n\tname = Git\n\temail = git@example.org\n\
-             [init]\n\tdefaultBranch = main\n[core]\n\tquotePath = false\n\
+             [init]\n\tdefaultBranch = main\n[core]\n\tquotePath = false\n\tfsync = none\n\
+             [gc]\n\tauto = 0\n\
              [protocol \"file\"]\n\tallow = always\n\
              [filter \"lfs\"]\n\tclean = git-lfs clean -- %f\n\tsmudge = git-lfs smudge -- %f\n\
              \tprocess = git-lfs filter-process\n\trequired = true\n\
