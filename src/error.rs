@@ -40,6 +40,8 @@ pub enum ErrorKind {
     FolderNotEmpty,
     /// The folder is a clone, but of another remote.
     RemoteMismatch,
+    /// The clone has no remote of that name.
+    RemoteNotFound,
     /// The remote repository does not exist, or is hidden from this token.
     RepoNotFound,
     /// The branch, tag or commit does not exist.

@@ -116,13 +116,14 @@ pub use path::RepoPath;
 pub use progress::{Direction, Event, Events, Progress, PushState};
 pub use push::{
     AutoPrune, Delivery, FlushReport, Integration, Keeper, OnConflict, OnDrop, PendingPush,
-    PushFailure, PushHandle, PushPolicy, PushProgress, PushReport, PushedRef, SaveOptions,
-    SaveReport, Saved,
+    PushFailure, PushHandle, PushPolicy, PushProgress, PushReport, PushedRef, RefChange,
+    SaveOptions, SaveReport, Saved,
 };
 pub use repository::{
     CheckoutOptions, CheckoutReport, CommitOutcome, CommitScope, EarlierChanges, LfsEngine,
     PrepareRepository, PruneOptions, PruneReport, PullReport, PullStrategy, Repository,
-    ScopeOptions, ScopeOutcome, ScopePush, ScopeReport, Status, StatusEntry, TrackReport,
+    ScopeOptions, ScopeOutcome, ScopePush, ScopeReport, Status, StatusEntry, Tag, TagKind,
+    TagOptions, TagOutcome, TrackReport, Where,
 };
 pub use secret::{Login, Token};
 pub use worktree::{

@@ -118,7 +118,7 @@ impl TagName {
 
 impl RemoteName {
     /// `origin`, what a clone calls the place it came from.
-    pub(crate) fn origin() -> Self {
+    pub fn origin() -> Self {
         Self("origin".to_owned())
     }
 }

@@ -1,5 +1,7 @@
 //! The remote of a clone: its address, its credentials, and who may be told them.
 
+mod other;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -30,6 +32,7 @@ pub(crate) struct Logins {
 }
 
 /// Everything needed to talk to the remote.
+#[derive(Clone)]
 pub(crate) struct Connection {
     name: RemoteName,
     endpoint: Endpoint,

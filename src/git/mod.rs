@@ -27,10 +27,12 @@ mod rebase;
 mod recent;
 mod refs;
 mod remote;
+mod resolve;
 mod roots;
 mod snapshot;
 mod status;
 mod store_files;
+mod tags;
 mod transport;
 
 use std::path::{Path, PathBuf};
@@ -45,12 +47,14 @@ pub(crate) use open::{create, git_dir_of, private_folder};
 pub(crate) use private_refs::{PRIVATE_REFS, PrivateRef};
 pub(crate) use push::{How, Lease, PushOutcome, RefPush, RefUpdate};
 pub(crate) use rebase::Rebase;
-pub(crate) use refs::{Head, Resolved, object_id};
-pub(crate) use remote::Remote;
+pub(crate) use refs::{Head, object_id};
+pub(crate) use remote::{Advertisement, Remote};
+pub(crate) use resolve::Resolved;
 pub(crate) use snapshot::Snapshot;
 pub use status::FileState;
 pub(crate) use status::Found;
 pub(crate) use store_files::Stored;
+pub(crate) use tags::{TagRef, tidy_message};
 
 use crate::fs::Stat;
 

@@ -67,14 +67,19 @@ impl Git {
 
     /// Deletes a ref; none is fine.
     pub(crate) fn drop_ref(&self, name: &str) -> Result<()> {
+        self.drop_ref_if_there(name).map(drop)
+    }
+
+    /// Deletes a ref; whether there was one.
+    pub(crate) fn drop_ref_if_there(&self, name: &str) -> Result<bool> {
         patiently(&format!("delete {name}"), || {
             match self
                 .repo
                 .find_reference(name)
                 .and_then(|mut found| found.delete())
             {
-                Err(error) if error.code() == ErrorCode::NotFound => Ok(()),
-                result => result,
+                Err(error) if error.code() == ErrorCode::NotFound => Ok(false),
+                result => result.map(|()| true),
             }
         })
     }

@@ -1,4 +1,4 @@
-//! HEAD, branches, tags and what a revision means.
+//! HEAD and branches.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,7 @@ use super::{Git, ObjectId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
 use crate::id::CommitId;
-use crate::name::{BranchName, RemoteName, Revision, TagName};
-
-/// The fewest digits that git takes for the beginning of an id.
-const MIN_PREFIX: usize = 4;
+use crate::name::BranchName;
 
 /// What HEAD says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,27 +50,6 @@ impl Head {
             )),
         }
     }
-}
-
-/// What a revision turned out to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Resolved {
-    LocalBranch {
-        branch: BranchName,
-        commit: CommitId,
-    },
-    RemoteBranch {
-        branch: BranchName,
-        remote: RemoteName,
-        commit: CommitId,
-    },
-    Tag {
-        tag: TagName,
-        commit: CommitId,
-    },
-    Commit {
-        commit: CommitId,
-    },
 }
 
 pub(super) fn commit_id(oid: ObjectId) -> CommitId {
@@ -134,43 +110,6 @@ impl Git {
         }
     }
 
-    /// Finds a revision: local branch, then tag, then branch of `remote`, then full commit id.
-    pub(crate) fn resolve(&self, revision: &Revision, remote: &RemoteName) -> Result<Resolved> {
-        let name = revision.as_str();
-        if let Ok(branch) = name.parse::<BranchName>()
-            && let Some(commit) = self.ref_commit(&branch.local_ref())?
-        {
-            return Ok(Resolved::LocalBranch { branch, commit });
-        }
-        if let Ok(tag) = name.parse::<TagName>()
-            && let Some(commit) = self.ref_commit(&tag.full_ref())?
-        {
-            return Ok(Resolved::Tag { tag, commit });
-        }
-        if let Ok(branch) = name.parse::<BranchName>()
-            && let Some(commit) = self.ref_commit(&branch.tracking_ref(remote))?
-        {
-            return Ok(Resolved::RemoteBranch {
-                branch,
-                remote: remote.clone(),
-                commit,
-            });
-        }
-        if let Ok(commit) = name.parse::<CommitId>()
-            && self.has_commit(commit)
-        {
-            return Ok(Resolved::Commit { commit });
-        }
-        if let Some(commit) = self.commit_by_prefix(name)? {
-            return Ok(Resolved::Commit { commit });
-        }
-        Err(Error::new(
-            ErrorKind::RevisionNotFound,
-            format!("no branch, tag or commit is named {name:?}"),
-        )
-        .with_hint("pull first if it is new on the remote"))
-    }
-
     /// Whether the commit's object is here.
     pub(crate) fn has_commit(&self, commit: CommitId) -> bool {
         object_id(commit).is_ok_and(|id| self.repo.find_commit(id).is_ok())
@@ -205,24 +144,6 @@ impl Git {
                     .map(drop)
             }
         })
-    }
-
-    /// The commit whose id begins with these hex digits.
-    fn commit_by_prefix(&self, digits: &str) -> Result<Option<CommitId>> {
-        let hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !hex || !(MIN_PREFIX..40).contains(&digits.len()) {
-            return Ok(None);
-        }
-        match self.repo.find_commit_by_prefix(digits) {
-            Ok(commit) => Ok(Some(commit_id(commit.id()))),
-            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
-            Err(error) if error.code() == ErrorCode::Ambiguous => Err(Error::new(
-                ErrorKind::RevisionNotFound,
-                format!("several objects have an id that begins with {digits}"),
-            )
-            .with_hint("give more digits")),
-            Err(error) => Err(wrap(&format!("look for {digits}"))(error)),
-        }
     }
 
     /// Moves or creates a ref, wherever it was.

@@ -16,7 +16,7 @@ use super::request::{Body, Method, Request};
 use super::response::Response;
 use super::retry::{RetryPolicy, Tries, wait};
 use super::route::Route;
-use super::settings::{Reach, Settings, offline};
+use super::settings::{Reach, Remote, Settings, offline};
 use super::source::LoginSource;
 use super::trust::Verification;
 use super::watch::{Pulse, Source, Watched};
@@ -77,6 +77,16 @@ impl Client {
             self.inner.grants.clone(),
             cancel,
         )
+    }
+
+    /// A client with the same logins for work on another remote.
+    pub(crate) fn for_remote(&self, remote: Option<Remote>) -> Result<Self> {
+        let settings = self.inner.settings.clone().with_remote(remote);
+        let settings = Settings {
+            push: None,
+            ..settings
+        };
+        Self::build(settings, self.inner.grants.clone(), &self.inner.cancel)
     }
 
     /// A client as [`with_cancel`](Self::with_cancel) makes it, that tries as hard as `retry` says; the

@@ -2,7 +2,9 @@
 //!
 //! | file | concern |
 //! |---|---|
-//! | `send` | one commit to one branch: preflight, LFS objects, ref |
+//! | `ship` | what a remote lacks of a commit, and the ref: preflight, LFS objects, push |
+//! | `refs` | tags and branches that are made on a remote, or deleted there |
+//! | `send` | one commit to one branch |
 //! | `state` | the steps of that as a table |
 //! | `cell`, `handle` | what a push and those who wait for it share |
 //! | `journal` | what was promised, kept across crashes |
@@ -27,12 +29,14 @@ mod handle;
 mod integrate;
 mod journal;
 mod options;
+mod refs;
 mod report;
 mod resume;
 mod save;
 mod send;
 mod settings;
 mod shared;
+mod ship;
 mod state;
 mod step;
 mod worker;
@@ -43,6 +47,8 @@ pub(crate) use follow::{forget, note_replayed, target};
 pub use handle::PushHandle;
 pub use options::SaveOptions;
 pub(crate) use options::Timing;
+pub use refs::RefChange;
+pub(crate) use refs::RemoteRef;
 pub use report::{
     Delivery, FlushReport, Integration, Keeper, PendingPush, PushFailure, PushProgress, PushReport,
     PushedRef, SaveReport, Saved,

@@ -1,22 +1,16 @@
 //! Pushing one commit to one branch: LFS objects first, then the ref.
 
-use std::collections::HashMap;
-use std::time::Duration;
-
 use super::report::{Integration, PushReport, PushedRef};
+use super::ship::{Shipment, rejected};
 use super::state::Signal;
 use crate::cancel::CancelToken;
 use crate::config::Use;
 use crate::error::{Error, ErrorKind, Result};
-use crate::git::{Git, How, Lease, PushOutcome, RefPush, RefUpdate, Remote, object_id};
-use crate::http::retry::{Tries, wait};
-use crate::id::{CommitId, LfsOid};
-use crate::lfs::{Job, Object};
+use crate::git::{Git, How, Lease, PushOutcome, RefUpdate, object_id};
+use crate::id::CommitId;
 use crate::local::Local;
 use crate::name::BranchName;
-use crate::path::RepoPath;
 use crate::progress::Progress;
-use crate::worktree::{self, lacking};
 
 /// A commit on its way to a branch of the remote.
 pub(crate) struct Sending<'a> {
@@ -77,30 +71,36 @@ impl Sending<'_> {
                 return Err(moved(branch));
             }
         }
-        let commits = git.commits_between(commit, &confirmed)?;
-        let contents = worktree::examine(git, &commits, local.remote.rules(), cancel)?;
-        (self.done)(Signal::Examined);
-        let (lfs_objects, lfs_bytes) = self.upload(git, &contents.objects)?;
-        cancel.check()?;
-        (self.done)(Signal::Verified);
-
-        let pushed = self.push_ref(&remote, tip)?;
+        let shipment = Shipment {
+            local,
+            to: &local.remote,
+            git,
+            progress: self.progress,
+            cancel,
+            done: self.done,
+        };
+        let lacked = shipment.load(commit, &branch.local_ref(), &confirmed)?;
+        let update = RefUpdate {
+            name: branch.local_ref(),
+            to: Some(object_id(commit)?),
+            lease: Lease::of(tip.map(object_id).transpose()?),
+            how: How::FastForward,
+        };
+        let pushed = match shipment.push(&remote, &update) {
+            Err(error) if is_elsewhere(&error) => return Err(moved(branch).with_source(error)),
+            pushed => pushed?,
+        };
         match &pushed.outcome {
             PushOutcome::Accepted => {}
             PushOutcome::Refused(reason) if is_outdated(reason) => {
                 // Perhaps it was moved by an earlier push of the same commit, whose sender died.
-                if !self.has_arrived(&remote)? {
+                if !shipment.has_arrived(&remote, &update)? {
                     return Err(moved(branch));
                 }
             }
             PushOutcome::Refused(reason) => {
-                let text = format!("{}\n{reason}", pushed.server_text);
-                return Err(Error::new(
-                    ErrorKind::Rejected,
-                    format!("the server refused the push of {branch}"),
-                )
-                .with_hint("the branch on the server has not moved; see server_message()")
-                .with_server_message(&text));
+                let what = format!("the push of {branch}");
+                return Err(rejected(&what, reason, &pushed.server_text));
             }
         }
         self.after_push(commit);
@@ -110,12 +110,12 @@ impl Sending<'_> {
             PushedRef::Created
         };
         let text = crate::secret::fit_to_show(pushed.server_text.trim());
-        tracing::info!(%commit, %branch, lfs_objects, lfs_bytes, "pushed");
+        tracing::info!(%commit, %branch, ?lacked, "pushed");
         confirmed.push(commit);
         let report = PushReport {
-            commits: commits.len(),
-            lfs_objects,
-            lfs_bytes,
+            commits: lacked.commits,
+            lfs_objects: lacked.lfs_objects,
+            lfs_bytes: lacked.lfs_bytes,
             server_message: (!text.is_empty()).then_some(text),
             ..self.report(commit, outcome)
         };
@@ -124,105 +124,6 @@ impl Sending<'_> {
             before: tip,
             confirmed,
         })
-    }
-
-    /// Pushes the ref; after a broken connection the server is asked whether it arrived, and if it did
-    /// not it is pushed again. That moves nothing twice: it goes from `tip` to the commit only.
-    fn push_ref(&self, remote: &Remote, tip: Option<CommitId>) -> Result<RefPush> {
-        let Self {
-            git,
-            branch,
-            commit,
-            progress,
-            cancel,
-            ..
-        } = *self;
-        let update = RefUpdate {
-            name: branch.local_ref(),
-            to: Some(object_id(commit)?),
-            lease: Lease::of(tip.map(object_id).transpose()?),
-            how: How::FastForward,
-        };
-        let mut tries = Tries::new(self.local.remote.client().retry(), cancel);
-        let remote = &remote.until(&tries);
-        loop {
-            match git.push_ref(remote, &update, progress, cancel) {
-                // What cannot be understood is no answer either.
-                Err(error) if error.is_retryable() || error.kind() == ErrorKind::Protocol => {
-                    if self.has_arrived(remote).map_err(|_| error.clone())? {
-                        let (outcome, server_text) = (PushOutcome::Accepted, String::new());
-                        return Ok(RefPush {
-                            outcome,
-                            server_text,
-                        });
-                    }
-                    tries.again(error)?;
-                }
-                Err(error) if is_elsewhere(&error) => {
-                    return Err(moved(branch).with_source(error));
-                }
-                result => return result,
-            }
-        }
-    }
-
-    /// Whether the server moved the branch although its answer got lost; it may take a moment.
-    fn has_arrived(&self, remote: &Remote) -> Result<bool> {
-        for pause in ARRIVAL_PAUSES {
-            wait(pause, self.cancel)?;
-            let now = self.git.push_advertisement(remote, self.cancel)?;
-            let tip = now.find(&self.branch.local_ref());
-            if tip.and_then(|id| self.git.known_commit(id)) == Some(self.commit) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Makes the remote have the objects of all pointers that are about to be pushed.
-    fn upload(&self, git: &Git, holders: &[(Object, RepoPath, CommitId)]) -> Result<(usize, u64)> {
-        if holders.is_empty() {
-            return Ok((0, 0));
-        }
-        let local = self.local;
-        let objects: Vec<Object> = holders.iter().map(|(object, ..)| *object).collect();
-        let names: HashMap<LfsOid, RepoPath> = holders
-            .iter()
-            .map(|(object, path, _)| (object.oid, path.clone()))
-            .collect();
-        for object in &objects {
-            // One that is nowhere may be on the remote already: the engine finds out.
-            local.store.obtain(*object, self.cancel)?;
-        }
-        let report = local.engine.upload(&Job {
-            remote: &local.remote.lfs(git, Use::Push, None)?,
-            remote_name: local.remote_name().as_str(),
-            ref_name: Some(&self.branch.local_ref()),
-            commit: Some(self.commit),
-            objects: &objects,
-            names: &names,
-            progress: self.progress,
-            cancel: self.cancel,
-        })?;
-        (self.done)(Signal::Uploaded);
-        let moved = report.transferred();
-        let by_oid: HashMap<LfsOid, &(Object, RepoPath, CommitId)> = holders
-            .iter()
-            .map(|holder| (holder.0.oid, holder))
-            .collect();
-        let failures = report.into_failures();
-        let blamed = failures
-            .first()
-            .and_then(|(object, _)| by_oid.get(&object.oid));
-        let blamed = blamed.map(|(_, _, commit)| *commit);
-        let name_of = |object: &Object| by_oid.get(&object.oid).map(|(_, path, _)| path.clone());
-        lacking(
-            failures,
-            name_of,
-            blamed,
-            "cannot push: LFS objects could not be uploaded",
-        )?;
-        Ok(moved)
     }
 
     /// Remembers where the remote's branch is, and that ours follows it.
@@ -278,13 +179,6 @@ fn is_elsewhere(error: &Error) -> bool {
         ErrorKind::NonFastForward | ErrorKind::StaleLease
     )
 }
-
-/// When to look whether a push arrived: the server's hook may still be at work.
-const ARRIVAL_PAUSES: [Duration; 3] = [
-    Duration::ZERO,
-    Duration::from_millis(300),
-    Duration::from_millis(700),
-];
 
 /// git's words for a ref that moved between its listing and our push.
 fn is_outdated(reason: &str) -> bool {

@@ -13,8 +13,11 @@ mod prune;
 mod pull;
 mod push;
 mod recorded;
+mod refs;
 mod scope;
 mod stage;
+mod tag_words;
+mod tags;
 mod token;
 mod track;
 
@@ -28,7 +31,9 @@ pub use look::{Status, StatusEntry};
 pub use prepare::{LfsEngine, PrepareRepository};
 pub use prune::{PruneOptions, PruneReport};
 pub use pull::{PullReport, PullStrategy};
+pub use refs::Where;
 pub use scope::{CommitScope, EarlierChanges, ScopeOptions, ScopeOutcome, ScopePush, ScopeReport};
+pub use tag_words::{Tag, TagKind, TagOptions, TagOutcome};
 pub use track::TrackReport;
 
 use crate::error::Result;

@@ -60,6 +60,7 @@ mod ssh;
 mod staging;
 mod steps;
 mod support;
+mod tags;
 mod tls;
 mod together;
 mod tokens;

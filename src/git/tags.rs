@@ -1,0 +1,202 @@
+//! Tags, and refs in general that are made and deleted.
+
+use std::time::{Duration, SystemTime};
+
+use git2::{ErrorCode, ObjectType};
+
+use super::error::{patiently, wrap};
+use super::refs::object_id;
+use super::remote::Advertisement;
+use super::{Git, Identity, ObjectId};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::CommitId;
+use crate::name::TagName;
+
+/// A tag as a ref says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TagRef {
+    pub(crate) name: TagName,
+    /// What the ref names: the commit, or an object that says more about it.
+    pub(crate) id: ObjectId,
+    /// The commit it leads to; none if it is of a file or a folder.
+    pub(crate) commit: Option<CommitId>,
+    pub(crate) is_annotated: bool,
+    /// What is written in it, as far as it is here.
+    pub(crate) annotation: Annotation,
+}
+
+/// What an annotated tag says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Annotation {
+    pub(crate) message: Option<String>,
+    pub(crate) tagger: Option<Identity>,
+    pub(crate) time: Option<SystemTime>,
+}
+
+/// A tag's message as git keeps it: no empty lines around it, no blanks at the ends of lines.
+pub(crate) fn tidy_message(text: &str) -> Result<String> {
+    git2::message_prettify(text, None).map_err(wrap("read the message"))
+}
+
+impl Git {
+    /// A tag of this clone.
+    pub(crate) fn tag(&self, name: &TagName) -> Result<Option<TagRef>> {
+        match self.repo.find_reference(&name.full_ref()) {
+            Ok(found) => Ok(self.read_tag(name.clone(), &found)),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(wrap(&format!("read the tag {name}"))(error)),
+        }
+    }
+
+    /// All tags of this clone, by name. Those whose names only some other git allows are left out.
+    pub(crate) fn tags(&self) -> Result<Vec<TagRef>> {
+        let what = "list the tags";
+        let mut tags = Vec::new();
+        for found in self
+            .repo
+            .references_glob("refs/tags/*")
+            .map_err(wrap(what))?
+        {
+            let found = found.map_err(wrap(what))?;
+            let name = found
+                .name()
+                .ok()
+                .and_then(|name| name.strip_prefix("refs/tags/"));
+            let name: Option<TagName> = name.and_then(|name| name.parse().ok());
+            tags.extend(name.and_then(|name| self.read_tag(name, &found)));
+        }
+        tags.sort_by(|one, two| one.name.cmp(&two.name));
+        Ok(tags)
+    }
+
+    /// The tags that a remote tells of, by name.
+    pub(crate) fn tags_of(&self, there: &Advertisement) -> Vec<TagRef> {
+        let mut tags: Vec<TagRef> = Vec::new();
+        // What an annotated tag leads to comes right behind it.
+        for found in &there.refs {
+            let Some(name) = found.name.strip_prefix("refs/tags/") else {
+                continue;
+            };
+            if let Some(peeled) = name.strip_suffix("^{}") {
+                if let Some(tag) = tags.last_mut().filter(|tag| tag.name.as_str() == peeled) {
+                    tag.is_annotated = true;
+                    tag.commit = Some(super::refs::commit_id(found.id));
+                }
+            } else if let Ok(name) = name.parse() {
+                tags.push(TagRef {
+                    name,
+                    id: found.id,
+                    commit: Some(super::refs::commit_id(found.id)),
+                    is_annotated: false,
+                    annotation: self.annotation(found.id).unwrap_or_default(),
+                });
+            }
+        }
+        tags.sort_by(|one, two| one.name.cmp(&two.name));
+        tags
+    }
+
+    fn read_tag(&self, name: TagName, found: &git2::Reference<'_>) -> Option<TagRef> {
+        let id = found.resolve().ok()?.target()?;
+        let annotation = self.annotation(id);
+        Some(TagRef {
+            name,
+            id,
+            commit: self.known_commit(id),
+            is_annotated: annotation.is_some(),
+            annotation: annotation.unwrap_or_default(),
+        })
+    }
+
+    fn annotation(&self, id: ObjectId) -> Option<Annotation> {
+        let tag = self.repo.find_tag(id).ok()?;
+        let tagger = tag.tagger();
+        let identity = |signature: &git2::Signature<'_>| {
+            Identity::new(signature.name().ok()?, signature.email().ok()?).ok()
+        };
+        let time = |signature: &git2::Signature<'_>| {
+            let seconds = u64::try_from(signature.when().seconds()).ok()?;
+            SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+        };
+        Some(Annotation {
+            message: tag
+                .message_bytes()
+                .map(|text| String::from_utf8_lossy(text).into_owned()),
+            tagger: tagger.as_ref().and_then(identity),
+            time: tagger.as_ref().and_then(time),
+        })
+    }
+
+    /// Writes what an annotated tag says; no ref leads to it yet.
+    pub(crate) fn write_tag(
+        &self,
+        name: &TagName,
+        commit: CommitId,
+        message: &str,
+        identity: &Identity,
+    ) -> Result<ObjectId> {
+        let what = format!("write the tag {name}");
+        let target = self
+            .repo
+            .find_object(object_id(commit)?, Some(ObjectType::Commit))
+            .map_err(wrap(&what))?;
+        let tagger = identity.sign()?;
+        self.repo
+            .tag_annotation_create(name.as_str(), &target, &tagger, message)
+            .map_err(wrap(&what))
+    }
+
+    /// Creates a ref that must not exist, nor one that its name is a folder of, or the other way round.
+    pub(crate) fn create_ref(&self, full_name: &str, id: ObjectId, log: &str) -> Result<()> {
+        let taken = |name: &str| {
+            Error::new(ErrorKind::AlreadyExists, format!("{name} exists already"))
+                .with_hint("choose another name, or delete that one first")
+        };
+        if let Some(name) = self.in_the_way_of(full_name)? {
+            return Err(taken(&name));
+        }
+        let created = patiently(&format!("create {full_name}"), || {
+            match self.repo.reference(full_name, id, false, log) {
+                Err(error) if error.code() == ErrorCode::Exists => Ok(false),
+                result => result.map(|_| true),
+            }
+        });
+        match created? {
+            true => Ok(()),
+            false => Err(taken(full_name)),
+        }
+    }
+
+    /// A ref that keeps another from being created: there cannot be `a` and `a/b`.
+    pub(crate) fn in_the_way_of(&self, full_name: &str) -> Result<Option<String>> {
+        let what = format!("look for {full_name}");
+        let parts: Vec<usize> = full_name.match_indices('/').map(|(at, _)| at).collect();
+        // `refs` and the kind of ref are no refs.
+        for at in parts.iter().skip(2) {
+            let above = &full_name[..*at];
+            if self.repo.find_reference(above).is_ok() {
+                return Ok(Some(above.to_owned()));
+            }
+        }
+        let below = format!("{full_name}/*");
+        let mut names = self.repo.references_glob(&below).map_err(wrap(&what))?;
+        let first = names.names().find_map(|name| name.ok().map(str::to_owned));
+        Ok(first)
+    }
+
+    /// Deletes a ref if it still is at `id`; whether it was.
+    pub(crate) fn delete_ref(&self, full_name: &str, id: ObjectId) -> Result<bool> {
+        patiently(&format!("delete {full_name}"), || {
+            match self.repo.find_reference(full_name) {
+                // libgit2 compares once more what was read here.
+                Ok(mut found) if found.target() == Some(id) => match found.delete() {
+                    Err(error) if error.code() == ErrorCode::Modified => Ok(false),
+                    result => result.map(|()| true),
+                },
+                Ok(_) => Ok(false),
+                Err(error) if error.code() == ErrorCode::NotFound => Ok(false),
+                Err(error) => Err(error),
+            }
+        })
+    }
+}

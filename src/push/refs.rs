@@ -1,0 +1,156 @@
+//! Refs of a remote that are made or deleted because somebody says so.
+
+use super::ship::{Shipment, rejected};
+use crate::config::Use;
+use crate::error::{Error, ErrorKind, Result};
+use crate::git::{Advertisement, Git, How, Lease, ObjectId, PushOutcome, RefUpdate};
+use crate::id::CommitId;
+use crate::local::Local;
+use crate::remote::Connection;
+
+/// What became of a tag or branch in one place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefChange {
+    /// It was not asked for there.
+    #[default]
+    Untouched,
+    /// It was made.
+    Created,
+    /// It was there already, just so.
+    Existed,
+    /// It is there no more.
+    Deleted,
+    /// It was to be deleted, and was not there.
+    Missing,
+}
+
+/// What became of a ref of a remote, and what the server said.
+#[derive(Debug)]
+pub(crate) struct Changed {
+    pub(crate) change: RefChange,
+    pub(crate) server_message: Option<String>,
+}
+
+/// A ref of one of the clone's remotes.
+pub(crate) struct RemoteRef<'a> {
+    pub(crate) local: &'a Local,
+    pub(crate) git: &'a Git,
+    pub(crate) to: &'a Connection,
+    /// Its full name there.
+    pub(crate) name: &'a str,
+}
+
+impl RemoteRef<'_> {
+    /// Makes it lead to an object that in turn leads to a commit. What the remote lacks of that goes
+    /// there first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AlreadyExists`] if it leads elsewhere, [`ErrorKind::Rejected`], and those of a push.
+    pub(crate) fn create(&self, id: ObjectId, commit: CommitId) -> Result<Changed> {
+        let cancel = &self.local.cancel;
+        let _pusher = self.local.lock_pushing(cancel)?;
+        let remote = self.to.git(Use::Push, cancel)?;
+        let there = self.git.push_advertisement(&remote, cancel)?;
+        match there.find(self.name) {
+            Some(found) if found == id => return Ok(Changed::silent(RefChange::Existed)),
+            Some(found) => return Err(self.taken(found)),
+            None => {}
+        }
+        let known = |id| self.git.known_commit(id);
+        let has: Vec<CommitId> = there.refs.iter().filter_map(|it| known(it.id)).collect();
+        self.shipment().load(commit, self.name, &has)?;
+        let update = self.update(Some(id), Lease::Absent);
+        let server_message = self.send(&remote, &update, "to create")?;
+        Ok(Changed {
+            change: RefChange::Created,
+            server_message,
+        })
+    }
+
+    /// Deletes it, if `may` has nothing against that: it is told what the remote has, and where the ref
+    /// is.
+    ///
+    /// # Errors
+    /// Those of `may`; [`ErrorKind::StaleLease`] if it is moved meanwhile, [`ErrorKind::Rejected`], and
+    /// those of credentials and network.
+    pub(crate) fn delete(
+        &self,
+        may: impl FnOnce(&Advertisement, ObjectId) -> Result<()>,
+    ) -> Result<Changed> {
+        let cancel = &self.local.cancel;
+        let _pusher = self.local.lock_pushing(cancel)?;
+        let remote = self.to.git(Use::Push, cancel)?;
+        let there = self.git.push_advertisement(&remote, cancel)?;
+        let Some(found) = there.find(self.name) else {
+            return Ok(Changed::silent(RefChange::Missing));
+        };
+        may(&there, found)?;
+        let update = self.update(None, Lease::At(found));
+        let server_message = self.send(&remote, &update, "to delete")?;
+        Ok(Changed {
+            change: RefChange::Deleted,
+            server_message,
+        })
+    }
+
+    fn update(&self, to: Option<ObjectId>, lease: Lease) -> RefUpdate {
+        RefUpdate {
+            name: self.name.to_owned(),
+            to,
+            lease,
+            how: How::FastForward,
+        }
+    }
+
+    fn shipment(&self) -> Shipment<'_> {
+        Shipment {
+            local: self.local,
+            to: self.to,
+            git: self.git,
+            progress: &self.local.progress,
+            cancel: &self.local.cancel,
+            done: &|_| {},
+        }
+    }
+
+    fn send(
+        &self,
+        remote: &crate::git::Remote,
+        update: &RefUpdate,
+        action: &str,
+    ) -> Result<Option<String>> {
+        let pushed = self.shipment().push(remote, update)?;
+        match &pushed.outcome {
+            PushOutcome::Accepted => {}
+            PushOutcome::Refused(reason) => {
+                let what = format!("{action} {}", self.name);
+                return Err(rejected(&what, reason, &pushed.server_text));
+            }
+        }
+        tracing::info!(name = self.name, remote = %self.to.name(), action, "done there");
+        let text = crate::secret::fit_to_show(pushed.server_text.trim());
+        Ok((!text.is_empty()).then_some(text))
+    }
+
+    fn taken(&self, found: ObjectId) -> Error {
+        Error::new(
+            ErrorKind::AlreadyExists,
+            format!(
+                "{} exists on {} already, and is at {found}",
+                self.name,
+                self.to.name()
+            ),
+        )
+        .with_hint("choose another name, or delete that one first")
+    }
+}
+
+impl Changed {
+    fn silent(change: RefChange) -> Self {
+        Self {
+            change,
+            server_message: None,
+        }
+    }
+}
