@@ -122,8 +122,8 @@ pub use push::{
 pub use repository::{
     CheckoutOptions, CheckoutReport, CommitOutcome, CommitScope, EarlierChanges, LfsEngine,
     PrepareRepository, PruneOptions, PruneReport, PullReport, PullStrategy, Repository,
-    ScopeOptions, ScopeOutcome, ScopePush, ScopeReport, Status, StatusEntry, Tag, TagKind,
-    TagOptions, TagOutcome, TrackReport, Where,
+    RewriteOptions, RewriteReport, ScopeOptions, ScopeOutcome, ScopePush, ScopeReport, Status,
+    StatusEntry, Tag, TagKind, TagOptions, TagOutcome, TrackReport, Where,
 };
 pub use secret::{Login, Token};
 pub use worktree::{

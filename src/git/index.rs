@@ -148,6 +148,17 @@ impl Entry {
         }
     }
 
+    /// An entry whose file has to be looked at before anything is known of it.
+    pub(crate) fn without_stat(path: RepoPath, id: ObjectId, mode: Mode) -> Self {
+        Self {
+            path,
+            id,
+            mode,
+            recorded: Recorded::default(),
+            flags: Flags::default(),
+        }
+    }
+
     /// Whether the user told git not to look at the file.
     pub(crate) fn is_hidden(&self) -> bool {
         self.flags.assume_valid || self.flags.skip_worktree
@@ -365,6 +376,18 @@ impl Index {
             draft.fresh.insert(entry.path.as_str().as_bytes().to_vec());
         }
         Ok(())
+    }
+
+    /// Gives an entry another blob for the same content. What its stat proves of the file is as much,
+    /// or as little, as before.
+    pub(crate) fn exchange(&mut self, entry: &Entry, id: ObjectId) -> Result<()> {
+        let raw = IndexEntry {
+            id,
+            ..entry.to_raw()
+        };
+        self.raw
+            .add(&raw)
+            .map_err(wrap(&format!("stage {}", entry.path)))
     }
 
     /// Forgets, in memory, what was announced with `git add -N`: git leaves it out of commits.

@@ -28,6 +28,7 @@ mod recent;
 mod refs;
 mod remote;
 mod resolve;
+mod rewrite;
 mod roots;
 mod snapshot;
 mod status;
@@ -50,6 +51,7 @@ pub(crate) use rebase::Rebase;
 pub(crate) use refs::{Head, object_id};
 pub(crate) use remote::{Advertisement, Remote};
 pub(crate) use resolve::Resolved;
+pub(crate) use rewrite::Replacement;
 pub(crate) use snapshot::Snapshot;
 pub use status::FileState;
 pub(crate) use status::Found;
@@ -67,6 +69,8 @@ pub(crate) struct Git {
     workdir: PathBuf,
     /// `core.fileMode`: whether the file system keeps executable bits.
     trusts_modes: bool,
+    /// Whether new objects are kept in memory; see [`Git::in_memory`].
+    in_memory: bool,
 }
 
 impl Git {

@@ -1,10 +1,12 @@
 //! Blobs: reading them with a limit, writing them, and what a file would become.
 
+use std::io::Read;
+
 use git2::ObjectType;
 
 use super::error::wrap;
 use super::{Git, ObjectId};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 impl Git {
     /// Size of a blob in bytes, from its header alone.
@@ -31,6 +33,31 @@ impl Git {
             .find_blob(id)
             .map_err(wrap(&format!("read the blob {id}")))?;
         Ok(blob.content().to_vec())
+    }
+
+    /// A blob's first bytes, at most so many.
+    pub(crate) fn blob_start(&self, id: ObjectId, most: usize) -> Result<Vec<u8>> {
+        let odb = self.repo.odb().map_err(wrap("open the object store"))?;
+        let mut bytes = vec![0; most];
+        // A packed one comes whole or not at all.
+        let Ok((mut reader, ..)) = odb.reader(id) else {
+            bytes = self.blob(id)?;
+            bytes.truncate(most);
+            return Ok(bytes);
+        };
+        let mut read = 0;
+        while read < most {
+            match reader.read(&mut bytes[read..]) {
+                Ok(0) => break,
+                Ok(count) => read += count,
+                Err(error) => {
+                    let text = format!("cannot read the blob {id}");
+                    return Err(Error::new(ErrorKind::Git, text).with_source(error));
+                }
+            }
+        }
+        bytes.truncate(read);
+        Ok(bytes)
     }
 
     /// Stores `bytes` as a blob.

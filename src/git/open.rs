@@ -123,6 +123,7 @@ impl Git {
             repo,
             workdir,
             trusts_modes,
+            in_memory: false,
         };
         git.refuse_unsupported()?;
         git.turn_on_fsync();

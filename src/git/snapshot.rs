@@ -22,6 +22,10 @@ impl Git {
     /// The snapshot of a tree; `None` is the empty tree.
     pub(crate) fn snapshot(&self, tree: Option<ObjectId>) -> Result<Snapshot> {
         let repo = self.reopen()?;
+        if self.in_memory {
+            let shared = self.repo.odb().and_then(|odb| repo.set_odb(&odb));
+            shared.map_err(wrap("open the object store"))?;
+        }
         let read = || -> Result<(), git2::Error> {
             let mut index = git2::Index::new()?;
             if let Some(tree) = tree {

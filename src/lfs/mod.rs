@@ -17,6 +17,7 @@ mod folder;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 pub(crate) mod git_lfs;
+pub(crate) mod incoming;
 mod meter;
 mod partial;
 pub(crate) mod pattern;

@@ -2,6 +2,7 @@
 
 mod author;
 pub(crate) mod recorded;
+mod there;
 
 pub(crate) use author::Author;
 

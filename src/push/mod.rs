@@ -57,3 +57,4 @@ pub(crate) use save::refuse_other_branch;
 pub(crate) use send::Sending;
 pub(crate) use settings::Settings;
 pub use settings::{AutoPrune, OnConflict, OnDrop, PushPolicy};
+pub(crate) use step::step;

@@ -148,7 +148,7 @@ fn raw_extensions(
 }
 
 /// The extension, if a glob can be made of it without escaping anything.
-fn extension(path: &RepoPath) -> Option<&str> {
+pub(super) fn extension(path: &RepoPath) -> Option<&str> {
     let (stem, extension) = path.file_name().rsplit_once('.')?;
     let plain = extension
         .bytes()

@@ -6,6 +6,7 @@
 
 mod autotrack;
 mod content;
+mod follow_rewrite;
 mod guard;
 mod interrupted;
 mod keep;
@@ -15,6 +16,7 @@ mod place;
 mod pointers;
 mod preflight;
 mod prune;
+mod rewrite;
 mod rules_file;
 mod scan;
 mod selection;
@@ -24,14 +26,16 @@ mod tree;
 mod wanted;
 
 pub use autotrack::AutoTrack;
+pub(crate) use follow_rewrite::FollowRewrite;
 pub(crate) use guard::refuse_raw_lfs_files;
 pub(crate) use interrupted::{complete, refuse_interrupted};
 pub(crate) use materialise::{Fill, Switch, fill, lacking};
 pub use options::{OnChanging, StageOptions};
 pub(crate) use place::Area;
 pub(crate) use pointers::Pointers;
-pub(crate) use preflight::{Rules, examine};
+pub(crate) use preflight::{HUB_BLOB_LIMIT, Rules, examine};
 pub(crate) use prune::{Prune, objects_brought, replaced_objects};
+pub(crate) use rewrite::{Keep, Rewrite, Rewritten};
 pub(crate) use rules_file::read as read_rules;
 pub(crate) use scan::{Folders, scan, scan_selected};
 pub(crate) use selection::Selection;

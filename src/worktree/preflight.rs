@@ -30,7 +30,7 @@ pub(crate) struct PushContents {
 /// The Hub's limit for a blob outside LFS, in bytes.
 pub(crate) const HUB_BLOB_LIMIT: u64 = 10 << 20;
 /// Bytes in which git looks for a NUL to call a file binary.
-const BINARY_SAMPLE: usize = 8000;
+pub(super) const BINARY_SAMPLE: usize = 8000;
 
 /// Examines the blobs each of the `commits` brings in.
 ///
@@ -71,16 +71,18 @@ pub(crate) fn examine(
     if offences.is_empty() {
         return Ok(contents);
     }
-    Err(Error::new(ErrorKind::Preflight, "the Hub would refuse the push")
-        .with_hint(
-            "files above 10 MiB and binary files must be LFS files, in every commit: undo these \
-             commits (git reset --soft) and stage the files again with auto-tracking on",
-        )
-        .with_offences(offences))
+    Err(
+        Error::new(ErrorKind::Preflight, "the Hub would refuse the push")
+            .with_hint(
+                "files above 10 MiB and binary files must be LFS files, in every commit: \
+             rewrite_unpushed_to_lfs() makes them so, in the commits that are not pushed yet",
+            )
+            .with_offences(offences),
+    )
 }
 
 /// Files that none of the commit's parents has with that content.
-fn new_blobs(git: &Git, commit: CommitId) -> Result<Vec<(RepoPath, ObjectId)>> {
+pub(super) fn new_blobs(git: &Git, commit: CommitId) -> Result<Vec<(RepoPath, ObjectId)>> {
     let tree = git.tree_of(commit)?;
     let parents = git.parents_of(commit)?;
     let against = |parent: Option<ObjectId>| -> Result<HashMap<RepoPath, ObjectId>> {
@@ -111,7 +113,6 @@ fn complaint(git: &Git, blob: ObjectId) -> Result<Option<String>> {
     if size > HUB_BLOB_LIMIT {
         return Ok(Some(format!("{size} bytes outside LFS, more than 10 MiB")));
     }
-    let bytes = git.blob(blob)?;
-    let binary = bytes.iter().take(BINARY_SAMPLE).any(|byte| *byte == 0);
+    let binary = git.blob_start(blob, BINARY_SAMPLE)?.contains(&0);
     Ok(binary.then(|| "a binary file outside LFS".to_owned()))
 }

@@ -140,6 +140,7 @@ fn run() {
             let nth = argument(6).parse().unwrap();
             crate::crash::child(&folder, &mode, number(3), number(4), &fatal, nth);
         }
+        "rewrite" => crate::rewriting::child(Path::new(&argument(1)), &argument(2)),
         "save-once" => crate::durability::child(&argument(1)),
         "cancel-at-staged" => crate::deferred_corners::cancel_at_staged(&argument(1)),
         "hostile-create" => crate::hostile::files::create(&argument(1), &argument(2)),

@@ -51,6 +51,7 @@ mod push_corners;
 mod reaching;
 mod readers;
 mod remote_corners;
+mod rewriting;
 mod round_trip;
 mod rudolfs;
 mod scope;

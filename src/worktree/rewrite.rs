@@ -1,0 +1,423 @@
+//! Commits that hold what the Hub refuses, made anew with LFS files in its place.
+//!
+//! A file that is refused in one commit is an LFS file in that commit and in all that come after it, so
+//! that one rule speaks for all of them. Everything is made in the object stores; refs, index and work
+//! tree are the caller's.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
+
+use super::Context;
+use super::autotrack::{Reason, extension};
+use super::pointers::Pointers;
+use super::preflight::{BINARY_SAMPLE, new_blobs};
+use super::rules_file::RulesFile;
+use crate::error::{Error, ErrorKind, Offence, Result};
+use crate::git::{Git, Mode, ObjectId, Replacement};
+use crate::id::CommitId;
+use crate::lfs::incoming::Incoming;
+use crate::lfs::pattern::Pattern;
+use crate::lfs::pointer::Pointer;
+use crate::lfs::{Object, attributes};
+use crate::path::RepoPath;
+use crate::progress::Event;
+
+/// Which commits, and what is refused in them.
+pub(crate) struct Rewrite<'a> {
+    /// Its git may keep new objects in memory; see `keep`.
+    pub(crate) context: Context<'a>,
+    pub(crate) tip: CommitId,
+    /// Commits the remote has, by its own word; with all before them they stay as they are.
+    pub(crate) pushed: &'a [CommitId],
+    /// Size in bytes above which a file is refused.
+    pub(crate) larger_than: u64,
+    /// Whether LFS objects go into the store.
+    pub(crate) keep: Keep,
+}
+
+/// What becomes of the content that commits lose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// It goes into the store.
+    Objects,
+    /// It is only looked at.
+    Nothing,
+}
+
+/// What was made.
+#[derive(Debug, Default)]
+pub(crate) struct Rewritten {
+    /// Each commit that changed and what it became, parents first.
+    pub(crate) commits: Vec<(CommitId, CommitId)>,
+    /// Those of the old commits whose signature is gone.
+    pub(crate) unsigned: Vec<CommitId>,
+    /// Files that became LFS files, and their objects.
+    pub(crate) files: BTreeSet<RepoPath>,
+    pub(crate) objects: BTreeSet<Object>,
+    /// What the branch's last commit says more of LFS files now.
+    pub(crate) rules: Vec<Pattern>,
+    /// Files that are LFS files in the branch's last commit, if they are there.
+    pub(crate) converted: Rc<BTreeSet<RepoPath>>,
+}
+
+impl Rewrite<'_> {
+    /// Makes the commits; nothing leads to them yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Preflight`] for files of git's own that no rule may give to LFS;
+    /// [`ErrorKind::InvalidInput`] if another rule keeps a file from LFS.
+    pub(crate) fn run(&self) -> Result<Rewritten> {
+        let git = self.context.git;
+        let commits = git.commits_in_order(self.tip, self.pushed)?;
+        let mut maker = Maker {
+            rewrite: self,
+            pointers: Pointers::new(git),
+            reasons: HashMap::new(),
+            made: HashMap::new(),
+            rules: None,
+            done: Rewritten::default(),
+        };
+        let refused = maker.refused(&commits)?;
+        if refused.is_empty() {
+            return Ok(maker.done);
+        }
+        let extensions = maker.plain_extensions(&commits, &refused)?;
+        let mut became: HashMap<CommitId, CommitId> = HashMap::new();
+        let mut converted: HashMap<CommitId, Rc<BTreeSet<RepoPath>>> = HashMap::new();
+        for commit in commits {
+            self.context.cancel.check()?;
+            let parents = git.parents_of(commit)?;
+            let known = parents.iter().filter_map(|parent| converted.get(parent));
+            let files = united(known, refused.get(&commit));
+            if files.is_empty() {
+                continue;
+            }
+            let (tree, rules) = maker.tree(commit, &files, &extensions)?;
+            let new_parents: Vec<CommitId> = parents
+                .iter()
+                .map(|parent| *became.get(parent).unwrap_or(parent))
+                .collect();
+            if tree != git.tree_of(commit)? || new_parents != parents {
+                let remade = git.remake_commit(commit, tree, &new_parents)?;
+                became.insert(commit, remade.id);
+                maker.done.commits.push((commit, remade.id));
+                if remade.lost_signature {
+                    maker.done.unsigned.push(commit);
+                }
+            }
+            if commit == self.tip {
+                maker.done.rules = rules;
+                maker.done.converted = Rc::clone(&files);
+            }
+            converted.insert(commit, files);
+        }
+        Ok(maker.done)
+    }
+}
+
+/// The files of all parents, and those that come with the commit itself.
+fn united<'a>(
+    mut parents: impl Iterator<Item = &'a Rc<BTreeSet<RepoPath>>>,
+    own: Option<&BTreeMap<RepoPath, Reason>>,
+) -> Rc<BTreeSet<RepoPath>> {
+    let mut files = parents.next().map(Rc::clone).unwrap_or_default();
+    for more in parents.map(|parent| parent.iter()) {
+        Rc::make_mut(&mut files).extend(more.cloned());
+    }
+    if let Some(own) = own {
+        Rc::make_mut(&mut files).extend(own.keys().cloned());
+    }
+    files
+}
+
+/// Content below this many bytes that a commit brings in, by path: what the Hub would refuse.
+type Refused = HashMap<CommitId, BTreeMap<RepoPath, Reason>>;
+
+struct Maker<'a> {
+    rewrite: &'a Rewrite<'a>,
+    pointers: Pointers<'a>,
+    reasons: HashMap<ObjectId, Option<Reason>>,
+    /// The pointers that took the place of blobs.
+    made: HashMap<ObjectId, ObjectId>,
+    rules: Option<Rules>,
+    done: Rewritten,
+}
+
+/// What a tree's own rules lack for some files; commits that follow one another mostly agree.
+struct Rules {
+    files: Rc<BTreeSet<RepoPath>>,
+    /// The `.gitattributes` above those files, in the order of their folders.
+    said_by: Vec<Option<ObjectId>>,
+    lacking: Vec<Pattern>,
+}
+
+impl<'a> Maker<'a> {
+    fn git(&self) -> &'a Git {
+        self.rewrite.context.git
+    }
+
+    /// What each commit brings in that the Hub would refuse.
+    fn refused(&mut self, commits: &[CommitId]) -> Result<Refused> {
+        let mut refused = Refused::new();
+        let mut hopeless = Vec::new();
+        for commit in commits {
+            self.rewrite.context.cancel.check()?;
+            for (path, blob) in new_blobs(self.git(), *commit)? {
+                let Some(reason) = self.reason(blob)? else {
+                    continue;
+                };
+                if path.file_name().starts_with(".git") {
+                    hopeless.push(Offence::new(path, Some(*commit), "no LFS file can be"));
+                } else {
+                    refused.entry(*commit).or_default().insert(path, reason);
+                }
+            }
+        }
+        if hopeless.is_empty() {
+            return Ok(refused);
+        }
+        let text = "cannot give files to LFS that git itself reads";
+        Err(Error::new(ErrorKind::Preflight, text)
+            .with_hint("take them out of the commits that brought them: git rebase -i")
+            .with_offences(hopeless))
+    }
+
+    /// Why the Hub would refuse a blob.
+    fn reason(&mut self, blob: ObjectId) -> Result<Option<Reason>> {
+        if let Some(known) = self.reasons.get(&blob) {
+            return Ok(*known);
+        }
+        let reason = match self.pointers.get(blob)? {
+            Some(_) => None,
+            None if self.git().blob_start(blob, BINARY_SAMPLE)?.contains(&0) => {
+                Some(Reason::Binary)
+            }
+            None if self.git().blob_size(blob)? > self.rewrite.larger_than => Some(Reason::Large),
+            None => None,
+        };
+        self.reasons.insert(blob, reason);
+        Ok(reason)
+    }
+
+    /// Extensions of refused binary files that some other file outside LFS has as well, in one of the
+    /// commits, before them, or in the index: no rule may be made of those.
+    fn plain_extensions(&mut self, commits: &[CommitId], refused: &Refused) -> Result<Extensions> {
+        let git = self.git();
+        let binary = refused.values().flatten();
+        let binary = binary.filter(|(_, reason)| **reason == Reason::Binary);
+        let candidates: BTreeSet<String> = binary
+            .filter_map(|(path, _)| extension(path).map(str::to_owned))
+            .collect();
+        let mut extensions = Extensions(candidates);
+        let all: HashSet<&CommitId> = commits.iter().collect();
+        let mut before = BTreeSet::new();
+        for commit in commits {
+            for (path, blob) in new_blobs(git, *commit)? {
+                let raw = self.pointers.get(blob)?.is_none();
+                if raw && self.reason(blob)? != Some(Reason::Binary) {
+                    extensions.forbid(&path);
+                }
+            }
+            let parents = git.parents_of(*commit)?;
+            before.extend(parents.into_iter().filter(|parent| !all.contains(parent)));
+        }
+        for commit in before {
+            for file in git.files_of(git.tree_of(commit)?)? {
+                if extensions.speaks_of(&file.path)
+                    && file.mode.is_file()
+                    && self.pointers.get(file.id)?.is_none()
+                {
+                    extensions.forbid(&file.path);
+                }
+            }
+        }
+        let index = git.index()?;
+        for entry in index.entries() {
+            let entry = entry?;
+            if extensions.speaks_of(&entry.path)
+                && entry.mode.is_file()
+                && self.pointers.get(entry.id)?.is_none()
+                && self.reason(entry.id)? != Some(Reason::Binary)
+            {
+                extensions.forbid(&entry.path);
+            }
+        }
+        Ok(extensions)
+    }
+
+    /// A commit's tree with those files as LFS files, and the rules it needed for that.
+    fn tree(
+        &mut self,
+        commit: CommitId,
+        files: &Rc<BTreeSet<RepoPath>>,
+        extensions: &Extensions,
+    ) -> Result<(ObjectId, Vec<Pattern>)> {
+        let git = self.git();
+        let old = git.tree_of(commit)?;
+        let mut replacements = Vec::new();
+        for path in files.iter() {
+            if let Some((blob, mode)) = git.file_at(old, path)?
+                && self.pointers.get(blob)?.is_none()
+            {
+                let blob = self.pointer(path, blob)?;
+                self.done.files.insert(path.clone());
+                let path = path.clone();
+                replacements.push(Replacement { path, blob, mode });
+            }
+        }
+        let said_by = rules_above(git, old, files)?;
+        let known = self.rules.take().filter(|known| {
+            known.said_by == said_by && (Rc::ptr_eq(&known.files, files) || known.files == *files)
+        });
+        let rules = match &known {
+            Some(known) => known.lacking.clone(),
+            None => lacking(git, old, files, extensions)?,
+        };
+        replacements.extend(with_rules(git, old, &rules)?);
+        let new = if replacements.is_empty() {
+            old
+        } else {
+            git.tree_with(old, &replacements)?
+        };
+        if known.is_none() {
+            refuse_unruled(git, new, files)?;
+        }
+        self.rules = Some(Rules {
+            files: Rc::clone(files),
+            said_by,
+            lacking: rules.clone(),
+        });
+        Ok((new, rules))
+    }
+
+    /// The pointer for a blob, whose content goes into the store.
+    fn pointer(&mut self, path: &RepoPath, blob: ObjectId) -> Result<ObjectId> {
+        if let Some(made) = self.made.get(&blob) {
+            return Ok(*made);
+        }
+        let Context {
+            git,
+            store,
+            progress,
+            cancel,
+            ..
+        } = self.rewrite.context;
+        cancel.check()?;
+        let bytes = git.blob_size(blob)?;
+        progress.report(|| Event::Staging {
+            path: path.to_string(),
+            bytes,
+        });
+        let (object, pointer) = into_store(&self.rewrite.context, blob, self.rewrite.keep)?;
+        debug_assert!(store.contains(object) || self.rewrite.keep == Keep::Nothing);
+        self.done.objects.insert(object);
+        self.made.insert(blob, pointer);
+        Ok(pointer)
+    }
+}
+
+/// Makes a blob's content an LFS object; its name, and the blob that points to it.
+pub(super) fn into_store(
+    context: &Context<'_>,
+    blob: ObjectId,
+    keep: Keep,
+) -> Result<(Object, ObjectId)> {
+    let mut incoming = match keep {
+        Keep::Objects => Incoming::to(context.store)?,
+        Keep::Nothing => Incoming::nowhere(),
+    };
+    context.git.copy_blob(blob, &mut incoming)?;
+    let object = incoming.finish()?;
+    let text = Pointer::new(object.oid, object.size).encode();
+    Ok((object, context.git.write_blob(&text)?))
+}
+
+/// The `.gitattributes` of the folders that hold the files.
+fn rules_above(
+    git: &Git,
+    tree: ObjectId,
+    files: &BTreeSet<RepoPath>,
+) -> Result<Vec<Option<ObjectId>>> {
+    let mut folders = BTreeSet::from([""]);
+    for path in files {
+        let path = path.as_str();
+        folders.extend(path.match_indices('/').map(|(at, _)| &path[..=at]));
+    }
+    let find = |folder: &str| -> Result<Option<ObjectId>> {
+        let path = RepoPath::new(format!("{folder}{}", RulesFile::NAME))?;
+        Ok(git.file_at(tree, &path)?.map(|(blob, _)| blob))
+    };
+    folders.into_iter().map(find).collect()
+}
+
+/// Rules for those of the files that a tree does not give to LFS yet.
+fn lacking(
+    git: &Git,
+    tree: ObjectId,
+    files: &BTreeSet<RepoPath>,
+    extensions: &Extensions,
+) -> Result<Vec<Pattern>> {
+    let snapshot = git.snapshot(Some(tree))?;
+    let mut rules = BTreeSet::new();
+    for path in files {
+        if !snapshot.is_lfs(path)? {
+            rules.insert(extensions.rule(path));
+        }
+    }
+    Ok(rules.into_iter().collect())
+}
+
+/// The root's `.gitattributes` of a tree with more rules, if there are any.
+fn with_rules(git: &Git, tree: ObjectId, rules: &[Pattern]) -> Result<Option<Replacement>> {
+    if rules.is_empty() {
+        return Ok(None);
+    }
+    let path = RepoPath::new(RulesFile::NAME)?;
+    let before = git.file_at(tree, &path)?;
+    let text = before.map_or(Ok(Vec::new()), |(blob, _)| git.blob(blob))?;
+    let blob = git.write_blob(&attributes::track(&text, rules).content)?;
+    let mode = before.map_or(Mode::File, |(_, mode)| mode);
+    Ok(Some(Replacement { path, blob, mode }))
+}
+
+/// Refuses to go on where some other rule keeps a file from LFS.
+fn refuse_unruled(git: &Git, tree: ObjectId, files: &BTreeSet<RepoPath>) -> Result<()> {
+    let snapshot = git.snapshot(Some(tree))?;
+    for path in files {
+        if !snapshot.is_lfs(path)? {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!("cannot give {path} to LFS: another rule forbids it"),
+            )
+            .with_hint(
+                "a .gitattributes nearer to the file, or .git/info/attributes, says otherwise: \
+                 take that rule out of the commits: git rebase -i",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Extensions of which a rule may be made.
+struct Extensions(BTreeSet<String>);
+
+impl Extensions {
+    fn speaks_of(&self, path: &RepoPath) -> bool {
+        extension(path).is_some_and(|extension| self.0.contains(extension))
+    }
+
+    fn forbid(&mut self, path: &RepoPath) {
+        if let Some(extension) = extension(path) {
+            self.0.remove(extension);
+        }
+    }
+
+    fn rule(&self, path: &RepoPath) -> Pattern {
+        match extension(path) {
+            Some(extension) if self.0.contains(extension) => {
+                Pattern::Glob(format!("*.{extension}"))
+            }
+            _ => Pattern::Literal(path.clone()),
+        }
+    }
+}
