@@ -1,5 +1,7 @@
 //! Where a clone comes from: every spelling of it a user may have at hand.
 
+mod same;
+
 use std::path::PathBuf;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -28,33 +30,6 @@ pub(crate) enum Location {
     Folder(PathBuf),
     /// `ssh://…` or `git@host:path`.
     Ssh(String),
-}
-
-impl Location {
-    /// Whether both name the same repository, however it is spelt.
-    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Http(one), Self::Http(two)) => {
-                let path = |url: &Url| {
-                    let path = url.path().trim_end_matches('/');
-                    path.strip_suffix(".git").unwrap_or(path).to_owned()
-                };
-                one.origin() == two.origin() && path(one) == path(two)
-            }
-            (Self::Ssh(one), Self::Ssh(two)) => {
-                let bare = |text: &str| {
-                    let text = text.trim_end_matches('/');
-                    text.strip_suffix(".git").unwrap_or(text).to_owned()
-                };
-                bare(one) == bare(two)
-            }
-            (Self::Folder(one), Self::Folder(two)) => {
-                let real = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
-                real(one) == real(two)
-            }
-            _ => self == other,
-        }
-    }
 }
 
 /// Hosts that stand for the public Hub when it is the endpoint.
@@ -212,7 +187,8 @@ fn is_hub_host(host: &str, endpoint: &Endpoint) -> bool {
 /// The path below the endpoint, if `url` lies there.
 fn hub_path(url: &Url, endpoint: &Endpoint) -> Option<String> {
     let own = endpoint.url();
-    let alias = endpoint.is_default() && url.is_https() && PUBLIC_ALIASES.contains(&url.host());
+    let public = url.is_https() && url.is_at_default_port();
+    let alias = endpoint.is_default() && public && PUBLIC_ALIASES.contains(&url.host());
     if !alias && url.origin() != own.origin() {
         return None;
     }
@@ -444,10 +420,12 @@ mod tests {
             at("https://huggingface.co.evil.example/ns/name"),
             Location::Http(_)
         ));
-        assert!(matches!(
-            at("http://huggingface.co/ns/name"),
-            Location::Http(_)
-        ));
+        for text in [
+            "http://huggingface.co/ns/name",
+            "https://hf.co:8443/ns/name",
+        ] {
+            assert!(matches!(at(text), Location::Http(_)), "{text}");
+        }
         assert!(matches!(at("git@hf.co:ns/name"), Location::Ssh(_)));
         for text in [
             "ssh://git@hf.co/ns/name",
@@ -457,9 +435,6 @@ mod tests {
         ] {
             assert!(matches!(at(text), Location::Ssh(_)), "{text}");
         }
-        let same = |one, two| at(one).is_same_place(&at(two));
-        assert!(same("git@h:a/b", "git@h:a/b.git/"));
-        assert!(!same("git@h:a/b", "git@h:a/c"));
     }
 
     #[test]

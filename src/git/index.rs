@@ -408,6 +408,10 @@ impl Index {
         Ok(())
     }
 
+    pub(crate) fn clear(&mut self) -> Result<()> {
+        self.raw.clear().map_err(wrap("empty the index"))
+    }
+
     pub(crate) fn remove(&mut self, path: &RepoPath) -> Result<()> {
         self.raw
             .remove_path(Path::new(path.as_str()))

@@ -40,7 +40,7 @@ use std::path::{Path, PathBuf};
 
 pub use commit::Identity;
 pub(crate) use config::user_config;
-pub(crate) use diff::Change;
+pub(crate) use diff::{Change, TreeFile};
 pub(crate) use fetch::{Fetched, Tags};
 pub(crate) use index::{Entry, Index, Mode};
 pub(crate) use merge::{Merge, MergedTree};

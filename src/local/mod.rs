@@ -14,14 +14,14 @@ use crate::config::Use;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::lock::{AdvisoryLock, GitFolders, Purpose};
 use crate::fs::sharing::Sharing;
-use crate::git::{Fetched, Git, Tags, private_folder};
+use crate::git::{Fetched, Git, ObjectId, Tags, private_folder};
 use crate::id::CommitId;
 use crate::lfs::store::Store;
 use crate::lfs::{self, Engine};
 use crate::name::{BranchName, RemoteName};
 use crate::progress::Progress;
 use crate::remote::Connection;
-use crate::worktree::{Context, Fill, Switch, Wanted};
+use crate::worktree::{self, Context, Fill, Switch, Wanted};
 
 /// How long a change waits for another one to finish, in this process or another.
 pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(60);
@@ -174,8 +174,19 @@ impl Local {
         from: Option<CommitId>,
         commit: CommitId,
     ) -> Result<()> {
-        let lfs = || self.remote.lfs(git, Use::Fetch, Some(commit)).map(Some);
-        self.switch(git, from, commit, &lfs)
+        let from = from.map(|commit| git.tree_of(commit)).transpose()?;
+        self.switch(git, from, commit, &|| self.lfs_of(git, commit))
+    }
+
+    /// Makes the index that of `commit`, and gives the work tree the files it lacks; those that are there
+    /// stay as they are. HEAD stays.
+    pub(crate) fn adopt(&self, git: &Git, commit: CommitId) -> Result<()> {
+        let present = worktree::adopt(self.context(git), git.tree_of(commit)?)?;
+        self.switch(git, Some(present), commit, &|| self.lfs_of(git, commit))
+    }
+
+    fn lfs_of(&self, git: &Git, commit: CommitId) -> Result<Option<lfs::Remote>> {
+        self.remote.lfs(git, Use::Fetch, Some(commit)).map(Some)
     }
 
     /// The same, with what the store has; content that is not there is an error.
@@ -185,17 +196,17 @@ impl Local {
         from: Option<CommitId>,
         commit: CommitId,
     ) -> Result<()> {
+        let from = from.map(|commit| git.tree_of(commit)).transpose()?;
         self.switch(git, from, commit, &|| Ok(None))
     }
 
     fn switch(
         &self,
         git: &Git,
-        from: Option<CommitId>,
+        from: Option<ObjectId>,
         commit: CommitId,
         lfs: &dyn Fn() -> Result<Option<lfs::Remote>>,
     ) -> Result<()> {
-        let from = from.map(|commit| git.tree_of(commit)).transpose()?;
         let wanted = Wanted::recall(git, Some(commit))?;
         Switch {
             context: self.context(git),

@@ -62,10 +62,7 @@ impl Repository {
         refuse_unfinished(&git, "check out")?;
         let head = git.head()?;
         let resolved = match git.resolve(&revision, self.local.remote_name()) {
-            Err(error) if error.kind() == ErrorKind::RevisionNotFound => {
-                if options == CheckoutOptions::Existing {
-                    return Err(error);
-                }
+            Err(error) if may_create(&error, &revision, options) => {
                 return self.create_branch_at_head(&git, revision.as_str().parse()?, &head);
             }
             resolved => resolved?,
@@ -156,6 +153,14 @@ impl Repository {
             created: true,
         })
     }
+}
+
+/// Whether a revision that was not found is to be made a branch.
+pub(super) fn may_create(error: &Error, revision: &Revision, options: CheckoutOptions) -> bool {
+    let name = revision.as_str();
+    // What looks like an id or a full name was meant as such.
+    let is_branch = !name.starts_with("refs/") && name.parse::<CommitId>().is_err();
+    error.kind() == ErrorKind::RevisionNotFound && options == CheckoutOptions::Create && is_branch
 }
 
 /// The error for a branch that would need a merge.

@@ -1,42 +1,19 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{PrepareRepository, Repository};
+use super::checkout::may_create;
+use super::target::{Making, Target, finished, is_unfinished};
+use super::{CheckoutOptions, PrepareRepository, Repository};
 use crate::config::Use;
-use crate::error::{Error, ErrorKind, Result};
-use crate::fs;
+use crate::error::Result;
 use crate::fs::lock::{AdvisoryLock, GitFolders, Purpose};
 use crate::fs::sharing::Sharing;
 use crate::git::{self, Git, Resolved, Tags, private_folder};
 use crate::local::LOCK_WAIT;
-use crate::name::BranchName;
+use crate::name::{BranchName, Revision};
 use crate::place::Reading;
 use crate::remote::Connection;
 use crate::source::Location;
 use crate::worktree::{self, Content};
-
-/// Present in the private folder until everything is there.
-const UNFINISHED: &str = "clone-unfinished";
-
-/// Whether the folder holds a clone that was begun by us and never finished.
-pub(super) fn is_unfinished(git_dir: &Path) -> bool {
-    // Our own folder comes first: where nothing else is, somebody has only just begun.
-    let only_ours = || {
-        let private = private_folder(git_dir);
-        std::fs::read_dir(git_dir)
-            .is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|e| e.path() == private)))
-    };
-    private_folder(git_dir).join(UNFINISHED).exists() || only_ours()
-}
-
-/// What to call a place in messages.
-pub(super) fn describe(location: &Location) -> String {
-    match location {
-        Location::Hub { id, repo_type } => format!("the {repo_type} {id}"),
-        Location::Http(url) => url.to_string(),
-        Location::Folder(path) => path.display().to_string(),
-        Location::Ssh(url) => url.clone(),
-    }
-}
 
 /// Cloning.
 impl PrepareRepository {
@@ -52,13 +29,18 @@ impl PrepareRepository {
     /// [`ErrorKind::LfsObjectCorrupt`], and those of the network.
     pub fn clone_repo(self) -> Result<Repository> {
         let _span = tracing::info_span!("clone").entered();
+        self.make(Making::Clone)
+    }
+
+    /// Makes the folder a clone, or finishes one.
+    pub(super) fn make(self, how: Making) -> Result<Repository> {
         let _settled = self.settled();
         let endpoint = self.resolve_endpoint()?;
         let config = git::user_config()?;
         let place = self.place(&endpoint, &config)?;
         let from_source = place.fetch.revision.clone();
         let revision = self.wanted_revision().cloned().or(from_source);
-        let target = Target::examine(&self.folder)?;
+        let target = Target::examine(&self.folder, how)?;
         let connection = self.connect(&endpoint, place, config)?;
         // Before anything is made: whether the remote can be reached by us at all.
         connection.git(Use::Fetch, &self.cancel)?;
@@ -67,12 +49,19 @@ impl PrepareRepository {
         let git_dir = self.folder.join(".git");
         // Taken before there is a repository, so that only one process makes it. It is released
         // after the guard has cleaned up: nobody removes what another process is making.
-        let _lock = self.lock_new(&git_dir)?;
+        let lock = self.lock_new(&git_dir)?;
         let guard = target.claim()?;
         let git = match Git::open(&self.folder) {
+            Ok(_) if !is_unfinished(&git_dir) => {
+                // Another process made it while this one waited.
+                guard.keep();
+                drop(lock);
+                return self.open();
+            }
             Ok(git) => git,
-            Err(_) => begin(&self.folder)?,
+            Err(_) => begin(&self.folder, how)?,
         };
+        let how = how.or_as_begun(&git_dir)?;
         match git.remote_url(connection.name()) {
             Some(url) => {
                 let config = git.whole_config()?;
@@ -82,52 +71,29 @@ impl PrepareRepository {
                     base: &self.folder,
                     repo_type: None,
                 };
-                let there = reading.place(&url)?;
-                self.refuse_other_source(&there.fetch.location, connection.location())?;
+                let there = reading.place(&url)?.fetch.location;
+                self.refuse_other_source(&there, connection.location(), &endpoint)?;
             }
             None => git.add_remote(connection.name(), &connection.config_url())?,
         }
         match self.content {
             Some(content) => content.remember(&git)?,
             // What was chosen for a try that was interrupted holds no longer.
-            None if is_unfinished(&git_dir) => Content::forget(&git)?,
-            None => {}
+            None => Content::forget(&git)?,
         }
+        let missing = self.missing;
         let repository = self.finish(&git, connection)?;
-        if !is_unfinished(&git_dir) {
-            // Another process cloned into the same folder while this one waited for it.
-            guard.keep();
-            return Ok(repository);
-        }
         let fetched = repository
             .local
             .fetch(&git, Tags::All, &repository.local.cancel)?;
         repository.local.learn_owner(&git);
-        match revision {
-            Some(revision) => {
-                let resolved = git.resolve(&revision, repository.local.remote_name())?;
-                repository.check_out_clone(&git, &resolved)?;
-            }
-            None => {
-                let default = fetched
-                    .default_branch
-                    .clone()
-                    .unwrap_or_else(BranchName::main);
-                match git.ref_commit(&default.tracking_ref(repository.local.remote_name()))? {
-                    Some(commit) => {
-                        let remote = repository.local.remote_name().clone();
-                        let resolved = Resolved::RemoteBranch {
-                            branch: default,
-                            remote,
-                            commit,
-                        };
-                        repository.check_out_clone(&git, &resolved)?;
-                    }
-                    None => {
-                        git.set_symbolic("HEAD", &default.local_ref(), "clone")?;
-                        git.set_upstream(&default, repository.local.remote_name())?;
-                    }
-                }
+        let default = fetched.default_branch.clone();
+        let default = default.unwrap_or_else(BranchName::main);
+        match repository.start(&git, revision.as_ref(), missing, &default)? {
+            Start::At(resolved) => repository.check_out_new(&git, &resolved, how)?,
+            Start::Unborn(branch) => {
+                git.set_symbolic("HEAD", &branch.local_ref(), "clone")?;
+                git.set_upstream(&branch, repository.local.remote_name())?;
             }
         }
         if let Some(default) = fetched.default_branch {
@@ -138,7 +104,7 @@ impl PrepareRepository {
                 git.set_symbolic(&head, &tracking, "clone")?;
             }
         }
-        fs::remove_file_if_exists(&private_folder(&git_dir).join(UNFINISHED))?;
+        finished(&git_dir)?;
         guard.keep();
         Ok(repository)
     }
@@ -188,22 +154,64 @@ impl PrepareRepository {
 }
 
 /// An empty repository that says from its first file on that it is unfinished.
-fn begin(folder: &Path) -> Result<Git> {
-    let private = private_folder(&folder.join(".git"));
-    fs::create_dir_all(&private)?;
-    fs::atomic_write(&private.join(UNFINISHED), b"")?;
+fn begin(folder: &Path, how: Making) -> Result<Git> {
+    how.begin(&folder.join(".git"))?;
     git::create(folder, &BranchName::main())
 }
 
+/// Where a new clone begins.
+enum Start {
+    At(Resolved),
+    /// The remote has no commit.
+    Unborn(BranchName),
+}
+
 impl Repository {
-    fn check_out_clone(&self, git: &Git, resolved: &Resolved) -> Result<()> {
+    /// Where to begin: at the revision, else at the default branch, or on a new branch there.
+    fn start(
+        &self,
+        git: &Git,
+        revision: Option<&Revision>,
+        missing: CheckoutOptions,
+        default: &BranchName,
+    ) -> Result<Start> {
+        let remote = self.local.remote_name();
+        let mut new = None;
+        if let Some(revision) = revision {
+            match git.resolve(revision, remote) {
+                Err(error) if may_create(&error, revision, missing) => {
+                    new = Some(revision.as_str().parse::<BranchName>()?);
+                }
+                resolved => return resolved.map(Start::At),
+            }
+        }
+        let Some(commit) = git.ref_commit(&default.tracking_ref(remote))? else {
+            return Ok(Start::Unborn(new.unwrap_or_else(|| default.clone())));
+        };
+        Ok(Start::At(match new {
+            Some(branch) => {
+                git.set_ref(&branch.local_ref(), commit, None, "branch: created")?;
+                Resolved::LocalBranch { branch, commit }
+            }
+            None => Resolved::RemoteBranch {
+                branch: default.clone(),
+                remote: remote.clone(),
+                commit,
+            },
+        }))
+    }
+
+    fn check_out_new(&self, git: &Git, resolved: &Resolved, how: Making) -> Result<()> {
         let commit = match resolved {
             Resolved::LocalBranch { commit, .. }
             | Resolved::RemoteBranch { commit, .. }
             | Resolved::Tag { commit, .. }
             | Resolved::Commit { commit } => *commit,
         };
-        self.local.switch_to(git, None, commit)?;
+        match how {
+            Making::Clone => self.local.switch_to(git, None, commit)?,
+            Making::Adopt => self.local.adopt(git, commit)?,
+        }
         self.point_head(git, resolved)
     }
 
@@ -252,95 +260,4 @@ impl Repository {
         let lfs = self.local.remote.lfs(&git, Use::Push, None)?;
         self.local.engine.check_upload(&lfs)
     }
-}
-
-/// The folder to clone into.
-struct Target {
-    folder: PathBuf,
-    found: Found,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Found {
-    Nothing,
-    EmptyFolder,
-    Unfinished,
-}
-
-impl Target {
-    fn examine(folder: &Path) -> Result<Self> {
-        let found = match std::fs::read_dir(folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Found::Nothing,
-            Err(error) => return Err(Error::io("clone into", folder, error)),
-            Ok(mut entries) => {
-                if is_unfinished(&folder.join(".git")) {
-                    Found::Unfinished
-                } else if entries.next().is_none() {
-                    Found::EmptyFolder
-                } else if is_unfinished(&folder.join(".git")) {
-                    // Somebody has begun between the two looks.
-                    Found::Unfinished
-                } else {
-                    return Err(Error::new(
-                        ErrorKind::FolderNotEmpty,
-                        format!(
-                            "cannot clone into {}: there are files in it",
-                            folder.display()
-                        ),
-                    )
-                    .with_hint("choose another folder, or use open_or_clone() if it is a clone"));
-                }
-            }
-        };
-        Ok(Self {
-            folder: folder.to_path_buf(),
-            found,
-        })
-    }
-
-    fn claim(self) -> Result<Guard> {
-        fs::create_dir_all(&self.folder)?;
-        Ok(Guard {
-            folder: Some(self.folder),
-            found: self.found,
-        })
-    }
-}
-
-/// Removes an unfinished clone when dropped, unless there is something in it worth keeping.
-#[must_use]
-struct Guard {
-    folder: Option<PathBuf>,
-    found: Found,
-}
-
-impl Guard {
-    fn keep(mut self) {
-        self.folder = None;
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let Some(folder) = self.folder.take() else {
-            return;
-        };
-        if self.found == Found::Unfinished || has_work(&folder) {
-            tracing::warn!(folder = %folder.display(), "the clone is unfinished; call again");
-            return;
-        }
-        if let Err(error) = std::fs::remove_dir_all(folder.join(".git")) {
-            tracing::debug!(%error, "nothing to remove");
-        }
-        if self.found == Found::Nothing {
-            // Fails, as it should, if something appeared meanwhile.
-            let _ = std::fs::remove_dir(&folder);
-        }
-    }
-}
-
-/// Whether the folder holds anything besides `.git`: checked-out files, or somebody's own.
-fn has_work(folder: &Path) -> bool {
-    std::fs::read_dir(folder)
-        .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name() != ".git"))
 }

@@ -1,5 +1,6 @@
 //! The facade: one clone on disk, and what can be done with it.
 
+mod adopt;
 mod background;
 mod card;
 mod checkout;
@@ -14,11 +15,13 @@ mod pull;
 mod push;
 mod recorded;
 mod refs;
+mod revision;
 mod rewrite;
 mod scope;
 mod stage;
 mod tag_words;
 mod tags;
+mod target;
 mod token;
 mod track;
 

@@ -2,7 +2,8 @@ use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Repository;
+use super::target::is_unfinished;
+use super::{CheckoutOptions, Repository};
 use crate::cancel::CancelToken;
 use crate::config::Config;
 use crate::credential::{CredentialRequest, Prompt};
@@ -64,6 +65,7 @@ pub struct PrepareRepository {
     prompt: Option<Prompt>,
     repo_type: Option<RepoType>,
     revision: Option<Revision>,
+    pub(super) missing: CheckoutOptions,
     identity: Option<Identity>,
     create: Option<Visibility>,
     engine: LfsEngine,
@@ -90,12 +92,14 @@ impl PrepareRepository {
     pub(super) fn existing(folder: PathBuf) -> Self {
         Self {
             source: None,
-            folder,
+            // The program may go to another folder later, and the worker is at work then as well.
+            folder: std::path::absolute(&folder).unwrap_or(folder),
             endpoint: None,
             secret: None,
             prompt: None,
             repo_type: None,
             revision: None,
+            missing: CheckoutOptions::Existing,
             identity: None,
             create: None,
             engine: LfsEngine::default(),
@@ -194,9 +198,31 @@ impl PrepareRepository {
         self
     }
 
-    /// What to check out when cloning: a branch, a tag or a commit.
-    pub fn revision(mut self, revision: Revision) -> Self {
+    /// What is to be checked out: a branch, a tag or a commit, by its id or the beginning of it.
+    ///
+    /// It must exist. A clone that exists already goes there when it is opened, unless it is there: then
+    /// nothing happens, and no branch is ever pulled. Local edits in the way are an
+    /// [`ErrorKind::DirtyWorktree`]; nothing has changed then.
+    ///
+    /// When cloning, only the LFS files of the revision are downloaded.
+    pub fn revision(self, revision: Revision) -> Self {
+        self.revision_with(revision, CheckoutOptions::Existing)
+    }
+
+    /// The same; with [`CheckoutOptions::Create`] a branch that neither the clone nor the remote has is
+    /// created: at HEAD, when cloning at the remote's default branch.
+    ///
+    /// ```no_run
+    /// use hf_repository::{CheckoutOptions, Repository};
+    /// // The same call starts the experiment, and goes on with it in the next run.
+    /// let repo = Repository::prepare("user/my-model", "out")
+    ///     .revision_with("experiments/lr-3e-4".parse()?, CheckoutOptions::Create)
+    ///     .open_or_clone()?;
+    /// # Ok::<(), hf_repository::Error>(())
+    /// ```
+    pub fn revision_with(mut self, revision: Revision, options: CheckoutOptions) -> Self {
         self.revision = Some(revision);
+        self.missing = options;
         self
     }
 
@@ -304,14 +330,18 @@ impl PrepareRepository {
         self
     }
 
-    /// Opens an existing clone; no network.
+    /// Opens an existing clone; no network, unless a [`revision`](Self::revision) has to be got.
+    ///
+    /// Nothing is pulled and no setting is changed. Of a revision that was asked for, what this clone lacks is
+    /// fetched: the revision itself, and the content of its LFS files.
     ///
     /// # Errors
-    /// [`ErrorKind::NotARepository`] if there is none, [`ErrorKind::RemoteMismatch`] if it is a
-    /// clone of something else than the source names.
+    /// [`ErrorKind::NotARepository`] if there is none, [`ErrorKind::RemoteMismatch`] with both names if it is
+    /// a clone of something else than the source names; with a revision those of
+    /// [`checkout`](Repository::checkout).
     pub fn open(self) -> Result<Repository> {
         let git = Git::open(&self.folder)?;
-        if super::clone::is_unfinished(git.git_dir()) {
+        if is_unfinished(git.git_dir()) {
             return Err(Error::new(
                 ErrorKind::NotARepository,
                 format!("{} is a clone that was interrupted", self.folder.display()),
@@ -323,13 +353,13 @@ impl PrepareRepository {
 
     /// Opens the clone if the folder is one, else makes it; finishes one that was interrupted.
     ///
-    /// An existing clone is opened as it is: nothing is fetched or checked out.
+    /// An existing clone is opened as by [`open`](Self::open): nothing is pulled.
     ///
     /// # Errors
     /// As [`open`](Self::open) and [`clone_repo`](Self::clone_repo).
     pub fn open_or_clone(self) -> Result<Repository> {
         let dot_git = self.folder.join(".git");
-        if dot_git.exists() && !super::clone::is_unfinished(&dot_git) {
+        if dot_git.exists() && !is_unfinished(&dot_git) {
             return self.open();
         }
         match self.clone().clone_repo() {
@@ -342,7 +372,7 @@ impl PrepareRepository {
     }
 
     /// The repository object for an open clone, its remote checked against the source.
-    pub(super) fn attach(self, git: &Git) -> Result<Repository> {
+    pub(super) fn attach(mut self, git: &Git) -> Result<Repository> {
         let endpoint = self.resolve_endpoint()?;
         let head = git.head()?;
         let name = head
@@ -372,9 +402,11 @@ impl PrepareRepository {
         }
         if self.source.is_some() {
             let wanted = self.place(&endpoint, &config)?;
-            self.refuse_other_source(&there.fetch.location, &wanted.fetch.location)?;
+            let wanted_at = &wanted.fetch.location;
+            self.refuse_other_source(&there.fetch.location, wanted_at, &endpoint)?;
             // What the caller wrote into the URL just now is newer than what is recorded.
             there.fetch.userinfo = wanted.fetch.userinfo.or(there.fetch.userinfo);
+            self.revision = self.revision.or(wanted.fetch.revision);
         }
         let connection = Connection::new(
             name,
@@ -385,12 +417,22 @@ impl PrepareRepository {
             &self.cancel,
         )?;
         crate::local::recorded::warn(git.common_dir());
-        self.finish(git, connection)
+        let (revision, missing) = (self.revision.take(), self.missing);
+        let repository = self.finish(git, connection)?;
+        if let Some(revision) = revision {
+            repository.go_to_revision(&revision, missing)?;
+        }
+        Ok(repository)
     }
 
     /// Checks that the remote a clone has recorded is the one that is wanted.
-    pub(super) fn refuse_other_source(&self, recorded: &Location, wanted: &Location) -> Result<()> {
-        if wanted.is_same_place(recorded) {
+    pub(super) fn refuse_other_source(
+        &self,
+        recorded: &Location,
+        wanted: &Location,
+        endpoint: &Endpoint,
+    ) -> Result<()> {
+        if wanted.is_same_place(recorded, endpoint) {
             return Ok(());
         }
         Err(Error::new(
@@ -398,8 +440,8 @@ impl PrepareRepository {
             format!(
                 "{} is a clone of {}, not of {}",
                 self.folder.display(),
-                super::clone::describe(recorded),
-                super::clone::describe(wanted),
+                describe(recorded, endpoint),
+                describe(wanted, endpoint),
             ),
         )
         .with_hint("use another folder, or open it by Repository::open(folder)"))
@@ -534,5 +576,16 @@ impl PrepareRepository {
         let local = Arc::new(local);
         let pushes = Pushes::new(Arc::clone(&local), self.background);
         Ok(Repository { local, pushes })
+    }
+}
+
+/// What to call a place in messages.
+fn describe(location: &Location, endpoint: &Endpoint) -> String {
+    match location {
+        Location::Hub { id, repo_type } if endpoint.is_default() => format!("the {repo_type} {id}"),
+        Location::Hub { id, repo_type } => format!("the {repo_type} {id} of {endpoint}"),
+        Location::Http(url) => url.to_string(),
+        Location::Folder(path) => path.display().to_string(),
+        Location::Ssh(url) => url.clone(),
     }
 }

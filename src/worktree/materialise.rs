@@ -428,19 +428,12 @@ impl<'a> Obstacles<'a> {
         by_path: &BTreeMap<&str, &Change>,
     ) -> Result<Option<&'static str>> {
         let workdir = self.switch.context.git.workdir();
-        for (at, _) in path.as_str().match_indices('/') {
-            let parent = &path.as_str()[..at];
-            let Some(stat) = fs::lstat(&workdir.join(parent))? else {
-                return Ok(None);
-            };
-            if stat.kind == FileKind::Folder {
-                continue;
-            }
-            let removed = by_path
-                .get(parent)
-                .is_some_and(|change| change.new.is_none());
-            return Ok((!removed).then_some("a file or link is where its folder belongs"));
-        }
-        Ok(None)
+        let Some(parent) = place::blocked_parent(workdir, path)? else {
+            return Ok(None);
+        };
+        let removed = by_path
+            .get(parent)
+            .is_some_and(|change| change.new.is_none());
+        Ok((!removed).then_some("a file or link is where its folder belongs"))
     }
 }

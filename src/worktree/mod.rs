@@ -4,6 +4,7 @@
 //! and write pointers where content belongs. So everything that looks at or changes LFS files of
 //! the work tree is here, and hands libgit2 only what it reads rightly.
 
+mod adopt;
 mod autotrack;
 mod content;
 mod follow_rewrite;
@@ -25,6 +26,7 @@ mod survey;
 mod tree;
 mod wanted;
 
+pub(crate) use adopt::adopt;
 pub use autotrack::AutoTrack;
 pub(crate) use follow_rewrite::FollowRewrite;
 pub(crate) use guard::refuse_raw_lfs_files;

@@ -220,6 +220,19 @@ pub(super) fn remove(workdir: &Path, paths: &[&RepoPath]) -> Result<()> {
     Ok(())
 }
 
+/// The outermost file or link where `path` needs a folder.
+pub(super) fn blocked_parent<'p>(workdir: &Path, path: &'p RepoPath) -> Result<Option<&'p str>> {
+    for (at, _) in path.as_str().match_indices('/') {
+        let parent = &path.as_str()[..at];
+        match fs::lstat(&workdir.join(parent))? {
+            None => return Ok(None),
+            Some(stat) if stat.kind == FileKind::Folder => {}
+            Some(_) => return Ok(Some(parent)),
+        }
+    }
+    Ok(None)
+}
+
 fn is_below_link(workdir: &Path, path: &RepoPath) -> Result<bool> {
     for (at, _) in path.as_str().match_indices('/') {
         let stat = fs::lstat(&workdir.join(&path.as_str()[..at]))?;

@@ -90,6 +90,12 @@ fn run() {
                 .open_or_clone()
                 .unwrap();
         }
+        "open-or-adopt" => {
+            Repository::prepare(argument(1), argument(2))
+                .open_or_adopt()
+                .unwrap();
+        }
+        "elsewhere" => crate::revisions::elsewhere(&argument(1), Path::new(&argument(2))),
         "stage-commit-push" => {
             let repo = Repository::open(argument(1)).unwrap();
             repo.stage().unwrap();

@@ -7,6 +7,7 @@
     reason = "the rules of the library are not those of its tests"
 )]
 
+mod adopting;
 mod agents;
 mod alternates;
 mod authors;
@@ -51,6 +52,7 @@ mod push_corners;
 mod reaching;
 mod readers;
 mod remote_corners;
+mod revisions;
 mod rewriting;
 mod round_trip;
 mod rudolfs;

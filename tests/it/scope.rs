@@ -14,6 +14,11 @@ use crate::support::judge::files;
 use crate::support::saving::{refuse, tip};
 use crate::support::{World, weights, write};
 
+/// A scope that takes along what is there already.
+pub(crate) fn with_all(message: &str) -> ScopeOptions {
+    ScopeOptions::new(message).earlier_changes(EarlierChanges::Include)
+}
+
 fn names(error: &Error) -> Vec<String> {
     error
         .offences()

@@ -1,0 +1,42 @@
+//! The revision that was asked for when a clone is opened.
+
+use super::{CheckoutOptions, Repository};
+use crate::error::{ErrorKind, Result};
+use crate::git::{Head, Resolved, Tags};
+use crate::name::Revision;
+
+impl Repository {
+    /// Checks out the revision, unless HEAD is there; asks the remote if it is not known here.
+    pub(super) fn go_to_revision(
+        &self,
+        revision: &Revision,
+        missing: CheckoutOptions,
+    ) -> Result<()> {
+        let git = self.local.git()?;
+        let head = git.head()?;
+        if head
+            .branch("")
+            .is_ok_and(|branch| branch.as_str() == revision.as_str())
+        {
+            return Ok(());
+        }
+        match git.resolve(revision, self.local.remote_name()) {
+            Ok(Resolved::Tag { commit, .. } | Resolved::Commit { commit })
+                if head == (Head::Detached { commit }) =>
+            {
+                return Ok(());
+            }
+            Err(error) if error.kind() == ErrorKind::RevisionNotFound => {
+                match self.local.fetch(&git, Tags::Following, &self.local.cancel) {
+                    // Nobody can be asked, and a new branch can be made all the same.
+                    Err(error)
+                        if error.kind() == ErrorKind::Offline
+                            && missing == CheckoutOptions::Create => {}
+                    fetched => drop(fetched?),
+                }
+            }
+            resolved => drop(resolved?),
+        }
+        self.checkout_with(revision.as_str(), missing).map(drop)
+    }
+}
