@@ -120,14 +120,15 @@ pub use push::{
     SaveOptions, SaveReport, Saved,
 };
 pub use repository::{
-    CheckoutOptions, CheckoutReport, CommitOutcome, CommitScope, EarlierChanges, LfsEngine,
-    PrepareRepository, PruneOptions, PruneReport, PullReport, PullStrategy, Repository,
+    CheckoutOptions, CheckoutReport, CommitOutcome, CommitScope, EarlierChanges, FsckOptions,
+    LfsEngine, PrepareRepository, PruneOptions, PruneReport, PullReport, PullStrategy, Repository,
     RewriteOptions, RewriteReport, ScopeOptions, ScopeOutcome, ScopePush, ScopeReport, Status,
     StatusEntry, Tag, TagKind, TagOptions, TagOutcome, TrackReport, Where,
 };
 pub use secret::{Login, Token};
 pub use worktree::{
-    AutoTrack, Content, OnChanging, SharedStore, Skipped, StageOptions, StageReport,
+    AutoTrack, BadPointer, Content, Damage, DamagedObject, FsckChecks, FsckReport, OnChanging,
+    PointerProblem, Repair, SharedStore, Skipped, StageOptions, StageReport,
 };
 
 /// The README's example, compiled.

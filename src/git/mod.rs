@@ -3,6 +3,7 @@
 //! A [`Git`] is one open handle; it belongs to one thread at a time. It knows nothing about LFS:
 //! callers pass paths and blob ids, and keep libgit2 away from the files it would misread.
 
+mod any_names;
 mod blobs;
 mod commit;
 mod config;
@@ -38,6 +39,7 @@ mod transport;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use any_names::NamedBlob;
 pub use commit::Identity;
 pub(crate) use config::user_config;
 pub(crate) use diff::{Change, TreeFile};

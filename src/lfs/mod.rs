@@ -12,6 +12,7 @@ pub(crate) mod builtin;
 pub(crate) mod clean;
 pub(crate) mod detect;
 pub(crate) mod endpoint;
+pub(crate) mod examine;
 pub(crate) mod filter;
 mod folder;
 #[cfg(any(test, fuzzing))]

@@ -280,7 +280,7 @@ impl Store {
     }
 
     /// What lies at an object's path, if it is a file and no link leads there.
-    fn object_stat(&self, path: &Path) -> Result<Option<Stat>> {
+    pub(super) fn object_stat(&self, path: &Path) -> Result<Option<Stat>> {
         for folder in path.ancestors().skip(1).take(FOLDER_LEVELS) {
             if fs::lstat(folder)?.is_none_or(|stat| stat.kind != FileKind::Folder) {
                 return Ok(None);
@@ -359,7 +359,7 @@ pub(super) fn corrupt(object: Object, found: LfsOid, bytes: u64) -> Error {
 
 /// Best effort. A folder that somebody just made to store another object there is empty, too, but
 /// only one in 65,536 objects goes there, and storing it can be tried again.
-fn remove_empty_parents(path: &Path) {
+pub(super) fn remove_empty_parents(path: &Path) {
     for folder in path.ancestors().skip(1).take(FOLDER_LEVELS) {
         if std::fs::remove_dir(folder).is_err() {
             return;

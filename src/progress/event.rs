@@ -74,6 +74,15 @@ pub enum Event {
         /// Files to write.
         total: usize,
     },
+    /// Another object of the local store was compared with its name.
+    Checked {
+        /// Objects looked at so far, missing ones among them.
+        objects: usize,
+        /// Objects to look at.
+        total: usize,
+        /// Bytes read so far.
+        bytes: u64,
+    },
     /// A background push came to another state.
     Push {
         /// The commit that is pushed.
@@ -95,6 +104,7 @@ impl Event {
             | Self::TransferStarted { .. }
             | Self::TransferFinished { .. }
             | Self::CheckedOut { .. }
+            | Self::Checked { .. }
             | Self::Push { .. } => false,
         }
     }

@@ -7,6 +7,7 @@ mod checkout;
 mod clone;
 mod commit;
 mod content;
+mod fsck;
 mod integrate;
 mod look;
 mod prepare;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 pub use checkout::{CheckoutOptions, CheckoutReport};
 pub use commit::CommitOutcome;
+pub use fsck::FsckOptions;
 pub use look::{Status, StatusEntry};
 pub use prepare::{LfsEngine, PrepareRepository};
 pub use prune::{PruneOptions, PruneReport};

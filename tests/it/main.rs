@@ -30,6 +30,7 @@ mod ends;
 mod engines;
 mod fault_stories;
 mod faults;
+mod fsck;
 mod giftless;
 mod heavy;
 mod hostile;
