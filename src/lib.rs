@@ -31,6 +31,8 @@
 //!   pushed, and returns. A worker thread keeps the promise, a [`PushHandle`] tells how far it is.
 //!   What is written down is pushed even after `kill -9`: by the next run's first save, or its
 //!   [`resume_pushes`]. [`close`] waits for the rest, [`close_within`] as long as there is time.
+//! * [`begin`] is for work that is to become one commit, or none if it fails. [`open_or_adopt`] makes a folder a
+//!   clone that had files before there was one.
 //! * Calls that change the clone wait for one another, across threads and processes. A killed
 //!   process leaves nothing that the next call does not clean up.
 //! * Every failure is an [`Error`] with a [`kind`](Error::kind) for code, one line for people and,
@@ -56,6 +58,8 @@
 //! repository lists the keys.
 //!
 //! [`credential_prompt`]: PrepareRepository::credential_prompt
+//! [`begin`]: Repository::begin
+//! [`open_or_adopt`]: PrepareRepository::open_or_adopt
 //! [`open_or_clone`]: PrepareRepository::open_or_clone
 //! [`stage`]: Repository::stage
 //! [`commit`]: Repository::commit

@@ -1,9 +1,12 @@
 //! Waiting for background pushes, and telling what is left.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::board::Job;
 use super::crew::Pushes;
-use super::report::{FlushReport, Integration};
+use super::handle::PushHandle;
+use super::report::{Delivery, FlushReport, Integration};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::retry::wait;
 use crate::id::CommitId;
@@ -19,7 +22,7 @@ fn only_here(commit: CommitId) -> String {
 }
 
 /// The error that one commit did not arrive, and why.
-pub(crate) fn unpushed(commit: CommitId, cause: Error) -> Error {
+fn unpushed(commit: CommitId, cause: Error) -> Error {
     Error::new(ErrorKind::Unpushed, only_here(commit))
         .with_hint(GOES_LATER)
         .with_retry_after(cause.retry_after())
@@ -55,6 +58,25 @@ impl Pushes {
             }
         }
         self.report()
+    }
+
+    /// Waits until the remote has a commit, or the one that took its place.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unpushed`] with the cause.
+    pub(crate) fn wait_for(&self, commit: CommitId, handle: &PushHandle) -> Result<Delivery> {
+        let delivery = handle.wait().map_err(|cause| unpushed(commit, cause))?;
+        let mut end = delivery.clone();
+        while let Delivery::Superseded { by } = end {
+            let carries = |job: &Arc<Job>| job.promise.commit == by || job.replaced.contains(&by);
+            let Some(job) = self.board.unfinished().into_iter().find(carries) else {
+                // It has arrived.
+                break;
+            };
+            let handle = PushHandle::new(&job.cell);
+            end = handle.wait().map_err(|cause| unpushed(by, cause))?;
+        }
+        Ok(delivery)
     }
 
     /// Waits for what is under way.

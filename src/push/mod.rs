@@ -42,7 +42,6 @@ mod step;
 mod worker;
 
 pub(crate) use crew::Pushes;
-pub(crate) use ends::unpushed;
 pub(crate) use follow::{forget, note_replayed, target};
 pub use handle::PushHandle;
 pub use options::SaveOptions;

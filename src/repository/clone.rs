@@ -202,15 +202,9 @@ impl Repository {
     }
 
     fn check_out_new(&self, git: &Git, resolved: &Resolved, how: Making) -> Result<()> {
-        let commit = match resolved {
-            Resolved::LocalBranch { commit, .. }
-            | Resolved::RemoteBranch { commit, .. }
-            | Resolved::Tag { commit, .. }
-            | Resolved::Commit { commit } => *commit,
-        };
         match how {
-            Making::Clone => self.local.switch_to(git, None, commit)?,
-            Making::Adopt => self.local.adopt(git, commit)?,
+            Making::Clone => self.local.switch_to(git, None, resolved.commit())?,
+            Making::Adopt => self.local.adopt(git, resolved.commit())?,
         }
         self.point_head(git, resolved)
     }

@@ -26,6 +26,10 @@ impl Repository {
             {
                 return Ok(());
             }
+            // By its full name.
+            Ok(Resolved::LocalBranch { branch, .. }) if head.branch("").ok() == Some(&branch) => {
+                return Ok(());
+            }
             Err(error) if error.kind() == ErrorKind::RevisionNotFound => {
                 match self.local.fetch(&git, Tags::Following, &self.local.cancel) {
                     // Nobody can be asked, and a new branch can be made all the same.

@@ -337,17 +337,18 @@ fn a_killed_adoption_is_finished_by_the_next_call() {
     write(&folder, "config.json", "{\"edited\": 1}\n");
     let before = look(&folder);
     let name = folder.to_string_lossy().into_owned();
-    let held = hold_at(&w, Route::LfsGet);
-    let mut child = w
-        .child("open-or-adopt", &["alice/m", &name])
-        .spawn()
-        .unwrap();
-    held.arrived();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    drop(held);
-    assert_untouched(&folder, &before);
-    assert!(!folder.join("old").exists());
+    // Before there is any object, and with all but one.
+    for route in [Route::UploadPack, Route::LfsGet] {
+        let held = hold_at(&w, route);
+        let mut child = w.child("open-or-adopt", &["alice/m", &name]);
+        let mut child = child.spawn().unwrap();
+        held.arrived();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        drop(held);
+        assert_untouched(&folder, &before);
+        assert!(!folder.join("old").exists());
+    }
     let error = refused(Repository::open(&folder), ErrorKind::NotARepository);
     assert!(error.hint().unwrap().contains("open_or_clone"));
     // Even by a call that would otherwise want the folder empty.
@@ -396,4 +397,120 @@ fn a_revision_may_be_adopted_and_made() {
     assert_eq!(repo.current_branch().unwrap().unwrap().as_str(), "mine");
     let status = repo.status().unwrap();
     assert_eq!(status.entries.len(), 1, "{status:?}");
+}
+
+#[test]
+fn without_room_for_a_copy_files_are_recognised_all_the_same() {
+    let w = World::new();
+    w.model("alice/m");
+    let first = w.clone("alice/m", "first");
+    write(first.workdir(), "model.bin", weights(1, 3 << 20));
+    let scope = first.begin(crate::scope::with_all("files")).unwrap();
+    let _ = scope.finish().unwrap();
+    let folder = w.path("ours");
+    copy(first.workdir(), &folder);
+    let before = look(&folder);
+    let name = folder.to_string_lossy().into_owned();
+    w.hub.clear_requests();
+    succeed(&w.limited(2048, "open-or-adopt", &["alice/m", &name]));
+    assert!(requests(&w, Route::LfsBatch).is_empty());
+    assert_eq!(look(&folder), before);
+    assert!(!folder.join(".git/lfs/objects").exists());
+    w.assert_clean(&folder);
+}
+
+/// A generator of numbers below a bound.
+fn dice(seed: u64) -> impl FnMut(u64) -> u64 {
+    let mut state = seed;
+    move |bound| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % bound
+    }
+}
+
+/// Whatever of the remote is there, changed or lacking: git finds what was changed, and that alone.
+#[test]
+fn git_finds_what_was_changed_in_any_folder() {
+    let w = World::new();
+    w.model("alice/m");
+    let first = w.clone("alice/m", "first");
+    let attributes = fs::read_to_string(first.workdir().join(".gitattributes")).unwrap();
+    let rules = attributes + "*.crlf text eol=crlf\n/raw.bin -filter -text\n";
+    write(first.workdir(), ".gitattributes", rules);
+    for number in 0..14 {
+        let (content, text) = (weights(number, 3000), format!("one\r\ntwo {number}\r\n"));
+        match number % 4 {
+            0 => write(
+                first.workdir(),
+                &format!("d{}/{number}.bin", number % 3),
+                content,
+            ),
+            1 => write(
+                first.workdir(),
+                &format!("d{}/e/{number}.txt", number % 3),
+                text,
+            ),
+            2 => write(first.workdir(), &format!("{number} ü.crlf"), text),
+            _ => write(first.workdir(), &format!("e/{number}.bin"), content),
+        }
+    }
+    let scope = first.begin(crate::scope::with_all("files")).unwrap();
+    let _ = scope.finish().unwrap();
+    let all = files(first.workdir());
+    for seed in 1..=4 {
+        let mut dice = dice(seed);
+        let folder = w.path(&format!("ours {seed}"));
+        let mut expected = Vec::new();
+        copy(first.workdir(), &folder);
+        for (name, (_, content)) in &all {
+            let file = folder.join(name);
+            let mut edited = content.clone();
+            // The rules decide what the others are; they may be lacking, but are not changed here.
+            match dice(if name == ".gitattributes" { 2 } else { 7 }) {
+                0 => {}
+                1 => fs::remove_file(&file).unwrap(),
+                2 => {
+                    edited[0] ^= 1;
+                    fs::write(&file, edited).unwrap();
+                    expected.push(format!(" M {name}"));
+                }
+                3 => {
+                    edited.push(b'x');
+                    fs::write(&file, edited).unwrap();
+                    expected.push(format!(" M {name}"));
+                }
+                4 => {
+                    fs::set_permissions(&file, Permissions::from_mode(0o755)).unwrap();
+                    expected.push(format!(" M {name}"));
+                }
+                5 => {
+                    write(&folder, &format!("{name}.new"), "new\n");
+                    expected.push(format!("?? {name}.new"));
+                }
+                _ => {
+                    // The same bytes in another file.
+                    fs::remove_file(&file).unwrap();
+                    fs::write(&file, content).unwrap();
+                }
+            }
+        }
+        let before = look(&folder);
+        let repo = w
+            .prepare("alice/m", &format!("ours {seed}"))
+            .adopt()
+            .unwrap();
+        assert_untouched(&folder, &before);
+        let ours = repo.status().unwrap().entries;
+        assert_eq!(ours.len(), expected.len(), "{seed}: {ours:?} {expected:?}");
+        if crate::support::git_lfs() {
+            let status = w.git(&folder, &["status", "--porcelain", "-z", "-uall"]);
+            let mut found: Vec<&str> = status.split_terminator('\0').collect();
+            found.sort_unstable();
+            expected.sort();
+            assert_eq!(found, expected, "{seed}");
+        }
+        assert_untouched(&folder, &before);
+    }
 }

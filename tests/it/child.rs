@@ -30,6 +30,24 @@ impl World {
         }
         command
     }
+
+    /// What a child comes to that may write no file above so many blocks of 512 or 1024 bytes: a full disk,
+    /// as far as a test without root can have one.
+    pub(crate) fn limited(&self, blocks: u32, job: &str, arguments: &[&str]) -> Output {
+        let child = self.child(job, arguments);
+        let mut shell = Command::new("sh");
+        // The signal that would kill the process is ignored.
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        shell.arg("-c").arg(script).arg(child.get_program());
+        shell.args(child.get_args()).env_clear();
+        shell.env("PATH", "/usr/bin:/bin");
+        for (key, value) in child.get_envs() {
+            if let Some(value) = value {
+                shell.env(key, value);
+            }
+        }
+        shell.output().unwrap()
+    }
 }
 
 #[track_caller]

@@ -383,27 +383,7 @@ fn a_full_disk_is_named_and_leaves_nothing() {
     let repo = w.clone("alice/m", "ours");
     write(repo.workdir(), "big.bin", weights(1, 30 << 20));
     let before = w.scene(repo.workdir(), "alice/m");
-    let limited = |job: &str, arguments: &[&str]| {
-        let child = w.child(job, arguments);
-        let mut shell = std::process::Command::new("sh");
-        let program = child.get_program().to_string_lossy().into_owned();
-        let inner: Vec<String> = child
-            .get_args()
-            .map(|a| a.to_string_lossy().into_owned())
-            .collect();
-        // 1024-byte blocks; the signal that would kill the process is ignored.
-        shell
-            .arg("-c")
-            .arg("trap '' XFSZ; ulimit -f 20480; exec \"$0\" \"$@\"");
-        shell.arg(program).args(inner).env_clear();
-        shell.env("PATH", "/usr/bin:/bin");
-        for (key, value) in child.get_envs() {
-            if let Some(value) = value {
-                shell.env(key, value);
-            }
-        }
-        shell.output().unwrap()
-    };
+    let limited = |job: &str, arguments: &[&str]| w.limited(20480, job, arguments);
     let folder = w.path("ours").to_string_lossy().into_owned();
     let output = limited("stage", &[&folder]);
     let told = crate::child::succeed(&output);

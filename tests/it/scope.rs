@@ -11,8 +11,8 @@ use hf_repository::{
 };
 
 use crate::support::judge::files;
-use crate::support::saving::{refuse, tip};
-use crate::support::{World, weights, write};
+use crate::support::saving::{checkpoint, hold, latest, refuse, tip};
+use crate::support::{World, until, weights, write};
 
 /// A scope that takes along what is there already.
 pub(crate) fn with_all(message: &str) -> ScopeOptions {
@@ -362,4 +362,31 @@ fn scopes_in_several_threads_keep_their_own_files() {
     }
     assert_eq!(tip(&w), repo.head().unwrap().unwrap());
     w.assert_sound(repo.workdir());
+}
+
+/// Where only the latest commit is pushed, another may take the place of a scope's: then that is waited for.
+#[test]
+fn a_scope_waits_for_what_takes_its_place() {
+    let w = World::new();
+    let repo = latest(&w);
+    let held = hold(&w);
+    let (_, first) = checkpoint(&repo, 1);
+    held.arrived();
+    let head = repo.head().unwrap();
+    let scope = repo.begin("replaced").unwrap();
+    work(&scope, 2);
+    thread::scope(|threads| {
+        let finished = threads.spawn(|| (scope.finish().unwrap().outcome, tip(&w)));
+        until("the scope's commit", || repo.head().unwrap() != head);
+        // Its push is queued once the lock is free.
+        let (last, _) = checkpoint(&repo, 3);
+        held.release();
+        let (outcome, tip) = finished.join().unwrap();
+        let ScopeOutcome::Pushed { delivery, .. } = &outcome else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(*delivery, Delivery::Superseded { by: last });
+        assert_eq!(tip, last);
+    });
+    first.wait().unwrap();
 }

@@ -17,7 +17,7 @@ use crate::id::CommitId;
 use crate::local::refuse_unfinished;
 use crate::name::BranchName;
 use crate::path::RepoPath;
-use crate::push::{SaveOptions, Saved, refuse_other_branch, unpushed};
+use crate::push::{SaveOptions, Saved, refuse_other_branch};
 use crate::worktree::{self, Selection, Stage, StageOptions, StageReport};
 
 /// Work on its way to one commit; see [`Repository::begin`].
@@ -229,7 +229,7 @@ impl CommitScope<'_> {
         let report = self.repository.save(options.on_branch(self.branch))?;
         let outcome = match report.saved {
             Saved::Queued { commit, handle } if self.options.push == ScopePush::Wait => {
-                let delivery = handle.wait().map_err(|cause| unpushed(commit, cause))?;
+                let delivery = self.repository.pushes.wait_for(commit, &handle)?;
                 ScopeOutcome::Pushed { commit, delivery }
             }
             Saved::Queued { commit, handle } => ScopeOutcome::Queued { commit, handle },

@@ -41,7 +41,8 @@ pub enum ScopeOutcome {
     Pushed {
         /// The commit.
         commit: CommitId,
-        /// How it got there: by itself, merged with what the remote had, on a branch of its own.
+        /// How it got there: by itself, merged with what the remote had, on a branch of its own, or in
+        /// another commit that took its place.
         delivery: Delivery,
     },
 }
