@@ -82,6 +82,7 @@ mod fs;
 #[doc(hidden)]
 pub mod fuzzing;
 mod git;
+mod gitattributes;
 mod http;
 mod hub;
 mod id;
@@ -112,6 +113,7 @@ pub use git::{FileState, Identity};
 pub use http::{Bandwidth, NetworkLimits};
 pub use hub::Visibility;
 pub use id::{CommitId, Endpoint, LfsOid, RepoId, RepoType};
+pub use lfs::attributes::Lockable;
 pub use lfs::pattern::Pattern;
 pub use lfs::pruning::{KeepRecent, VerifyRemote};
 pub use login::{KeepIn, LoginOptions, login, logout};
@@ -127,7 +129,7 @@ pub use repository::{
     CheckoutOptions, CheckoutReport, CommitOutcome, CommitScope, EarlierChanges, FsckOptions,
     LfsEngine, PrepareRepository, PruneOptions, PruneReport, PullReport, PullStrategy, Repository,
     RewriteOptions, RewriteReport, ScopeOptions, ScopeOutcome, ScopePush, ScopeReport, Status,
-    StatusEntry, Tag, TagKind, TagOptions, TagOutcome, TrackReport, Where,
+    StatusEntry, Tag, TagKind, TagOptions, TagOutcome, TrackOptions, TrackReport, Where,
 };
 pub use secret::{Login, Token};
 pub use worktree::{

@@ -4,6 +4,7 @@
 //! callers pass paths and blob ids, and keep libgit2 away from the files it would misread.
 
 mod any_names;
+mod attributes;
 mod blobs;
 mod commit;
 mod config;
@@ -40,6 +41,7 @@ mod transport;
 use std::path::{Path, PathBuf};
 
 pub(crate) use any_names::NamedBlob;
+pub(crate) use attributes::Filter;
 pub use commit::Identity;
 pub(crate) use config::user_config;
 pub(crate) use diff::{Change, TreeFile};

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use git2::build::CheckoutBuilder;
-use git2::{AttrCheckFlags, AttrValue};
 
+use super::attributes::{Filter, Stack, of_index};
 use super::error::wrap;
 use super::{Git, ObjectId};
 use crate::error::Result;
@@ -16,6 +16,8 @@ use crate::path::RepoPath;
 /// nothing here touches the repository's own index or work tree.
 pub(crate) struct Snapshot {
     repo: git2::Repository,
+    index: git2::Index,
+    rules: Stack,
 }
 
 impl Git {
@@ -26,40 +28,25 @@ impl Git {
             let shared = self.repo.odb().and_then(|odb| repo.set_odb(&odb));
             shared.map_err(wrap("open the object store"))?;
         }
-        let read = || -> Result<(), git2::Error> {
+        let read = || -> Result<git2::Index, git2::Error> {
             let mut index = git2::Index::new()?;
             if let Some(tree) = tree {
                 index.read_tree(&repo.find_tree(tree)?)?;
             }
-            repo.set_index(&mut index)
+            repo.set_index(&mut index)?;
+            Ok(index)
         };
-        read().map_err(wrap("read the tree"))?;
-        Ok(Snapshot { repo })
-    }
-
-    /// Whether a path's attributes ask for a filter other than LFS, or for another encoding.
-    pub(crate) fn has_foreign_filter(&self, path: &RepoPath) -> Result<bool> {
-        let asks = |name: &str| -> Result<bool> {
-            let flags = AttrCheckFlags::FILE_THEN_INDEX;
-            let value = self
-                .repo
-                .get_attr_bytes(Path::new(path.as_str()), name, flags)
-                .map_err(wrap(&format!("read the attributes of {path}")))?;
-            Ok(matches!(AttrValue::from_bytes(value), AttrValue::String(text) if text != "lfs"))
-        };
-        Ok(asks("filter")? || asks("working-tree-encoding")?)
-    }
-
-    /// The value of the `filter` attribute that the work tree's files give a path.
-    pub(crate) fn is_lfs_in_worktree(&self, path: &RepoPath) -> Result<bool> {
-        is_lfs(&self.repo, path, AttrCheckFlags::FILE_THEN_INDEX)
+        let index = read().map_err(wrap("read the tree"))?;
+        let rules = Stack::new(&repo)?;
+        Ok(Snapshot { repo, index, rules })
     }
 }
 
 impl Snapshot {
     /// Whether the tree's attributes give a path to Git LFS.
     pub(crate) fn is_lfs(&self, path: &RepoPath) -> Result<bool> {
-        is_lfs(&self.repo, path, AttrCheckFlags::INDEX_ONLY)
+        let read = |file: &str| of_index(&self.repo, &self.index, file);
+        Ok(self.rules.filter(path, read)? == Filter::Lfs)
     }
 
     /// Writes the named files of the tree below an empty `folder`, converted as git would.
@@ -86,14 +73,4 @@ impl Snapshot {
             .checkout_index(None, Some(&mut options))
             .map_err(wrap("check out files"))
     }
-}
-
-fn is_lfs(repo: &git2::Repository, path: &RepoPath, flags: AttrCheckFlags) -> Result<bool> {
-    let value = repo
-        .get_attr_bytes(Path::new(path.as_str()), "filter", flags)
-        .map_err(wrap(&format!("read the attributes of {path}")))?;
-    Ok(matches!(
-        AttrValue::from_bytes(value),
-        AttrValue::String("lfs")
-    ))
 }

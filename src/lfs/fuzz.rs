@@ -3,9 +3,10 @@
 use super::Object;
 use super::api::{Answer, BUILT_IN, BatchResponse, Question, check};
 use super::attributes::{Outcome, track, untrack};
-use super::pattern::{Pattern, split_line};
+use super::pattern::Pattern;
 use super::pointer::{MAX_POINTER_BYTES, Pointer};
 use crate::error::Error;
+use crate::gitattributes::{Case, Glob, split};
 use crate::id::LfsOid;
 use crate::path::RepoPath;
 use crate::probe::{assert_fit_to_print, parts};
@@ -87,8 +88,8 @@ pub(crate) fn attributes(data: &[u8]) {
         let text = String::from_utf8_lossy(content).into_owned();
         let lines = text.split('\n').map(|line| line.trim_end_matches('\r'));
         let is_theirs = |line: &&str| {
-            let word = split_line(line).map(|(word, _)| word);
-            !word.is_some_and(|word| patterns.iter().any(|pattern| pattern.is_spelt(word)))
+            let split = split(line.as_bytes());
+            !split.is_some_and(|it| patterns.iter().any(|pattern| pattern.is_spelt(&it.word)))
         };
         let kept = lines.filter(is_theirs).filter(|line| !line.is_empty());
         kept.map(str::to_owned).collect()
@@ -110,8 +111,20 @@ fn assert_one_word(pattern: &Pattern) {
         "{word:?}"
     );
     let line = format!("{word} filter=lfs");
-    assert_eq!(split_line(&line), Some((&*word, " filter=lfs")));
-    assert!(pattern.is_spelt(&word), "{pattern:?} is not {word:?}");
+    let split = split(line.as_bytes()).expect("a line");
+    assert_eq!(
+        (&*split.word, split.rest),
+        (word.as_bytes(), b" filter=lfs".as_slice())
+    );
+    assert!(pattern.is_spelt(&split.word), "{pattern:?} is not {word:?}");
+    // What is named is matched.
+    let glob = Glob::parse(&split.word).expect("no negation");
+    if let Pattern::Literal(path) = pattern {
+        assert!(
+            glob.matches(path.as_str(), Case::Counts),
+            "{path} is not matched by {word:?}"
+        );
+    }
 }
 
 /// The first byte decides the direction; what follows is the JSON.

@@ -1,8 +1,8 @@
 //! Patterns of `.gitattributes` lines, spelt so that git and git-lfs both read them.
 //!
 //! Where git-lfs's own spelling is right (`[[:space:]]` for a space, `\#`), it is used, so that
-//! both tools can take out what the other wrote. Nothing is written that libgit2 reads otherwise
-//! than git does; what git reads is in <https://git-scm.com/docs/gitattributes>.
+//! both tools can take out what the other wrote. What git reads is in
+//! <https://git-scm.com/docs/gitattributes>.
 
 use std::fmt;
 
@@ -88,25 +88,138 @@ impl Pattern {
     }
 
     /// Whether the first word of a line, whoever wrote it, is a rule for the same files.
-    pub(crate) fn is_spelt(&self, word: &str) -> bool {
-        let Some(found) = unquote(word) else {
-            return false;
-        };
-        let own = unquote(&self.spelling());
-        if own.as_deref() == Some(&*found) {
-            return true;
-        }
-        // git-lfs leaves the root's names without the slash, and keeps odd characters raw.
-        let decoded = unescape(&found);
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn is_spelt(&self, word: &[u8]) -> bool {
+        let found = Meaning::of_word(word);
+        self.meanings().iter().any(|own| found.contains(own))
+    }
+
+    /// What lines for these files may mean.
+    pub(super) fn meanings(&self) -> Vec<Meaning> {
+        let spelt = Meaning::glob(&self.spelling());
         match self {
-            Self::Glob(glob) => found == *glob || own.is_some_and(|own| unescape(&own) == decoded),
-            Self::Literal(path) => {
-                let name = decoded.strip_prefix('/').unwrap_or(&decoded);
-                let has_globs = has_live_glob(&found);
-                !has_globs && name == path.as_str()
-            }
+            // Others may have quoted what is spelt as a class here.
+            Self::Glob(glob) => vec![spelt, Meaning::glob(below_root(glob))],
+            Self::Literal(path) => vec![spelt, Meaning::File(path.as_str().to_owned())],
         }
     }
+
+    /// The folders whose `.gitattributes` may have a rule for these files, with the pattern as it is
+    /// there: the root's comes first.
+    pub(crate) fn places(&self) -> Vec<(String, Self)> {
+        let whole = match self {
+            Self::Glob(glob) => below_root(glob),
+            Self::Literal(path) => path.as_str(),
+        };
+        let mut places = vec![(String::new(), self.clone())];
+        for (at, _) in whole.match_indices('/') {
+            let (folder, rest) = (&whole[..at], &whole[at + 1..]);
+            let below = match self {
+                Self::Glob(_) if folder.contains(['*', '?', '[', '\\']) => break,
+                Self::Glob(_) if rest.contains('/') => Some(Self::Glob(rest.to_owned())),
+                // There it is for the files of that folder alone.
+                Self::Glob(_) => Some(Self::Glob(format!("/{rest}"))),
+                Self::Literal(_) => RepoPath::new(rest).ok().map(Self::Literal),
+            };
+            let folder = folder.strip_prefix('/').unwrap_or(folder);
+            if let Some(below) = below.filter(|_| !folder.is_empty()) {
+                places.push((folder.to_owned(), below));
+            }
+        }
+        places
+    }
+}
+
+/// What a pattern means, however it is spelt.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Meaning {
+    /// Just this file, seen from the folder of the rule. git-lfs leaves the anchor away at the root, so
+    /// it does not count here.
+    File(String),
+    /// All that the glob matches.
+    Glob(String),
+}
+
+impl Meaning {
+    /// The meanings of a line's first word, its quotes gone.
+    pub(super) fn of_word(word: &[u8]) -> Vec<Self> {
+        let Ok(word) = std::str::from_utf8(word) else {
+            return Vec::new();
+        };
+        let glob = Self::glob(word);
+        match plain_name(word) {
+            Some(name) => vec![glob, Self::File(name)],
+            None => vec![glob],
+        }
+    }
+
+    fn glob(pattern: &str) -> Self {
+        let mut text = String::new();
+        for part in parts(pattern) {
+            match part {
+                // What a backslash does within a class is left as it is written.
+                Part::Live('[') => {
+                    text = pattern.to_owned();
+                    break;
+                }
+                Part::Live(c) => text.push(c),
+                Part::Letter(c) => {
+                    if matches!(c, '*' | '?' | '[' | '\\') {
+                        text.push('\\');
+                    }
+                    text.push(c);
+                }
+            }
+        }
+        // A slash further on anchors as well.
+        if text.get(1..).is_some_and(|rest| rest.contains('/')) && text.starts_with('/') {
+            text.remove(0);
+        }
+        Self::Glob(text)
+    }
+}
+
+/// The file a pattern names; `None` if it is for more than one name.
+fn plain_name(pattern: &str) -> Option<String> {
+    let letters = parts(pattern).map(|part| match part {
+        Part::Letter(c) => Some(c),
+        Part::Live(_) => None,
+    });
+    let name: String = letters.collect::<Option<_>>()?;
+    Some(match name.strip_prefix('/') {
+        Some(below) => below.to_owned(),
+        None => name,
+    })
+}
+
+/// A letter of a pattern that stands for itself, or one that does not.
+enum Part {
+    Letter(char),
+    Live(char),
+}
+
+/// What a pattern is made of; git-lfs's way to write a space is one.
+fn parts(pattern: &str) -> impl Iterator<Item = Part> {
+    const SPACE: &str = "[[:space:]]";
+    let mut rest = pattern;
+    std::iter::from_fn(move || {
+        if let Some(after) = rest.strip_prefix(SPACE) {
+            rest = after;
+            return Some(Part::Letter(' '));
+        }
+        let mut letters = rest.chars();
+        let part = match letters.next()? {
+            '\\' => match letters.next() {
+                Some(c) => Part::Letter(c),
+                // git matches nothing by it.
+                None => Part::Live('\\'),
+            },
+            c @ ('*' | '?' | '[') => Part::Live(c),
+            c => Part::Letter(c),
+        };
+        rest = letters.as_str();
+        Some(part)
+    })
 }
 
 /// The glob without the `./` that shells put before names.
@@ -123,7 +236,7 @@ fn catches_git_files(glob: &str) -> bool {
 /// Backslashes before the `special` characters, and classes for what a line cannot hold.
 ///
 /// `[[:space:]]`, git-lfs's way, also matches a tab, and `[[:cntrl:]]` every control character.
-/// git would take the exact character in a quoted word, but libgit2 reads no quoted words.
+/// git would take the exact character in a quoted word; git-lfs cannot take out such a line.
 fn escape(text: &str, special: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
@@ -139,90 +252,6 @@ fn escape(text: &str, special: &str) -> String {
         }
     }
     out
-}
-
-/// Undoes C-quoting; a word that is not quoted is itself.
-fn unquote(word: &str) -> Option<String> {
-    let Some(inner) = word.strip_prefix('"') else {
-        return Some(word.to_owned());
-    };
-    let inner = inner.strip_suffix('"')?.as_bytes();
-    let mut out = Vec::new();
-    let mut at = 0;
-    while at < inner.len() {
-        if inner[at] != b'\\' {
-            out.push(inner[at]);
-            at += 1;
-            continue;
-        }
-        let escape = *inner.get(at + 1)?;
-        at += 2;
-        out.push(match escape {
-            b'a' => 7,
-            b'b' => 8,
-            b't' => b'\t',
-            b'n' => b'\n',
-            b'v' => 11,
-            b'f' => 12,
-            b'r' => b'\r',
-            b'"' | b'\\' => escape,
-            b'0'..=b'3' => {
-                let digits = inner.get(at - 1..at + 2)?;
-                at += 2;
-                let octal = std::str::from_utf8(digits).ok()?;
-                u8::from_str_radix(octal, 8).ok()?
-            }
-            _ => return None,
-        });
-    }
-    String::from_utf8(out).ok()
-}
-
-/// The plain name behind a pattern without live globs.
-fn unescape(pattern: &str) -> String {
-    let mut out = String::new();
-    let spaced = pattern.replace("[[:space:]]", " ");
-    let mut chars = spaced.chars();
-    while let Some(c) = chars.next() {
-        out.push(if c == '\\' {
-            chars.next().unwrap_or('\\')
-        } else {
-            c
-        });
-    }
-    out
-}
-
-/// Whether a glob character in the pattern is not escaped.
-fn has_live_glob(pattern: &str) -> bool {
-    let spaced = pattern.replace("[[:space:]]", " ");
-    let mut escaped = false;
-    spaced.chars().any(|c| {
-        let live = !escaped && matches!(c, '*' | '?' | '[');
-        escaped = c == '\\' && !escaped;
-        live
-    })
-}
-
-/// The first word of a line and the rest, quoting respected; `None` for lines that are no rules.
-pub(super) fn split_line(line: &str) -> Option<(&str, &str)> {
-    let line = line.trim_start_matches([' ', '\t']);
-    if line.is_empty() || line.starts_with('#') || line.starts_with("[attr]") {
-        return None;
-    }
-    if let Some(inner) = line.strip_prefix('"') {
-        let mut escaped = false;
-        for (at, c) in inner.char_indices() {
-            match c {
-                '"' if !escaped => return Some(line.split_at(at + 2)),
-                '\\' => escaped = !escaped,
-                _ => escaped = false,
-            }
-        }
-        return None;
-    }
-    let end = line.find([' ', '\t']).unwrap_or(line.len());
-    Some(line.split_at(end))
 }
 
 #[cfg(test)]
@@ -249,7 +278,7 @@ mod tests {
             ("a\\b", "/a\\\\b"),
         ] {
             assert_eq!(literal(name).spelling(), spelling, "{name:?}");
-            assert!(literal(name).is_spelt(spelling));
+            assert!(literal(name).is_spelt(spelling.as_bytes()), "{name:?}");
         }
         assert_eq!(Pattern::Glob("*.bin".into()).spelling(), "*.bin");
         assert_eq!(
@@ -259,27 +288,55 @@ mod tests {
     }
 
     #[test]
-    fn what_git_lfs_wrote_is_recognised() {
-        assert!(literal("a b").is_spelt("a[[:space:]]b"));
-        assert!(literal("a[1].txt").is_spelt("a\\[1\\].txt"));
-        assert!(literal("\u{fc}").is_spelt("\"\\303\\274\""));
-        assert!(!literal("a1.txt").is_spelt("a[1].txt"));
-        assert!(Pattern::Glob("*.bin".into()).is_spelt("*.bin"));
-        assert!(!Pattern::Glob("*.bin".into()).is_spelt("*.bim"));
-        assert!(!literal("x").is_spelt("\"x"));
+    fn what_others_wrote_is_recognised() {
+        for (name, word, same) in [
+            ("a b", "a[[:space:]]b", true),
+            ("a[1].txt", "a\\[1\\].txt", true),
+            ("a[1].txt", "a\\[1].txt", true),
+            ("a1.txt", "a[1].txt", false),
+            ("ü", "ü", true),
+            ("a\tb", "a\tb", true),
+            ("a\tb", "a\nb", false),
+            ("#x", "#x", true),
+            ("x", "\\x", true),
+            ("*.b", "*.b", false),
+            ("x", "\"x", false),
+            ("sub/x", "/sub/x", true),
+        ] {
+            assert_eq!(
+                literal(name).is_spelt(word.as_bytes()),
+                same,
+                "{name:?} {word:?}"
+            );
+        }
+        for (glob, word, same) in [
+            ("*.bin", "*.bin", true),
+            ("*.bin", "*.bim", false),
+            ("*.b", "\\*.b", false),
+            ("*.a b", "*.a[[:space:]]b", true),
+            ("*.a b", "*.a b", true),
+            ("./*.b", "*.b", true),
+            ("/*.b", "*.b", false),
+            ("/s/*.b", "s/*.b", true),
+            ("x", "/x", false),
+        ] {
+            let glob = Pattern::Glob(glob.into());
+            assert_eq!(glob.is_spelt(word.as_bytes()), same, "{glob:?} {word:?}");
+        }
     }
 
     #[test]
-    fn lines_are_split_where_git_splits_them() {
-        assert_eq!(
-            split_line("*.bin filter=lfs"),
-            Some(("*.bin", " filter=lfs"))
-        );
-        assert_eq!(split_line("\"a b\\\"\" x"), Some(("\"a b\\\"\"", " x")));
-        assert_eq!(split_line("  a\tx"), Some(("a", "\tx")));
-        for none in ["", "# c", "[attr]m x", "\"open"] {
-            assert_eq!(split_line(none), None, "{none}");
-        }
+    fn files_that_may_hold_a_rule() {
+        let places = |pattern: Pattern| -> Vec<String> {
+            let all = pattern.places().into_iter();
+            all.map(|(folder, below)| format!("{folder}: {below}"))
+                .collect()
+        };
+        assert_eq!(places(literal("a/b/x")), [": a/b/x", "a: b/x", "a/b: x"]);
+        let glob = |text: &str| places(Pattern::Glob(text.into()));
+        assert_eq!(glob("a/b/*.x"), [": a/b/*.x", "a: b/*.x", "a/b: /*.x"]);
+        assert_eq!(glob("/a/*/*.x"), [": /a/*/*.x", "a: */*.x"]);
+        assert_eq!(glob("*.x"), [": *.x"]);
     }
 
     #[test]

@@ -37,6 +37,7 @@ impl Repository {
         let index = git.index()?;
         let mut pointers = Pointers::new(&git);
         let mut folders = Folders::new(&git);
+        let attributes = git.attributes()?;
         let mut wanted: BTreeMap<RepoPath, (Entry, Object)> = BTreeMap::new();
         for entry in index.entries() {
             let entry = entry?;
@@ -51,7 +52,7 @@ impl Repository {
             let text = read_pointer_file(&path.under(git.workdir()))?;
             let still_pointer =
                 text.is_some_and(|text| Git::hash_blob(&text).is_ok_and(|id| id == entry.id));
-            if still_pointer && git.is_lfs_in_worktree(path)? {
+            if still_pointer && attributes.is_lfs(path)? {
                 wanted.insert(path.clone(), (entry, object));
             }
         }

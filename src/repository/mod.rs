@@ -41,7 +41,7 @@ pub use refs::Where;
 pub use rewrite::{RewriteOptions, RewriteReport};
 pub use scope::{CommitScope, EarlierChanges, ScopeOptions, ScopeOutcome, ScopePush, ScopeReport};
 pub use tag_words::{Tag, TagKind, TagOptions, TagOutcome};
-pub use track::TrackReport;
+pub use track::{TrackOptions, TrackReport};
 
 use crate::error::Result;
 use crate::local::Local;

@@ -1,16 +1,27 @@
-//! The root's `.gitattributes` while a stage adds rules to it.
+//! A `.gitattributes` while a stage changes its rules.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{self, FileKind};
 use crate::git::{Git, private_folder};
+use crate::gitattributes::{FILE_NAME, MOST_BYTES};
 use crate::lfs::attributes;
 use crate::lfs::pattern::Pattern;
+use crate::path::RepoPath;
 
-/// Rules that were added; dropped before [`keep`](Self::keep), they are taken out again.
+/// The file with rules for a folder; the root's is "".
+pub(crate) fn file_of(folder: &str) -> Result<RepoPath> {
+    match folder {
+        "" => RepoPath::new(FILE_NAME),
+        folder => RepoPath::new(format!("{folder}/{FILE_NAME}")),
+    }
+}
+
+/// Rules that were changed; dropped before [`keep`](Self::keep), the file is as it was again.
 #[must_use]
 pub(super) struct RulesFile {
+    path: RepoPath,
     scratch: PathBuf,
     file: PathBuf,
     before: Option<Vec<u8>>,
@@ -19,21 +30,34 @@ pub(super) struct RulesFile {
 }
 
 impl RulesFile {
-    pub(super) const NAME: &'static str = ".gitattributes";
+    pub(super) const NAME: &'static str = FILE_NAME;
 
-    pub(super) fn add(git: &Git, rules: &[Pattern]) -> Result<Self> {
-        let file = git.workdir().join(Self::NAME);
+    /// Takes out the rules for `gone`, and adds those for `new`.
+    pub(super) fn edit(
+        git: &Git,
+        path: RepoPath,
+        gone: &[Pattern],
+        new: &[Pattern],
+    ) -> Result<Self> {
+        let file = path.under(git.workdir());
         let before = read(&file)?;
-        let written = attributes::track(before.as_deref().unwrap_or_default(), rules).content;
+        let kept = attributes::untrack(before.as_deref().unwrap_or_default(), gone).content;
+        let written = attributes::track(&kept, new).content;
         let scratch = private_folder(git.git_dir());
         fs::atomic_write_by_way_of(&scratch, &file, &written)?;
         Ok(Self {
+            path,
             scratch,
             file,
             before,
             written,
             undo: true,
         })
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &RepoPath {
+        &self.path
     }
 
     pub(super) fn keep(mut self) {
@@ -85,8 +109,13 @@ pub(crate) fn read(file: &Path) -> Result<Option<Vec<u8>>> {
     fs::read_start(file, MOST_BYTES)
 }
 
-/// Bytes of a file in which git, and libgit2, still look for rules.
-const MOST_BYTES: u64 = 100 << 20;
+/// The rules as they are; none, if they are such as [`read`] refuses.
+pub(crate) fn read_if_plain(file: &Path) -> Result<Option<Vec<u8>>> {
+    match read(file) {
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(None),
+        result => result,
+    }
+}
 
 impl Drop for RulesFile {
     fn drop(&mut self) {

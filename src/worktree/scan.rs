@@ -46,6 +46,7 @@ pub(crate) fn scan_selected(
     // `--skip-worktree` and `--assume-unchanged`: whatever is there, nobody wants to know.
     let mut hidden = HashSet::new();
     let mut folders = Folders::new(git);
+    let attributes = git.attributes()?;
     for entry in index.entries() {
         let entry = entry?;
         if entry.is_hidden() {
@@ -78,7 +79,7 @@ pub(crate) fn scan_selected(
             continue;
         };
         let mode = git.mode_of(&stat, Some(entry.mode));
-        if !mode.is_some_and(Mode::is_file) || !git.is_lfs_in_worktree(&entry.path)? {
+        if !mode.is_some_and(Mode::is_file) || !attributes.is_lfs(&entry.path)? {
             continue;
         }
         cancel.check()?;

@@ -42,6 +42,12 @@ impl Selection {
             && !self.excludes(name)
     }
 
+    /// Whether every file below a folder is looked at; "" is the root.
+    pub(crate) fn takes_all_of(&self, folder: &str) -> bool {
+        let named = self.named.is_empty() || is_within(&self.named, folder);
+        named && self.only.is_none() && self.excluded.is_empty()
+    }
+
     /// Whether a path is taken along when a rule reaches it, although nobody named it as changed.
     pub(crate) fn takes_unchanged(&self, path: &RepoPath) -> bool {
         let name = path.as_str();

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 
 use super::Context;
-use super::autotrack::{self, Reason};
+use super::autotrack::{self, AutoTrack, Reason};
 use super::guard::changes_attributes;
 use super::options::{OnChanging, StageOptions};
 use super::pointers::Pointers;
 use super::rules_file::RulesFile;
 use super::scan::{Folders, scan_selected};
 use super::selection::Selection;
+use super::stage_rules::forbidden;
+use super::stale_rules::{StaleRules, stale_rules};
 use crate::error::{Error, ErrorKind, Offence, Result};
 use crate::fs::{self, FileKind, Stat};
-use crate::git::{Change, Entry, FileState, Index, Mode, Stored};
+use crate::git::{Change, Entry, FileState, Filter, Index, Mode, Stored};
+use crate::gitattributes::FILE_NAME;
 use crate::lfs::clean::{self, Cleaned};
 use crate::lfs::pattern::Pattern;
 use crate::lfs::pointer::Pointer;
@@ -31,6 +34,8 @@ pub struct StageReport {
     pub removed: Vec<RepoPath>,
     /// Rules that auto-tracking wrote into `.gitattributes`.
     pub tracked: Vec<Pattern>,
+    /// Files whose own rules auto-tracking took out of `.gitattributes` files, as they are gone.
+    pub untracked: Vec<RepoPath>,
     /// Files left as they were, and why; they stay dirty.
     pub skipped: Vec<(String, Skipped)>,
 }
@@ -99,7 +104,15 @@ impl Stage<'_> {
         self.remove(&mut index, &changed, &mut report)?;
         let present = changed
             .iter()
-            .filter(|(_, state)| **state != FileState::Deleted)
+            .filter(|(_, state)| **state != FileState::Deleted);
+        let mut stale = match self.options.auto_track {
+            AutoTrack::Off => StaleRules::new(),
+            AutoTrack::From { .. } => {
+                let present: Vec<&RepoPath> = present.clone().map(|(path, _)| path).collect();
+                stale_rules(git, &index, &selection, &present, &report.removed)?
+            }
+        };
+        let present = present
             .map(|(path, _)| (path, Found::Changed))
             .chain(only_staged.map(|path| (path, Found::Staged)));
         let Sorted {
@@ -111,7 +124,7 @@ impl Stage<'_> {
         let skip = |path: RepoPath| (path.to_string(), Skipped::ForeignFilter);
         report.skipped.extend(foreign.into_iter().map(skip));
         if let Some((path, _)) = to_track.first()
-            && selection.excludes(RulesFile::NAME)
+            && selection.excludes(FILE_NAME)
         {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
@@ -128,22 +141,22 @@ impl Stage<'_> {
                 to_rule.push((path, reason));
             }
         }
-        let rules = RepoPath::new(RulesFile::NAME)?;
-        let mut rules_file = None;
-        let rules_changed = if to_rule.is_empty() {
-            staged.iter().any(changes_attributes)
-                || changed
-                    .keys()
-                    .any(|path| path.file_name() == RulesFile::NAME)
-        } else {
+        if !to_rule.is_empty() {
             report.tracked = autotrack::rules(git, &index, &to_rule, &plain)?;
-            rules_file = Some(self.track(&to_rule, &report.tracked)?);
-            if !plain.contains(&rules) {
-                plain.push(rules.clone());
+            stale.entry(String::new()).or_default();
+        }
+        let rules_files = self.edit_rules(stale, &mut report)?;
+        self.check_tracked(&to_rule)?;
+        for file in rules_files.iter().map(RulesFile::path) {
+            if !plain.contains(file) {
+                plain.push(file.clone());
             }
-            true
-        };
-        if rules_changed {
+        }
+        let is_rules = |path: &RepoPath| path.file_name() == FILE_NAME;
+        if !to_rule.is_empty()
+            || staged.iter().any(changes_attributes)
+            || changed.keys().any(is_rules)
+        {
             // A rule may reach files that did not change; they have to follow it.
             for path in self.raw_files_under_rules(&index)? {
                 let takes = selection.takes(&path)
@@ -154,8 +167,9 @@ impl Stage<'_> {
             }
         }
         self.put_plain(&mut index, plain, &mut report)?;
-        if rules_file.is_some() && !report.plain.contains(&rules) {
-            return Err(changed_meanwhile(vec![rules]));
+        let mut rules = rules_files.iter().map(RulesFile::path);
+        if let Some(file) = rules.find(|file| !report.plain.contains(file)) {
+            return Err(changed_meanwhile(vec![file.clone()]));
         }
         self.let_clock_move_on(lfs.iter())?;
         for path in lfs {
@@ -164,9 +178,7 @@ impl Stage<'_> {
         report.plain.sort();
         report.lfs.sort();
         index.write()?;
-        if let Some(rules_file) = rules_file {
-            rules_file.keep();
-        }
+        rules_files.into_iter().for_each(RulesFile::keep);
         Ok(report)
     }
 
@@ -217,12 +229,17 @@ impl Stage<'_> {
         let git = self.context.git;
         let mut sorted = Sorted::default();
         let mut pointers = Pointers::new(git);
+        let attributes = git.attributes()?;
         for (path, found) in paths {
             let stat = fs::lstat(&path.under(git.workdir()))?;
             let Some(stat) = stat.filter(|stat| stat.kind != FileKind::Folder) else {
                 continue;
             };
-            if stat.kind == FileKind::File && git.is_lfs_in_worktree(path)? {
+            let filter = match stat.kind {
+                FileKind::File => attributes.filter(path)?,
+                _ => Filter::None,
+            };
+            if filter == Filter::Lfs {
                 let recorded = |entry: &Entry| git.is_as_recorded(entry, &stat);
                 // What the scan found changed is changed, whatever its stat says.
                 let staged = index.get(path)?.filter(recorded);
@@ -236,7 +253,7 @@ impl Stage<'_> {
                 }
                 continue;
             }
-            if stat.kind == FileKind::File && git.has_foreign_filter(path)? {
+            if filter == Filter::Foreign {
                 if found == Found::Changed {
                     sorted.foreign.push(path.clone());
                 }
@@ -245,31 +262,15 @@ impl Stage<'_> {
             if stat.kind == FileKind::File
                 && let Some(reason) = self.options.auto_track.reason(git, path, stat.size)?
             {
+                if filter == Filter::Off {
+                    return Err(forbidden(path));
+                }
                 sorted.to_track.push((path.clone(), reason));
             } else if found == Found::Changed {
                 sorted.plain.push(path.clone());
             }
         }
         Ok(sorted)
-    }
-
-    /// Writes the rules for new LFS files into the root's `.gitattributes`.
-    fn track(&self, files: &[(RepoPath, Reason)], rules: &[Pattern]) -> Result<RulesFile> {
-        let git = self.context.git;
-        let written = RulesFile::add(git, rules)?;
-        for (path, _) in files {
-            if !git.is_lfs_in_worktree(path)? {
-                return Err(Error::new(
-                    ErrorKind::InvalidInput,
-                    format!("cannot track {path} with LFS: another rule forbids it"),
-                )
-                .with_hint(
-                    "a .gitattributes nearer to the file, or .git/info/attributes, says otherwise: \
-                     change it, or stage with AutoTrack::Off",
-                ));
-            }
-        }
-        Ok(written)
     }
 
     /// Whether a file is what the index has, by its stat.
@@ -280,26 +281,6 @@ impl Stage<'_> {
         Ok(entry
             .zip(stat)
             .is_some_and(|(entry, stat)| git.is_as_recorded(&entry, &stat)))
-    }
-
-    /// Tracked files that the rules now give to LFS, but that the index has as they are.
-    fn raw_files_under_rules(&self, index: &Index) -> Result<Vec<RepoPath>> {
-        let git = self.context.git;
-        let mut pointers = Pointers::new(git);
-        let mut found = Vec::new();
-        let mut folders = Folders::new(git);
-        for entry in index.entries() {
-            let entry = entry?;
-            if entry.mode.is_file()
-                && folders.holds(&entry.path)?
-                && pointers.get(entry.id)?.is_none()
-                && git.is_lfs_in_worktree(&entry.path)?
-                && fs::lstat(&entry.path.under(git.workdir()))?.is_some()
-            {
-                found.push(entry.path);
-            }
-        }
-        Ok(found)
     }
 
     fn put_plain(

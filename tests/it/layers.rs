@@ -7,8 +7,19 @@ use std::path::{Path, PathBuf};
 /// Modules by layer, the lowest first; a module may use those of its own layer.
 const LAYERS: [&[&str]; 6] = [
     &[
-        "cancel", "card", "config", "error", "id", "name", "path", "probe", "progress", "secret",
-        "source", "url",
+        "cancel",
+        "card",
+        "config",
+        "error",
+        "gitattributes",
+        "id",
+        "name",
+        "path",
+        "probe",
+        "progress",
+        "secret",
+        "source",
+        "url",
     ],
     &["env", "fs", "http", "process"],
     &["credential", "git", "hub", "lfs"],

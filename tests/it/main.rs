@@ -10,6 +10,7 @@
 mod adopting;
 mod agents;
 mod alternates;
+mod attributes;
 mod authors;
 mod background;
 mod bad_input;
@@ -68,4 +69,5 @@ mod tags;
 mod tls;
 mod together;
 mod tokens;
+mod tracking;
 mod transfers;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use hf_repository::Repository;
@@ -57,6 +59,35 @@ impl World {
         let arguments = [no_filter.as_slice(), &["diff-files", "--name-only"]].concat();
         assert_eq!(self.git(folder, &arguments), "", "git diff-files");
         index.set_modified(written).unwrap();
+    }
+}
+
+impl World {
+    /// Whether git finds that attributes give these paths to LFS, in their order.
+    #[track_caller]
+    pub(crate) fn lfs_by_git<S: AsRef<str>>(&self, folder: &Path, paths: &[S]) -> Vec<bool> {
+        let mut child = self
+            .command("git", folder)
+            .args(["check-attr", "-z", "--stdin", "filter"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let asked: Vec<&str> = paths.iter().map(AsRef::as_ref).collect();
+        let mut stdin = child.stdin.take().unwrap();
+        let question = asked.join("\0") + "\0";
+        let writer = std::thread::spawn(move || stdin.write_all(question.as_bytes()));
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap().unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        let told: Vec<&str> = told.split_terminator('\0').collect();
+        let told: Vec<(&str, bool)> = told
+            .chunks(3)
+            .map(|triple| (triple[0], triple[2] == "lfs"))
+            .collect();
+        assert!(told.iter().map(|(path, _)| *path).eq(asked));
+        told.into_iter().map(|(_, lfs)| lfs).collect()
     }
 }
 

@@ -1,0 +1,90 @@
+//! Rules of `.gitattributes` while files are staged: written, taken out, and followed.
+
+use std::collections::BTreeSet;
+
+use super::autotrack::Reason;
+use super::pointers::Pointers;
+use super::rules_file::{RulesFile, file_of};
+use super::scan::Folders;
+use super::stage::{Stage, StageReport};
+use super::stale_rules::StaleRules;
+use crate::error::{Error, ErrorKind, Result};
+use crate::fs;
+use crate::git::Index;
+use crate::lfs::pattern::Pattern;
+use crate::path::RepoPath;
+
+impl Stage<'_> {
+    /// Takes out the rules for files that are gone, and writes those for new LFS files into the root's
+    /// `.gitattributes`, if that is to be edited.
+    pub(super) fn edit_rules(
+        &self,
+        stale: StaleRules,
+        report: &mut StageReport,
+    ) -> Result<Vec<RulesFile>> {
+        let mut edited = Vec::new();
+        let mut untracked = BTreeSet::new();
+        for (folder, gone) in stale {
+            let file = file_of(&folder)?;
+            for name in &gone {
+                untracked.insert(match &*folder {
+                    "" => name.clone(),
+                    folder => RepoPath::new(format!("{folder}/{}", name.as_str()))?,
+                });
+            }
+            let gone: Vec<Pattern> = gone.into_iter().map(Pattern::Literal).collect();
+            let new: &[Pattern] = if folder.is_empty() {
+                &report.tracked
+            } else {
+                &[]
+            };
+            edited.push(RulesFile::edit(self.context.git, file, &gone, new)?);
+        }
+        report.untracked = untracked.into_iter().collect();
+        Ok(edited)
+    }
+
+    /// The new rules must count.
+    pub(super) fn check_tracked(&self, files: &[(RepoPath, Reason)]) -> Result<()> {
+        let attributes = self.context.git.attributes()?;
+        for (path, _) in files {
+            if !attributes.is_lfs(path)? {
+                return Err(forbidden(path));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tracked files that the rules now give to LFS, but that the index has as they are.
+    pub(super) fn raw_files_under_rules(&self, index: &Index) -> Result<Vec<RepoPath>> {
+        let git = self.context.git;
+        let mut pointers = Pointers::new(git);
+        let mut found = Vec::new();
+        let mut folders = Folders::new(git);
+        let attributes = git.attributes()?;
+        for entry in index.entries() {
+            let entry = entry?;
+            if entry.mode.is_file()
+                && folders.holds(&entry.path)?
+                && pointers.get(entry.id)?.is_none()
+                && attributes.is_lfs(&entry.path)?
+                && fs::lstat(&entry.path.under(git.workdir()))?.is_some()
+            {
+                found.push(entry.path);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Auto-tracking overrules nobody.
+pub(super) fn forbidden(path: &RepoPath) -> Error {
+    Error::new(
+        ErrorKind::InvalidInput,
+        format!("cannot track {path} with LFS: another rule forbids it"),
+    )
+    .with_hint(
+        "a line in a .gitattributes or in .git/info/attributes says -filter or !filter: \
+         change it, exclude the file, or stage with AutoTrack::Off",
+    )
+}
