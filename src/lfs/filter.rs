@@ -4,6 +4,7 @@
 //! one with a slash starts at the root, and what matches a folder is for all in it. What is excluded
 //! stays so, included or not.
 
+use super::pattern::Pattern;
 use crate::config::Config;
 use crate::path::RepoPath;
 
@@ -24,6 +25,18 @@ impl Filter {
         Self {
             include: list("lfs.fetchinclude"),
             exclude: list("lfs.fetchexclude"),
+        }
+    }
+
+    /// For what any of the patterns catches; at least one.
+    pub(crate) fn catching(patterns: &[Pattern]) -> Self {
+        let glob = |pattern: &Pattern| match pattern {
+            Pattern::Glob(text) => Glob::new(text),
+            Pattern::Literal(path) => Some(Glob::literal(path)),
+        };
+        Self {
+            include: patterns.iter().filter_map(glob).collect(),
+            exclude: Vec::new(),
         }
     }
 
@@ -69,6 +82,15 @@ impl Glob {
             segments.push(Segment::One(vec!['*']));
         }
         Some(Self(segments))
+    }
+
+    /// For one file or folder, whatever characters its name has.
+    fn literal(path: &RepoPath) -> Self {
+        let segment = |name: &str| {
+            let escaped = name.chars().flat_map(|c| ['\\', c]);
+            Segment::One(escaped.collect())
+        };
+        Self(path.as_str().split('/').map(segment).collect())
     }
 
     /// Whether the path, or a folder it lies in, matches.

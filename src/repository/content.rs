@@ -7,15 +7,72 @@ use crate::fs;
 use crate::git::{Entry, Git, Mode};
 use crate::lfs::Object;
 use crate::lfs::clean::read_pointer_file;
+use crate::lfs::filter::Filter;
+use crate::lfs::pattern::Pattern;
 use crate::path::RepoPath;
-use crate::worktree::{Area, Fill, Folders, Pointers, fill};
+use crate::worktree::{Area, Content, Fill, Folders, Pointers, fill};
+
+/// A file or folder, or what a glob catches.
+struct Name {
+    path: RepoPath,
+    glob: Option<Filter>,
+}
+
+impl Name {
+    fn new(text: &str) -> Result<Self> {
+        // A folder may be written with a slash behind it.
+        let path = RepoPath::new(text.strip_suffix('/').unwrap_or(text))?;
+        let glob = text
+            .contains(['*', '?', '['])
+            .then(|| Filter::catching(&[Pattern::Glob(text.to_owned())]));
+        Ok(Self { path, glob })
+    }
+
+    fn takes(&self, path: &RepoPath) -> bool {
+        let caught = self.glob.as_ref().is_some_and(|glob| glob.takes(path));
+        caught || path.is_within(self.path.as_str())
+    }
+}
 
 /// Content of pointer files.
 impl Repository {
+    /// Which LFS files get their content by pulls and checkouts; `None` if nobody chose and git's config
+    /// decides (`lfs.fetchinclude`, `lfs.fetchexclude`).
+    ///
+    /// # Errors
+    /// Those of opening the clone.
+    pub fn content(&self) -> Result<Option<Content>> {
+        Ok(Content::recall(&self.local.git()?))
+    }
+
+    /// Chooses anew which LFS files get their content by later pulls and checkouts.
+    ///
+    /// The work tree stays as it is: [`fetch_content`](Self::fetch_content) turns pointer files into
+    /// content, and a file that has its content keeps being up to date.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for a pattern that means nothing; those of
+    /// writing the clone's config.
+    pub fn set_content(&self, content: &Content) -> Result<()> {
+        content.check()?;
+        let git = self.local.git()?;
+        let _lock = self.local.lock(&["config.lock"])?;
+        content.remember(&git)
+    }
+
     /// Gives pointer files their content: those named, or all of them.
     ///
-    /// A name is a file or a folder. All objects are downloaded before the first file changes.
-    /// Returns the files that got their content.
+    /// A name is a file or a folder; one with `*`, `?` or `[` is a glob as in `.gitignore` as well. All objects
+    /// are downloaded before the first file changes. Returns the files that got their content.
+    ///
+    /// ```no_run
+    /// use hf_repository::{Content, Repository};
+    /// let prepared = Repository::prepare("user/my-model", "out").content(Content::PointersOnly);
+    /// let repo = prepared.open_or_clone()?;
+    /// let files = repo.fetch_content(["tokenizer", "model-0000[12]-*.safetensors"])?;
+    /// # let _ = files;
+    /// # Ok::<(), hf_repository::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::InvalidPath`](crate::ErrorKind::InvalidPath) for names outside the work tree,
@@ -27,9 +84,9 @@ impl Repository {
     ) -> Result<Vec<RepoPath>> {
         let _span = tracing::info_span!("fetch_content").entered();
         let _settled = self.local.progress.settled();
-        let named: Vec<RepoPath> = paths
+        let named: Vec<Name> = paths
             .into_iter()
-            .map(|path| RepoPath::new(path.as_ref()))
+            .map(|path| Name::new(path.as_ref()))
             .collect::<Result<_>>()?;
         self.settle();
         let git = self.local.git()?;
@@ -42,7 +99,7 @@ impl Repository {
         for entry in index.entries() {
             let entry = entry?;
             let path = &entry.path;
-            let asked = named.is_empty() || named.iter().any(|name| path.is_within(name.as_str()));
+            let asked = named.is_empty() || named.iter().any(|name| name.takes(path));
             if !asked || !entry.mode.is_file() || !folders.holds(path)? {
                 continue;
             }

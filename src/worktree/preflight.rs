@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Offence, Result};
-use crate::git::{Git, ObjectId};
+use crate::git::{Change, Git, ObjectId};
 use crate::id::CommitId;
 use crate::lfs::Object;
 use crate::path::RepoPath;
@@ -50,8 +50,10 @@ pub(crate) fn examine(
     // Oldest first, so that a file is blamed on the commit that brought it in.
     for commit in commits.iter().rev() {
         cancel.check()?;
-        for (path, blob) in new_blobs(git, *commit)? {
-            if !seen_blobs.insert(blob) {
+        let (new, old) = new_and_old(git, *commit)?;
+        for (path, blob) in new {
+            // Under another name it is nothing new: the parent is examined, too, or it is there.
+            if old.contains(&blob) || !seen_blobs.insert(blob) {
                 continue;
             }
             match pointers.get(blob)? {
@@ -83,29 +85,35 @@ pub(crate) fn examine(
 
 /// Files that none of the commit's parents has with that content.
 pub(super) fn new_blobs(git: &Git, commit: CommitId) -> Result<Vec<(RepoPath, ObjectId)>> {
+    new_and_old(git, commit).map(|(new, _)| new)
+}
+
+/// The same, and the blobs of the first parent that files no longer have, or not where they had them.
+fn new_and_old(
+    git: &Git,
+    commit: CommitId,
+) -> Result<(Vec<(RepoPath, ObjectId)>, HashSet<ObjectId>)> {
     let tree = git.tree_of(commit)?;
     let parents = git.parents_of(commit)?;
-    let against = |parent: Option<ObjectId>| -> Result<HashMap<RepoPath, ObjectId>> {
-        let changes = git.changes(parent, Some(tree))?;
-        Ok(changes
-            .into_iter()
-            .filter_map(|change| match change.new {
-                Some((blob, mode)) if mode.is_file() => Some((change.path, blob)),
-                _ => None,
-            })
-            .collect())
+    let first = parents.first().map(|first| git.tree_of(*first));
+    let changes = git.changes(first.transpose()?, Some(tree))?;
+    let old = changes.iter().filter_map(|change| change.old);
+    let old = old.map(|(blob, _)| blob).collect();
+    let written = |changes: Vec<Change>| -> HashMap<RepoPath, ObjectId> {
+        let file = |change: Change| match change.new {
+            Some((blob, mode)) if mode.is_file() => Some((change.path, blob)),
+            _ => None,
+        };
+        changes.into_iter().filter_map(file).collect()
     };
-    let mut new = match parents.first() {
-        Some(first) => against(Some(git.tree_of(*first)?))?,
-        None => against(None)?,
-    };
+    let mut new = written(changes);
     for parent in parents.iter().skip(1) {
-        let other = against(Some(git.tree_of(*parent)?))?;
+        let other = written(git.changes(Some(git.tree_of(*parent)?), Some(tree))?);
         new.retain(|path, _| other.contains_key(path));
     }
     let mut new: Vec<_> = new.into_iter().collect();
     new.sort();
-    Ok(new)
+    Ok((new, old))
 }
 
 fn complaint(git: &Git, blob: ObjectId) -> Result<Option<String>> {
