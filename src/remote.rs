@@ -289,6 +289,13 @@ impl Connection {
         }
     }
 
+    /// Whether pushes go to where fetches come from.
+    pub(crate) fn is_one_place(&self) -> bool {
+        self.push
+            .as_ref()
+            .is_some_and(|push| push.is_same_place(&self.fetch))
+    }
+
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }

@@ -108,6 +108,13 @@ impl Config {
         self.entries.iter().filter_map(below)
     }
 
+    /// All values of a key, in their order.
+    pub(crate) fn every(&self, key: &str) -> impl Iterator<Item = &str> {
+        let key = canonical(key);
+        let values = self.entries.iter().filter(move |entry| entry.key == key);
+        values.map(|entry| &*entry.value)
+    }
+
     /// The first value of a list such as a remote's URLs; an empty one starts the list anew.
     pub(crate) fn first(&self, key: &str) -> Option<&str> {
         let key = canonical(key);

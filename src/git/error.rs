@@ -29,6 +29,14 @@ pub(super) fn wrap(action: &str) -> impl FnOnce(git2::Error) -> Error + '_ {
     }
 }
 
+/// What libgit2 says of what it cannot do.
+const UNSUPPORTED: [&str; 4] = [
+    "unsupported extension",
+    "unsupported repository",
+    "unsupported mandatory extension",
+    "server doesn't support shallow",
+];
+
 fn kind(error: &git2::Error) -> ErrorKind {
     let text = error.message();
     // libgit2 keeps errno only as strerror's text.
@@ -49,9 +57,7 @@ fn kind(error: &git2::Error) -> ErrorKind {
         // An object of another kind than its ref should have.
         (ErrorCode::InvalidSpec, ErrorClass::Object) => ErrorKind::Git,
         (ErrorCode::InvalidSpec, _) => ErrorKind::InvalidName,
-        _ if text.contains("unsupported extension") || text.contains("unsupported repository") => {
-            ErrorKind::Unsupported
-        }
+        _ if UNSUPPORTED.iter().any(|words| text.contains(words)) => ErrorKind::Unsupported,
         (_, ErrorClass::Os) => ErrorKind::Io,
         (_, ErrorClass::Net | ErrorClass::Http | ErrorClass::Ssl) => ErrorKind::Network,
         _ => ErrorKind::Git,

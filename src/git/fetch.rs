@@ -5,8 +5,10 @@ use std::rc::Rc;
 
 use git2::{AutotagOption, Direction, FetchOptions};
 
+use super::branches::Branches;
 use super::refs::object_id;
 use super::remote::{Advertised, Advertisement, Heard, Remote, callbacks, read_advertisement};
+use super::shallow::Reach;
 use super::{Git, ObjectId};
 use crate::cancel::CancelToken;
 use crate::error::Result;
@@ -43,18 +45,22 @@ impl Git {
         &self,
         remote: &Remote,
         name: &RemoteName,
-        tags: Tags,
+        (tags, reach): (Tags, Reach),
         progress: &Progress,
         cancel: &CancelToken,
     ) -> Result<Fetched> {
+        let deepening = self.begin_deepening(remote, reach)?;
+        let wanted = (tags, deepening.reach);
         let advertised = match remote {
-            Remote::Ssh(url) => self.program_fetch(url, tags, cancel)?,
+            Remote::Ssh(url) => self.program_fetch(url, wanted, cancel)?,
             Remote::Http { .. } | Remote::Folder(_) => {
-                self.download(remote, name, tags, progress, cancel)?
+                self.download(remote, name, wanted, progress, cancel)?
             }
         };
+        self.sync_shallow()?;
         cancel.check()?;
         let mut branches = Vec::new();
+        let to_track = self.branches_to_fetch(name)?;
         self.make_way(name, &advertised.refs)?;
         for Advertised { name: full, id } in &advertised.refs {
             // There may be a million of them.
@@ -64,12 +70,15 @@ impl Git {
                 let Ok(branch) = branch.parse::<BranchName>() else {
                     continue;
                 };
-                self.track(&branch.tracking_ref(name), *id, "fetch")?;
+                if to_track.takes(&branch) {
+                    self.track(&branch.tracking_ref(name), *id, "fetch")?;
+                }
                 branches.push(branch);
             } else if let Some(tag) = full.strip_prefix("refs/tags/") {
                 self.keep_tag(tag, *id)?;
             }
         }
+        deepening.finish()?;
         Ok(Fetched {
             default_branch: advertised.default_branch,
             branches,
@@ -81,11 +90,12 @@ impl Git {
         &self,
         remote: &Remote,
         name: &RemoteName,
-        tags: Tags,
+        (tags, reach): (Tags, Reach),
         progress: &Progress,
         cancel: &CancelToken,
     ) -> Result<Advertisement> {
         let heard = Rc::new(Heard::default());
+        let branches = self.branches_to_fetch(name)?;
         self.ask(remote, "fetch from", |raw| {
             let mut connection = raw.connect_auth(
                 Direction::Fetch,
@@ -93,14 +103,23 @@ impl Git {
                 None,
             )?;
             let advertised = read_advertisement(connection.list()?)?;
-            let mut refspecs = vec![format!("+refs/heads/*:refs/remotes/{name}/*")];
+            let mut refspecs = match &branches {
+                Branches::All => vec![format!("+refs/heads/*:refs/remotes/{name}/*")],
+                some => some
+                    .of(&advertised.refs)
+                    .map(|branch| format!("+{}:{}", branch.local_ref(), branch.tracking_ref(name)))
+                    .collect(),
+            };
             refspecs.extend(self.wanted_tags(&advertised.refs, tags));
-            if !advertised.refs.is_empty() {
+            if !advertised.refs.is_empty() && !refspecs.is_empty() {
                 let mut options = FetchOptions::new();
                 options
                     .remote_callbacks(callbacks(&heard, progress, cancel))
                     .download_tags(AutotagOption::None)
                     .update_fetchhead(false);
+                if let Some(depth) = reach.depth() {
+                    options.depth(depth);
+                }
                 connection
                     .remote()
                     .download(&refspecs, Some(&mut options))?;

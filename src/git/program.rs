@@ -6,6 +6,7 @@
 use super::fetch::Tags;
 use super::refs::object_id;
 use super::remote::{Advertised, Advertisement};
+use super::shallow::Reach;
 use super::{Git, ObjectId};
 use crate::cancel::CancelToken;
 use crate::env;
@@ -91,24 +92,27 @@ impl Git {
     pub(super) fn program_fetch(
         &self,
         url: &str,
-        tags: Tags,
+        (tags, reach): (Tags, Reach),
         cancel: &CancelToken,
     ) -> Result<Advertisement> {
+        // What is here already may lack its history.
+        let all = reach != Reach::New;
         for _ in 0..ROUNDS {
             let advertised = self.program_advertisement(url, Side::Fetch, cancel)?;
             let branches = advertised
                 .refs
                 .iter()
-                .filter(|found| found.name.starts_with("refs/heads/") && !self.has(found.id));
+                .filter(|found| found.name.starts_with("refs/heads/"))
+                .filter(|found| all || !self.has(found.id));
             let mut names: Vec<String> = branches.map(|found| found.name.clone()).collect();
             names.extend(self.tags_to_name(&advertised.refs, tags));
             if !names.is_empty() {
-                self.program_download(url, &names, cancel)?;
+                self.program_download(url, &names, reach, cancel)?;
             }
             // Tags on the commits that came are known to be wanted only now.
             let names = self.tags_to_name(&advertised.refs, tags);
             if !names.is_empty() {
-                self.program_download(url, &names, cancel)?;
+                self.program_download(url, &names, reach, cancel)?;
             }
             let complete = advertised
                 .refs
@@ -126,8 +130,15 @@ impl Git {
         .with_hint("call again"))
     }
 
-    fn program_download(&self, url: &str, names: &[String], cancel: &CancelToken) -> Result<()> {
+    fn program_download(
+        &self,
+        url: &str,
+        names: &[String],
+        reach: Reach,
+        cancel: &CancelToken,
+    ) -> Result<()> {
         let action = format!("fetch from {url}");
+        let depth = reach.depth().map(|depth| format!("--depth={depth}"));
         let program = self
             .program(&action)
             .arguments([
@@ -137,6 +148,7 @@ impl Git {
                 "--no-write-fetch-head",
                 "--stdin",
             ])
+            .arguments(depth)
             .arguments(["--", url])
             .input(Input::Bytes((names.join("\n") + "\n").into_bytes()));
         run(program, &action, cancel).map(drop)

@@ -14,7 +14,7 @@ use crate::config::Use;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::lock::{AdvisoryLock, GitFolders, Purpose};
 use crate::fs::sharing::Sharing;
-use crate::git::{Fetched, Git, ObjectId, Tags, private_folder};
+use crate::git::{Fetched, Git, ObjectId, Reach, Tags, private_folder};
 use crate::id::CommitId;
 use crate::lfs::store::Store;
 use crate::lfs::{self, Engine};
@@ -153,6 +153,16 @@ impl Local {
 
     /// Fetches all branches of the remote, after whoever else is fetching.
     pub(crate) fn fetch(&self, git: &Git, tags: Tags, cancel: &CancelToken) -> Result<Fetched> {
+        self.fetch_reaching(git, (tags, Reach::New), cancel)
+    }
+
+    /// The same, as far back as asked.
+    pub(crate) fn fetch_reaching(
+        &self,
+        git: &Git,
+        wanted: (Tags, Reach),
+        cancel: &CancelToken,
+    ) -> Result<Fetched> {
         let remote = self.remote.git(Use::Fetch, cancel)?;
         let name = self.remote_name();
         let tracking = format!("refs/remotes/{name}/");
@@ -164,7 +174,24 @@ impl Local {
             NETWORK_WAIT,
             cancel,
         )?;
-        git.fetch(&remote, name, tags, &self.progress, cancel)
+        git.fetch(&remote, name, wanted, &self.progress, cancel)
+    }
+
+    /// Fetches the whole history if two commits seem to have nothing in common because it is cut short here.
+    ///
+    /// Returns the handle that sees it, if it was needed.
+    pub(crate) fn deepen_to_join(
+        &self,
+        git: &Git,
+        (one, other): (CommitId, CommitId),
+        cancel: &CancelToken,
+    ) -> Result<Option<Git>> {
+        if !git.may_share_hidden_history(one, other)? {
+            return Ok(None);
+        }
+        tracing::info!("the clone is shallow: fetching the history both sides come from");
+        self.fetch_reaching(git, (Tags::Following, Reach::Whole), cancel)?;
+        git.anew().map(Some)
     }
 
     /// Makes work tree and index those of `commit`; HEAD stays.

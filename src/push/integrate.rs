@@ -93,6 +93,12 @@ pub(super) fn plan(
         return Err(refusal);
     }
     local.fetch(git, Tags::Following, cancel)?;
+    let tracking = promise.branch.tracking_ref(local.remote_name());
+    let deepened = match git.ref_commit(&tracking)? {
+        Some(theirs) => local.deepen_to_join(git, (promise.commit, theirs), cancel)?,
+        None => None,
+    };
+    let git = deepened.as_ref().unwrap_or(git);
     // A pull may have replayed the commit: then what it became is to be brought there.
     if let Some(plan) = replayed(git, promise)? {
         let became = PushPromise {

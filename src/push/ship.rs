@@ -52,7 +52,12 @@ impl Shipment<'_> {
         ref_name: &str,
         has: &[CommitId],
     ) -> Result<Lacked> {
-        let commits = self.git.commits_between(commit, has)?;
+        let mut has = has.to_vec();
+        // Where a shallow clone's history ends is what its own remote had when it was cloned.
+        if self.to.name() == self.local.remote_name() && self.to.is_one_place() {
+            has.extend(self.git.shallow_roots()?);
+        }
+        let commits = self.git.commits_between(commit, &has)?;
         let contents = worktree::examine(self.git, &commits, self.to.rules(), self.cancel)?;
         (self.done)(Signal::Examined);
         let (lfs_objects, lfs_bytes) = self.upload(commit, ref_name, &contents.objects)?;

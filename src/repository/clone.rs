@@ -43,7 +43,11 @@ impl PrepareRepository {
         let target = Target::examine(&self.folder, how)?;
         let connection = self.connect(&endpoint, place, config)?;
         // Before anything is made: whether the remote can be reached by us at all.
-        connection.git(Use::Fetch, &self.cancel)?;
+        let remote = connection.git(Use::Fetch, &self.cancel)?;
+        self.refuse_depth(&remote)?;
+        if let Some(content) = &self.content {
+            content.check()?;
+        }
         self.create_on_hub(&connection)?;
 
         let git_dir = self.folder.join(".git");
@@ -76,16 +80,18 @@ impl PrepareRepository {
             }
             None => git.add_remote(connection.name(), &connection.config_url())?,
         }
-        match self.content {
+        match &self.content {
             Some(content) => content.remember(&git)?,
             // What was chosen for a try that was interrupted holds no longer.
             None => Content::forget(&git)?,
         }
         let missing = self.missing;
+        let reach = self.reach(&git);
         let repository = self.finish(&git, connection)?;
+        let cancel = &repository.local.cancel;
         let fetched = repository
             .local
-            .fetch(&git, Tags::All, &repository.local.cancel)?;
+            .fetch_reaching(&git, (Tags::All, reach), cancel)?;
         repository.local.learn_owner(&git);
         let default = fetched.default_branch.clone();
         let default = default.unwrap_or_else(BranchName::main);
@@ -178,7 +184,7 @@ impl Repository {
         let remote = self.local.remote_name();
         let mut new = None;
         if let Some(revision) = revision {
-            match git.resolve(revision, remote) {
+            match self.resolve_to_begin(git, revision, missing) {
                 Err(error) if may_create(&error, revision, missing) => {
                     new = Some(revision.as_str().parse::<BranchName>()?);
                 }

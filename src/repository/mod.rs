@@ -8,6 +8,7 @@ mod clone;
 mod commit;
 mod content;
 mod fsck;
+mod depth;
 mod integrate;
 mod look;
 mod prepare;

@@ -134,6 +134,15 @@ impl Repository {
         let Some(theirs) = git.ref_commit(&branch.tracking_ref(self.local.remote_name()))? else {
             return Ok(report(before));
         };
+        let deepened = match before {
+            Some(ours) => {
+                let parted = (ours, theirs);
+                self.local
+                    .deepen_to_join(&git, parted, &self.local.cancel)?
+            }
+            None => None,
+        };
+        let git = deepened.unwrap_or(git);
         let joined = match before {
             Some(ours) if git.is_ancestor(theirs, ours)? => return Ok(report(before)),
             // A background push replayed our commits: what the remote has is all of ours.

@@ -1,0 +1,504 @@
+//! Clones that have less than all: the newest history alone, and only the content that is wanted.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hf_repository::{
+    CheckoutOptions, Content, Delivery, ErrorKind, Integration, OnConflict, Pattern, PullStrategy,
+    Repository,
+};
+use mini_hub::Route;
+
+use crate::support::saving::{LONG, save};
+use crate::support::{World, path, weights, write};
+
+/// A model with five commits on main, a tag on the third, and a branch that leaves there.
+fn with_history(w: &World) -> PathBuf {
+    w.model("alice/m");
+    let theirs = w.git_clone("alice/m", "theirs");
+    for number in 2..=5 {
+        write(&theirs, "log.txt", format!("{number}\n"));
+        w.git_push_all(&theirs, &number.to_string());
+        if number == 3 {
+            w.git(&theirs, &["tag", "third"]);
+            w.git(&theirs, &["branch", "side"]);
+            w.git(&theirs, &["push", "-q", "origin", "third", "side"]);
+        }
+    }
+    theirs
+}
+
+fn commits(w: &World, folder: &Path, tip: &str) -> usize {
+    let count = w.git(folder, &["rev-list", "--count", tip]);
+    count.parse().unwrap()
+}
+
+/// One more commit of somebody else's.
+fn elsewhere(w: &World, theirs: &Path, name: &str) {
+    write(theirs, name, name);
+    w.git_push_all(theirs, name);
+}
+
+fn shallow(w: &World, folder: &str) -> Repository {
+    let repo = w.prepare("alice/m", folder).depth(1).clone_repo().unwrap();
+    assert!(repo.is_shallow().unwrap());
+    assert_eq!(commits(w, repo.workdir(), "HEAD"), 1);
+    repo
+}
+
+#[test]
+fn a_shallow_clone_does_every_job() {
+    let w = World::new();
+    let theirs = with_history(&w);
+    let repo = shallow(&w, "ours");
+    let folder = repo.workdir().to_path_buf();
+    w.assert_sound(&folder);
+    assert_eq!(repo.commits_ahead().unwrap(), 0);
+    // Branches and tags are all there, each to its depth.
+    for (revision, text) in [("third", "3\n"), ("side", "3\n"), ("main", "5\n")] {
+        repo.checkout(revision).unwrap();
+        assert_eq!(fs::read_to_string(folder.join("log.txt")).unwrap(), text);
+        assert_eq!(commits(&w, &folder, "HEAD"), 1);
+    }
+    // Saved, pushed in the background, and again by hand.
+    write(&folder, "w.bin", weights(1, 20_000));
+    let (_, handle) = save(&repo, "weights");
+    assert!(matches!(handle.wait().unwrap(), Delivery::Pushed(_)));
+    write(&folder, "notes.txt", "mine");
+    repo.stage().unwrap();
+    let _ = repo.commit("notes").unwrap();
+    assert_eq!(repo.commits_ahead().unwrap(), 1);
+    assert_eq!(repo.push().unwrap().commits, 1);
+    // A branch of its own, while the others are where this clone has never been.
+    w.git(&theirs, &["pull", "-q"]);
+    elsewhere(&w, &theirs, "one.txt");
+    repo.checkout_with("new", CheckoutOptions::Create).unwrap();
+    let report = repo.push().unwrap();
+    assert_eq!((report.commits, report.lfs_objects), (2, 0), "{report:?}");
+    repo.checkout("main").unwrap();
+    assert!(!repo.pull().unwrap().is_up_to_date());
+    // Both sides move: what they share is here, and nothing more is fetched.
+    elsewhere(&w, &theirs, "two.txt");
+    write(&folder, "three.txt", "3");
+    repo.stage().unwrap();
+    let _ = repo.commit("three").unwrap();
+    assert!(
+        repo.pull_with(PullStrategy::Merge)
+            .unwrap()
+            .merged
+            .is_some()
+    );
+    repo.push().unwrap();
+    repo.prune().unwrap();
+    assert!(repo.is_shallow().unwrap());
+    w.assert_sound(&folder);
+    // git goes on with it.
+    w.git(&folder, &["commit", "-q", "--allow-empty", "-m", "by git"]);
+    w.git(&folder, &["push", "-q", "origin", "main"]);
+    w.git(&folder, &["fetch", "-q", "--unshallow"]);
+    assert!(!repo.is_shallow().unwrap());
+    let all = commits(&w, &w.bare("alice/m"), "main");
+    assert_eq!(commits(&w, &folder, "main"), all);
+    repo.close().unwrap();
+    w.assert_sound(&folder);
+}
+
+#[test]
+fn the_rest_of_history_comes_on_demand() {
+    let w = World::new();
+    let theirs = with_history(&w);
+    let repo = w.prepare("alice/m", "ours").depth(2).clone_repo().unwrap();
+    let folder = repo.workdir();
+    assert_eq!(commits(&w, folder, "main"), 2);
+    elsewhere(&w, &theirs, "one.txt");
+    repo.pull().unwrap();
+    assert_eq!(commits(&w, folder, "main"), 3, "the end stays where it is");
+    repo.fetch_history().unwrap();
+    assert!(!repo.is_shallow().unwrap());
+    assert!(!folder.join(".git/shallow").exists());
+    assert_eq!(commits(&w, folder, "main"), 6);
+    w.assert_sound(folder);
+    // There is nothing to do any more, and nobody is asked.
+    w.hub.clear_requests();
+    repo.fetch_history().unwrap();
+    assert!(w.hub.requests().is_empty());
+    // As deep as it gets is no shallow clone.
+    let whole = w.prepare("alice/m", "whole").depth(u32::MAX);
+    let whole = whole.clone_repo().unwrap();
+    assert!(!whole.is_shallow().unwrap());
+    assert_eq!(commits(&w, whole.workdir(), "main"), 6);
+}
+
+#[test]
+fn a_merge_fetches_the_history_it_needs() {
+    let w = World::new();
+    let theirs = with_history(&w);
+    let merging = shallow(&w, "merging");
+    let rebasing = shallow(&w, "rebasing");
+    let behind = shallow(&w, "behind");
+    let prepared = w.prepare("alice/m", "saving").depth(1);
+    let saving = prepared
+        .on_conflict(OnConflict::Merge)
+        .clone_repo()
+        .unwrap();
+    // The branch starts anew from a commit that none of them has.
+    w.git(&theirs, &["reset", "-q", "--hard", "HEAD~2"]);
+    w.git(&theirs, &["push", "-q", "-f", "origin", "main"]);
+    // For those without commits of their own they are still the newer ones.
+    assert!(behind.pull().unwrap().is_up_to_date());
+    assert!(behind.push().unwrap().commits > 0);
+    w.git(&theirs, &["push", "-q", "-f", "origin", "main"]);
+    elsewhere(&w, &theirs, "theirs.txt");
+    for (repo, strategy) in [
+        (&merging, PullStrategy::Merge),
+        (&rebasing, PullStrategy::Rebase),
+    ] {
+        write(repo.workdir(), "ours.txt", "ours");
+        repo.stage().unwrap();
+        let _ = repo.commit("ours").unwrap();
+        assert_eq!(repo.pull().unwrap_err().kind(), ErrorKind::Diverged);
+        repo.pull_with(strategy).unwrap();
+        let folder = repo.workdir();
+        assert_eq!(fs::read_to_string(folder.join("log.txt")).unwrap(), "5\n");
+        assert_eq!(fs::read(folder.join("theirs.txt")).unwrap(), b"theirs.txt");
+        w.assert_sound(folder);
+    }
+    write(saving.workdir(), "saved.txt", "saved");
+    let Delivery::Pushed(report) = save(&saving, "saved").1.wait().unwrap() else {
+        panic!("not pushed");
+    };
+    let merged = matches!(report.integration, Integration::Merged { .. });
+    assert!(merged, "{report:?}");
+    saving.close_within(LONG).unwrap();
+    w.git(&theirs, &["pull", "-q"]);
+    assert_eq!(fs::read(theirs.join("saved.txt")).unwrap(), b"saved");
+}
+
+#[test]
+fn a_depth_that_cannot_be_had_is_refused_before_anything_is_made() {
+    let w = World::new();
+    let theirs = with_history(&w);
+    let bare = w.bare("alice/m").to_string_lossy().into_owned();
+    for (source, depth, kind) in [
+        ("alice/m", 0, ErrorKind::InvalidInput),
+        (bare.as_str(), 1, ErrorKind::Unsupported),
+    ] {
+        let prepared = w.prepare(source, "refused").depth(depth);
+        let error = prepared.clone_repo().unwrap_err();
+        assert_eq!(error.kind(), kind, "{error:?}");
+        assert!(error.hint().is_some());
+        assert!(!w.path("refused").exists());
+    }
+    // A folder that is shallow itself is no source, and into a shallow clone nothing comes from a folder:
+    // libgit2 would forget where history ends.
+    let (url, name) = (format!("file://{bare}"), w.path("by-git"));
+    let name = name.to_string_lossy();
+    w.git(&theirs, &["clone", "-q", "--depth", "1", &url, &name]);
+    let error = w.prepare(&name, "refused").clone_repo().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
+    assert!(!w.path("refused").exists());
+    let ours = Repository::open(w.path("by-git")).unwrap();
+    elsewhere(&w, &theirs, "one.txt");
+    let error = ours.pull().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
+    assert!(
+        error
+            .hint()
+            .is_some_and(|hint| hint.contains("--unshallow"))
+    );
+    assert!(ours.is_shallow().unwrap());
+    // Pushing needs none of that.
+    ours.checkout_with("mine", CheckoutOptions::Create).unwrap();
+    write(ours.workdir(), "mine.txt", "mine");
+    ours.stage().unwrap();
+    let _ = ours.commit("mine").unwrap();
+    ours.push().unwrap();
+    w.git(ours.workdir(), &["fetch", "-q", "--unshallow"]);
+    ours.checkout("main").unwrap();
+    ours.pull().unwrap();
+    w.git(ours.workdir(), &["update-index", "--refresh"]);
+    w.assert_sound(ours.workdir());
+}
+
+#[test]
+fn a_depth_goes_with_every_revision() {
+    let w = World::new();
+    let theirs = with_history(&w);
+    let tip = w.git(&theirs, &["rev-parse", "main"]);
+    let old = w.git(&theirs, &["rev-parse", "main~3"]);
+    for (number, (revision, log, count)) in [
+        ("side", "3\n", 1),
+        ("third", "3\n", 1),
+        (tip.as_str(), "5\n", 1),
+        // Beyond the depth: the whole history it is.
+        (old.as_str(), "2\n", 2),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let prepared = w.prepare("alice/m", &format!("ours-{number}")).depth(1);
+        let repo = prepared
+            .revision(revision.parse().unwrap())
+            .clone_repo()
+            .unwrap();
+        let folder = repo.workdir();
+        assert_eq!(fs::read_to_string(folder.join("log.txt")).unwrap(), log);
+        assert_eq!(commits(&w, folder, "HEAD"), count, "{revision}");
+        w.assert_sound(folder);
+    }
+    let prepared = w.prepare("alice/m", "none").depth(1);
+    let none = prepared.revision("beef1234".parse().unwrap()).clone_repo();
+    assert_eq!(none.unwrap_err().kind(), ErrorKind::RevisionNotFound);
+    assert!(!w.path("none").exists());
+}
+
+#[test]
+fn a_shallow_clone_of_one_branch_by_git_stays_one() {
+    let w = World::new();
+    let theirs = with_history(&w);
+    let (url, name) = (w.url("alice/m"), w.path("ours"));
+    w.git(
+        &theirs,
+        &["clone", "-q", "--depth=1", &url, &name.to_string_lossy()],
+    );
+    let repo = w.prepare("alice/m", "ours").open().unwrap();
+    elsewhere(&w, &theirs, "one.txt");
+    write(&name, "ours.txt", "ours");
+    let (_, handle) = save(&repo, "ours");
+    assert!(matches!(handle.wait().unwrap(), Delivery::Pushed(_)));
+    repo.pull().unwrap();
+    // The end, the other's commit, ours, and what joins them.
+    assert_eq!(commits(&w, &name, "main"), 4);
+    let refs = [
+        "for-each-ref",
+        "--format=%(refname)",
+        "refs/remotes",
+        "refs/tags",
+    ];
+    let refs = w.git(&name, &refs);
+    assert_eq!(refs, "refs/remotes/origin/HEAD\nrefs/remotes/origin/main");
+    // A branch made here is followed, too.
+    repo.checkout_with("new", CheckoutOptions::Create).unwrap();
+    repo.push().unwrap();
+    repo.pull().unwrap();
+    assert_eq!(
+        w.git(&name, &["rev-parse", "origin/new"]),
+        w.git(&name, &["rev-parse", "main"])
+    );
+    repo.fetch_history().unwrap();
+    assert_eq!(commits(&w, &name, "main"), 8);
+    w.git(&name, &["update-index", "--refresh"]);
+    w.assert_sound(&name);
+}
+
+#[test]
+fn a_shallow_clone_that_was_killed_is_finished() {
+    let w = World::new();
+    with_history(&w);
+    for depth in [None, Some(1)] {
+        let name = format!("ours-{depth:?}");
+        let folder = shallow(&w, &name).workdir().to_path_buf();
+        // As if it had ended when the pack was there, and nothing else.
+        let git = folder.join(".git");
+        for file in ["shallow", "index", "packed-refs"] {
+            let _ = fs::remove_file(git.join(file));
+        }
+        for refs in ["refs/remotes", "refs/heads", "refs/tags", "logs"] {
+            let _ = fs::remove_dir_all(git.join(refs));
+        }
+        fs::create_dir(git.join("refs/heads")).unwrap();
+        for file in ["log.txt", "README.md", ".gitattributes"] {
+            let _ = fs::remove_file(folder.join(file));
+        }
+        for mark in ["clone-unfinished", "depth-unfinished"] {
+            fs::write(git.join("hf-repository").join(mark), "").unwrap();
+        }
+        let mut prepared = w.prepare("alice/m", &name);
+        if let Some(depth) = depth {
+            prepared = prepared.depth(depth);
+        }
+        let repo = prepared.open_or_clone().unwrap();
+        assert_eq!(repo.is_shallow().unwrap(), depth.is_some());
+        w.assert_sound(&folder);
+        assert!(!git.join("hf-repository/depth-unfinished").exists());
+    }
+}
+
+/// A pointer to an object that no server has.
+fn claim(number: u32, size: u64) -> String {
+    format!("version https://git-lfs.github.com/spec/v1\noid sha256:{number:064x}\nsize {size}\n")
+}
+
+/// A model that claims to hold a hundred gigabytes of weights, and a small file with content.
+fn with_weights(w: &World) -> PathBuf {
+    w.model("alice/m");
+    let seed = w.clone("alice/m", "seed");
+    for (name, seed_of) in [("tokenizer/t.bin", 1), ("extra/e.bin", 2), ("f.bin", 3)] {
+        write(seed.workdir(), name, weights(seed_of, 3000));
+    }
+    seed.stage().unwrap();
+    let _ = seed.commit("small").unwrap();
+    seed.push().unwrap();
+    // No server would take a pointer without its object: it goes in behind the server's back.
+    let folder = seed.workdir();
+    for number in 1..=10 {
+        write(
+            folder,
+            &format!("big/{number}.bin"),
+            claim(number, 10 << 30),
+        );
+    }
+    seed.stage().unwrap();
+    let _ = seed.commit("claimed").unwrap();
+    let name = folder.to_string_lossy();
+    w.git(w.bare("alice/m"), &["fetch", "-q", &name, "main:main"]);
+    folder.to_path_buf()
+}
+
+fn lfs_requests(w: &World) -> Vec<Route> {
+    let routes = w.hub.requests().into_iter().map(|request| request.route);
+    let git = [
+        Route::InfoRefsUpload,
+        Route::InfoRefsReceive,
+        Route::UploadPack,
+        Route::ReceivePack,
+    ];
+    let others = [Route::Api, Route::Page];
+    routes
+        .filter(|route| !git.contains(route) && !others.contains(route))
+        .collect()
+}
+
+/// Which LFS files are pointers in the work tree.
+fn pointers(folder: &Path) -> Vec<String> {
+    let files = crate::support::judge::files(folder);
+    let pointer = |content: &[u8]| content.starts_with(b"version https://git-lfs");
+    files
+        .into_iter()
+        .filter(|(_, (_, content))| pointer(content))
+        .map(|(name, _)| name)
+        .collect()
+}
+
+#[test]
+fn a_small_file_goes_to_a_large_model_without_an_lfs_byte() {
+    let w = World::new();
+    with_weights(&w);
+    w.hub.clear_requests();
+    let prepared = w.prepare("alice/m", "ours").content(Content::PointersOnly);
+    let repo = prepared.depth(1).clone_repo().unwrap();
+    let folder = repo.workdir().to_path_buf();
+    let before = pointers(&folder);
+    assert_eq!(before.len(), 13);
+    write(&folder, "README.md", "# changed\n");
+    // Touched is not changed.
+    write(&folder, "big/1.bin", claim(1, 10 << 30));
+    let report = repo.stage().unwrap();
+    assert_eq!((report.plain.len(), report.lfs.len()), (1, 0), "{report:?}");
+    let _ = repo.commit("card").unwrap();
+    assert_eq!(repo.push().unwrap().lfs_bytes, 0);
+    write(&folder, "config.json", "{}");
+    let (_, handle) = save(&repo, "config");
+    assert!(matches!(handle.wait().unwrap(), Delivery::Pushed(_)));
+    // A branch of its own, of which the remote has all but the name.
+    repo.checkout_with("other", CheckoutOptions::Create)
+        .unwrap();
+    repo.push().unwrap();
+    repo.checkout("main").unwrap();
+    assert_eq!(pointers(&folder), before);
+    assert_eq!(lfs_requests(&w), []);
+    w.assert_clean(&folder);
+    // A rename and a removal of pointers need no content either.
+    fs::rename(folder.join("big/1.bin"), folder.join("big/one.bin")).unwrap();
+    fs::remove_file(folder.join("big/2.bin")).unwrap();
+    let (_, handle) = save(&repo, "moved");
+    assert!(matches!(handle.wait().unwrap(), Delivery::Pushed(_)));
+    assert_eq!(lfs_requests(&w), []);
+    // A pointer that becomes a file is a new LFS file; the others go on being pointers.
+    write(&folder, "big/3.bin", weights(9, 5000));
+    let (_, handle) = save(&repo, "a real one");
+    let Delivery::Pushed(report) = handle.wait().unwrap() else {
+        panic!("not pushed");
+    };
+    assert_eq!((report.lfs_objects, report.lfs_bytes), (1, 5000));
+    let claimed = crate::support::moving::oid(&w, &folder, "big/3.bin");
+    assert!(!claimed.starts_with("00000000"));
+    // With what the clone is told to prune, and what merges bring.
+    repo.prune().unwrap();
+    let seed = w.prepare("alice/m", "seed").open().unwrap();
+    write(seed.workdir(), "more.txt", "more");
+    seed.stage().unwrap();
+    let _ = seed.commit("more").unwrap();
+    seed.pull_with(PullStrategy::Merge).unwrap_err();
+    write(&folder, "less.txt", "less");
+    repo.stage().unwrap();
+    let _ = repo.commit("less").unwrap();
+    repo.close().unwrap();
+    w.assert_clean(&folder);
+}
+
+#[test]
+fn only_what_the_patterns_catch_gets_its_content() {
+    let w = World::new();
+    let seed = with_weights(&w);
+    let odd = "big [1]/a*.bin";
+    let patterns = vec![
+        Pattern::Glob("tokenizer/".to_owned()),
+        Pattern::Glob("[f].bin".to_owned()),
+        Pattern::Literal(path(odd)),
+    ];
+    let prepared = w.prepare("alice/m", "ours");
+    let prepared = prepared.content(Content::Matching(patterns.clone()));
+    let repo = prepared.clone_repo().unwrap();
+    let folder = repo.workdir().to_path_buf();
+    assert_eq!(pointers(&folder).len(), 11);
+    assert_eq!(fs::read(folder.join("f.bin")).unwrap(), weights(3, 3000));
+    assert_eq!(repo.content().unwrap(), Some(Content::Matching(patterns)));
+    // Later pulls and checkouts keep to it, and to what has been asked for besides.
+    assert_eq!(
+        repo.fetch_content(["extra/*.bin"]).unwrap(),
+        [path("extra/e.bin")]
+    );
+    let theirs = w.prepare("alice/m", "seed").open().unwrap();
+    for (name, number) in [
+        ("tokenizer/u.bin", 4),
+        ("u.bin", 5),
+        ("extra/e.bin", 6),
+        (odd, 7),
+    ] {
+        write(&seed, name, weights(number, 3000));
+    }
+    theirs.stage().unwrap();
+    let _ = theirs.commit("more").unwrap();
+    theirs.push().unwrap();
+    repo.pull().unwrap();
+    let mut left = pointers(&folder);
+    left.retain(|name| !name.starts_with("big/"));
+    assert_eq!(left, ["u.bin"]);
+    assert_eq!(fs::read(folder.join(odd)).unwrap(), weights(7, 3000));
+    w.assert_clean(&folder);
+    // Switched later: what is there stays, what comes is as chosen now.
+    repo.set_content(&Content::PointersOnly).unwrap();
+    write(&seed, "tokenizer/v.bin", weights(8, 3000));
+    theirs.stage().unwrap();
+    let _ = theirs.commit("v").unwrap();
+    theirs.push().unwrap();
+    repo.pull().unwrap();
+    assert!(pointers(&folder).contains(&"tokenizer/v.bin".to_owned()));
+    assert_eq!(fs::read(folder.join("f.bin")).unwrap(), weights(3, 3000));
+    // What no server has is an error, and changes nothing.
+    let error = repo.fetch_content(["tokenizer", "big/1.bin"]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LfsObjectMissing, "{error:?}");
+    assert!(pointers(&folder).contains(&"tokenizer/v.bin".to_owned()));
+    let got = repo.fetch_content(["u.bin", "tokenizer/"]).unwrap();
+    assert_eq!(got, [path("tokenizer/v.bin"), path("u.bin")]);
+    w.assert_clean(&folder);
+    let refused = repo.set_content(&Content::matching(["!x"])).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    let refused = w.prepare("alice/m", "no").content(Content::matching([""]));
+    assert_eq!(
+        refused.clone_repo().unwrap_err().kind(),
+        ErrorKind::InvalidInput
+    );
+    assert!(!w.path("no").exists());
+}
