@@ -293,7 +293,7 @@ impl Connection {
     pub(crate) fn is_one_place(&self) -> bool {
         self.push
             .as_ref()
-            .is_some_and(|push| push.is_same_place(&self.fetch))
+            .is_some_and(|push| push.is_same_place(&self.fetch, &self.endpoint))
     }
 
     pub(crate) fn client(&self) -> &Client {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use git2::{ConfigLevel, ErrorCode, Repository, RepositoryInitOptions, RepositoryOpenFlags};
 
-use super::Git;
 use super::error::wrap;
+use super::{Git, formats};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{FileKind, lstat};
 use crate::name::BranchName;
@@ -58,6 +58,14 @@ fn foreign_owner(folder: &Path) -> Error {
     ))
 }
 
+fn bare(folder: &Path) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("{} is a bare repository", folder.display()),
+    )
+    .with_hint("open a clone with a work tree; if it is one, run: git config core.bare false")
+}
+
 impl Git {
     /// Opens the repository whose work tree's root is `folder`.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
@@ -69,6 +77,13 @@ impl Git {
             .with_hint("clone into it with Repository::prepare(source, folder).clone_repo()")
         };
         if !folder.join(".git").exists() {
+            // What git makes with --bare or --mirror.
+            if ["objects", "refs", "HEAD"]
+                .iter()
+                .all(|name| folder.join(name).exists())
+            {
+                return Err(bare(folder));
+            }
             return Err(not_a_repo("it has no .git"));
         }
         let none: [&str; 0] = [];
@@ -76,16 +91,13 @@ impl Git {
             |error| match error.code() {
                 ErrorCode::NotFound => not_a_repo(error.message()),
                 ErrorCode::Owner => foreign_owner(folder).with_source(error),
-                _ => wrap(&format!("open {}", folder.display()))(error),
+                _ => formats::explain(folder, error),
             },
         )?;
         let Some(workdir) = repo.workdir().map(Path::to_path_buf) else {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("{} is a bare repository", folder.display()),
-            )
-            .with_hint("open a clone with a work tree"));
+            return Err(bare(folder));
         };
+        formats::refuse_unsupported(&repo, folder)?;
         // A repository that was unpacked may name any folder of this machine as its work tree.
         let same = workdir
             .canonicalize()
@@ -125,7 +137,6 @@ impl Git {
             trusts_modes,
             in_memory: false,
         };
-        git.refuse_unsupported()?;
         git.turn_on_fsync();
         Ok(git)
     }
@@ -136,21 +147,6 @@ impl Git {
         let none: [&str; 0] = [];
         Repository::open_ext(&self.workdir, RepositoryOpenFlags::NO_SEARCH, none)
             .map_err(wrap("open the repository again"))
-    }
-
-    fn refuse_unsupported(&self) -> Result<()> {
-        let config = self
-            .repo
-            .config()
-            .map_err(wrap("read the repository's config"))?;
-        if config.get_bool("core.sparseCheckout").unwrap_or(false) {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "the clone uses sparse-checkout; files outside it would look deleted",
-            )
-            .with_hint("run: git sparse-checkout disable"));
-        }
-        Ok(())
     }
 
     /// Best effort: a repository that cannot be written needs no fsync.

@@ -95,7 +95,10 @@ impl Git {
             ErrorKind::RevisionNotFound,
             format!("no branch, tag or commit is named {name:?}"),
         )
-        .with_hint("pull first if it is new on the remote"))
+        .with_hint(match self.is_shallow() {
+            false => "pull first if it is new on the remote",
+            true => "the clone is shallow: fetch_history() brings older commits",
+        }))
     }
 
     /// The commit whose id begins with these hex digits.

@@ -99,7 +99,12 @@ impl Repository {
         revision: &Revision,
         missing: CheckoutOptions,
     ) -> Result<Resolved> {
-        let hex = || revision.as_str().bytes().all(|byte| byte.is_ascii_hexdigit());
+        let hex = || {
+            revision
+                .as_str()
+                .bytes()
+                .all(|byte| byte.is_ascii_hexdigit())
+        };
         let find = |git: &Git| git.resolve(revision, self.local.remote_name());
         match find(git) {
             Err(error)
@@ -109,8 +114,7 @@ impl Repository {
                     && hex() =>
             {
                 let wanted = (Tags::All, Reach::Whole);
-                self.local
-                    .fetch_reaching(git, wanted, &self.local.cancel)?;
+                self.local.fetch_reaching(git, wanted, &self.local.cancel)?;
                 find(&git.anew()?)
             }
             found => found,

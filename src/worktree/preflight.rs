@@ -83,16 +83,16 @@ pub(crate) fn examine(
     )
 }
 
+/// Files with the blobs they hold.
+type Files = Vec<(RepoPath, ObjectId)>;
+
 /// Files that none of the commit's parents has with that content.
-pub(super) fn new_blobs(git: &Git, commit: CommitId) -> Result<Vec<(RepoPath, ObjectId)>> {
+pub(super) fn new_blobs(git: &Git, commit: CommitId) -> Result<Files> {
     new_and_old(git, commit).map(|(new, _)| new)
 }
 
 /// The same, and the blobs of the first parent that files no longer have, or not where they had them.
-fn new_and_old(
-    git: &Git,
-    commit: CommitId,
-) -> Result<(Vec<(RepoPath, ObjectId)>, HashSet<ObjectId>)> {
+fn new_and_old(git: &Git, commit: CommitId) -> Result<(Files, HashSet<ObjectId>)> {
     let tree = git.tree_of(commit)?;
     let parents = git.parents_of(commit)?;
     let first = parents.first().map(|first| git.tree_of(*first));
