@@ -52,6 +52,10 @@ pub enum ErrorKind {
     Unauthorized,
     /// The credentials are good, but do not allow this.
     Forbidden,
+    /// The branch is checked out, here or in another work tree, or is being rebased.
+    BranchInUse,
+    /// Commits would be lost that nothing else leads to.
+    UnmergedCommits,
     /// HEAD names a commit, not a branch, and the operation needs a branch.
     DetachedHead,
     /// The branch has no commit yet, and the operation needs one.

@@ -109,7 +109,7 @@ pub use card::ModelCard;
 pub use config::recorded::{RecordedCredential, RecordedKind};
 pub use credential::CredentialRequest;
 pub use error::{Error, ErrorKind, Offence, Result};
-pub use git::{FileState, Identity};
+pub use git::{FileState, Identity, Upstream};
 pub use http::{Bandwidth, NetworkLimits};
 pub use hub::Visibility;
 pub use id::{CommitId, Endpoint, LfsOid, RepoId, RepoType};
@@ -117,7 +117,7 @@ pub use lfs::attributes::Lockable;
 pub use lfs::pattern::Pattern;
 pub use lfs::pruning::{KeepRecent, VerifyRemote};
 pub use login::{KeepIn, LoginOptions, login, logout};
-pub use name::{BranchName, RemoteName, Revision, TagName};
+pub use name::{BranchName, RefName, RemoteName, Revision, TagName};
 pub use path::RepoPath;
 pub use progress::{Direction, Event, Events, Progress, PushState};
 pub use push::{
@@ -125,6 +125,7 @@ pub use push::{
     PushFailure, PushHandle, PushPolicy, PushProgress, PushReport, PushedRef, RefChange,
     SaveOptions, SaveReport, Saved,
 };
+pub use repository::{Branch, BranchOptions, BranchOutcome, CheckedOut, Unmerged};
 pub use repository::{
     CheckoutOptions, CheckoutReport, CommitOutcome, CommitScope, EarlierChanges, FsckOptions,
     LfsEngine, PrepareRepository, PruneOptions, PruneReport, PullReport, PullStrategy, Repository,

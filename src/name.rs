@@ -123,6 +123,77 @@ impl RemoteName {
     }
 }
 
+/// The full name of a ref, as in `refs/heads/main`, or `refs/pr/3` for a pull request of the Hub.
+///
+/// ```
+/// use hf_repository::RefName;
+/// assert!("refs/pr/3".parse::<RefName>().is_ok());
+/// assert!("main".parse::<RefName>().is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RefName(String);
+
+impl RefName {
+    /// The whole name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The branch it is, if it is one.
+    pub fn branch(&self) -> Option<BranchName> {
+        self.0.strip_prefix("refs/heads/")?.parse().ok()
+    }
+
+    /// The name of its tracking ref.
+    ///
+    /// What is no branch is not tracked where branches are: `git fetch --prune` deletes there what is
+    /// no branch of the remote.
+    pub(crate) fn tracking_ref(&self, remote: &RemoteName) -> String {
+        let rest = &self.0["refs/".len()..];
+        match self.branch() {
+            Some(branch) => branch.tracking_ref(remote),
+            None => format!("{}{rest}", other_tracking(remote)),
+        }
+    }
+}
+
+/// The folder of the tracking refs of what is no branch.
+pub(crate) fn other_tracking(remote: &RemoteName) -> String {
+    format!("refs/hf-repository/remotes/{remote}/")
+}
+
+impl From<&BranchName> for RefName {
+    fn from(branch: &BranchName) -> Self {
+        Self(branch.local_ref())
+    }
+}
+
+impl FromStr for RefName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let why = match text.strip_prefix("refs/") {
+            None => Some("does not start with 'refs/'"),
+            Some(rest) if !rest.contains('/') => Some("says nothing of which kind it is"),
+            Some(_) => complaint(text),
+        };
+        match why {
+            None => Ok(Self(text.to_owned())),
+            Some(why) => Err(Error::new(
+                ErrorKind::InvalidName,
+                format!("the ref name {text:?} {why}"),
+            )
+            .with_hint("the full name of a ref looks like \"refs/pr/3\"")),
+        }
+    }
+}
+
+impl fmt::Display for RefName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// A branch, a tag or a commit id, as the user wrote it.
 ///
 /// It is never taken for a file name, and never for an option.
@@ -165,6 +236,37 @@ pub(crate) fn is_trimmed_by_git(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn full_names_say_what_they_name() {
+        let origin = RemoteName::origin();
+        for (text, branch, tracking) in [
+            ("refs/heads/a/b", Some("a/b"), "refs/remotes/origin/a/b"),
+            ("refs/pr/3", None, "refs/hf-repository/remotes/origin/pr/3"),
+            (
+                "refs/convert/parquet",
+                None,
+                "refs/hf-repository/remotes/origin/convert/parquet",
+            ),
+        ] {
+            let name: RefName = text.parse().expect(text);
+            assert_eq!(name.branch().as_ref().map(BranchName::as_str), branch);
+            assert_eq!(name.tracking_ref(&origin), tracking);
+        }
+        for bad in [
+            "",
+            "refs",
+            "refs/",
+            "refs/x",
+            "pr/3",
+            "refs/pr/",
+            "refs/pr/..",
+            "-refs/pr/3",
+        ] {
+            let error = bad.parse::<RefName>().expect_err(bad);
+            assert_eq!(error.kind(), ErrorKind::InvalidName);
+        }
+    }
 
     #[test]
     fn names_follow_check_ref_format() {

@@ -3,17 +3,20 @@
 //! | file | concern |
 //! |---|---|
 //! | `for_url` | keys that hold for some URLs only, `http.<url>.proxy` |
+//! | `sections` | parts of a config file that get another name, or go |
 //! | `rewrite` | `url.<base>.insteadOf` |
 //! | `recorded` | credentials in the text of a clone's files |
 
 mod for_url;
 pub(crate) mod recorded;
 mod rewrite;
+mod sections;
 
 use std::fmt;
 
 pub(crate) use for_url::Setting;
 pub(crate) use rewrite::Use;
+pub(crate) use sections::with_subsection_moved;
 
 /// Keys and values from the least important file to the most important one; the last value of a key
 /// counts.

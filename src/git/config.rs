@@ -2,9 +2,10 @@
 
 use super::Git;
 use super::error::{patiently, wrap};
-use crate::config::{Config, Writer};
+use crate::config::{Config, Writer, with_subsection_moved};
 use crate::error::Result;
 use crate::fs::sharing::Sharing;
+use crate::fs::{self, GitLock, Readers};
 use crate::name::{BranchName, RemoteName};
 
 /// What the user's and the system's files say, for work outside any repository.
@@ -115,17 +116,21 @@ impl Git {
         self.set_config(&format!("remote.{remote}.fetch"), &refspec)
     }
 
-    /// Makes `branch` follow the branch of the same name on `remote`.
-    pub(crate) fn set_upstream(&self, branch: &BranchName, remote: &RemoteName) -> Result<()> {
-        self.set_config(&format!("branch.{branch}.remote"), remote.as_str())?;
-        self.set_config(&format!("branch.{branch}.merge"), &branch.local_ref())
-    }
-
-    /// The remote a branch follows, if it follows one.
-    pub(crate) fn upstream_remote(&self, branch: &BranchName) -> Option<RemoteName> {
-        // A remote named "." is the repository itself.
-        let name = self.config(&format!("branch.{branch}.remote"))?;
-        name.parse().ok()
+    /// Renames the part of the repository's own config that is about a branch, or removes it.
+    pub(super) fn move_branch_section(
+        &self,
+        from: &BranchName,
+        to: Option<&BranchName>,
+    ) -> Result<()> {
+        let file = self.repo.commondir().join("config");
+        let lock = GitLock::hold(&file)?;
+        let text = fs::read_if_exists(&file)?.unwrap_or_default();
+        let moved =
+            with_subsection_moved(&text, "branch", from.as_str(), to.map(BranchName::as_str));
+        match moved {
+            Some(text) => lock.replace(&file, &text, Readers::AsBefore),
+            None => Ok(()),
+        }
     }
 }
 

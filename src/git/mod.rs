@@ -6,6 +6,7 @@
 mod any_names;
 mod attributes;
 mod blobs;
+mod branch_refs;
 mod branches;
 mod commit;
 mod config;
@@ -29,6 +30,7 @@ mod push;
 mod push_folder;
 mod rebase;
 mod recent;
+mod ref_changes;
 mod refs;
 mod remote;
 mod resolve;
@@ -40,6 +42,7 @@ mod status;
 mod store_files;
 mod tags;
 mod transport;
+mod upstream;
 
 use std::path::{Path, PathBuf};
 
@@ -65,6 +68,7 @@ pub use status::FileState;
 pub(crate) use status::Found;
 pub(crate) use store_files::Stored;
 pub(crate) use tags::{TagRef, tidy_message};
+pub use upstream::Upstream;
 
 use crate::fs::Stat;
 

@@ -9,12 +9,14 @@ use git2::{Direction, RemoteCallbacks};
 
 use super::error::wrap;
 use super::program::Side;
+use super::refs::commit_id;
 use super::transport::{self, Session};
 use super::{Git, ObjectId};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Client;
 use crate::http::retry::Tries;
+use crate::id::CommitId;
 use crate::name::BranchName;
 use crate::progress::{self, Progress};
 use crate::url::Url;
@@ -69,6 +71,14 @@ pub(crate) struct Advertisement {
 }
 
 impl Advertisement {
+    /// Its branches; those whose names only some other git allows are left out.
+    pub(crate) fn branches(&self) -> impl Iterator<Item = (BranchName, CommitId)> {
+        self.refs.iter().filter_map(|found| {
+            let name = found.name.strip_prefix("refs/heads/")?.parse().ok()?;
+            Some((name, commit_id(found.id)))
+        })
+    }
+
     /// Where a ref is on the remote.
     pub(crate) fn find(&self, full_name: &str) -> Option<ObjectId> {
         self.refs

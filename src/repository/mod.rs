@@ -2,6 +2,9 @@
 
 mod adopt;
 mod background;
+mod branch_delete;
+mod branch_words;
+mod branches;
 mod card;
 mod checkout;
 mod clone;
@@ -31,6 +34,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use branch_words::{Branch, BranchOptions, BranchOutcome, CheckedOut, Unmerged};
 pub use checkout::{CheckoutOptions, CheckoutReport};
 pub use commit::CommitOutcome;
 pub use fsck::FsckOptions;

@@ -4,7 +4,7 @@ use super::Repository;
 use crate::config::Use;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::lock::AdvisoryLock;
-use crate::git::{Advertisement, Git};
+use crate::git::{Advertisement, Git, ObjectId};
 use crate::id::CommitId;
 use crate::name::{RemoteName, Revision};
 
@@ -42,10 +42,26 @@ impl Repository {
         git.fetch_advertisement(&remote.git(Use::Fetch, cancel)?, cancel)
     }
 
-    /// The lock for changing one ref and nothing else.
-    pub(super) fn lock_ref(&self, full_name: &str) -> Result<AdvisoryLock> {
-        self.local
-            .lock(&[&format!("{full_name}.lock"), "packed-refs.lock"])
+    /// The lock for changing refs, HEAD and what the config says of branches.
+    pub(super) fn lock_refs(&self, full_names: &[&str]) -> Result<AdvisoryLock> {
+        let locks: Vec<String> = full_names
+            .iter()
+            .map(|name| format!("{name}.lock"))
+            .collect();
+        let mut takes = vec!["HEAD.lock", "packed-refs.lock", "config.lock"];
+        takes.extend(locks.iter().map(String::as_str));
+        self.local.lock(&takes)
+    }
+
+    /// Undoes what was created for a remote that did not want it.
+    pub(super) fn take_back(&self, git: &Git, full_name: &str, id: ObjectId) {
+        let undo = || -> Result<bool> {
+            let _lock = self.lock_refs(&[full_name])?;
+            git.delete_ref(full_name, id)
+        };
+        if let Err(error) = undo() {
+            tracing::warn!(%error, full_name, "what the remote did not take stays here");
+        }
     }
 
     /// The commit a revision leads to; without one, the one that is checked out.

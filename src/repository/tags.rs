@@ -103,7 +103,7 @@ impl Repository {
         at: Option<&Revision>,
         message: Option<&str>,
     ) -> Result<Made> {
-        let _lock = self.lock_ref(&name.full_ref())?;
+        let _lock = self.lock_refs(&[&name.full_ref()])?;
         let commit = self.commit_at(git, at, "tag")?;
         if let Some(tag) = git.tag(name)? {
             let same = tag.commit == Some(commit)
@@ -143,17 +143,6 @@ impl Repository {
             commit,
             change: RefChange::Created,
         })
-    }
-
-    /// Undoes what was created for a remote that did not want it.
-    fn take_back(&self, git: &Git, full_name: &str, id: ObjectId) {
-        let undo = || -> Result<bool> {
-            let _lock = self.lock_ref(full_name)?;
-            git.delete_ref(full_name, id)
-        };
-        if let Err(error) = undo() {
-            tracing::warn!(%error, full_name, "what the remote did not take stays here");
-        }
     }
 
     /// Deletes a tag in this clone; no network. One that is not there is [`RefChange::Missing`].
@@ -196,7 +185,7 @@ impl Repository {
             outcome.server_message = changed.server_message;
         }
         if place.is_here() {
-            let _lock = self.lock_ref(&full)?;
+            let _lock = self.lock_refs(&[&full])?;
             outcome.commit = git.tag(&outcome.name)?.and_then(|tag| tag.commit);
             outcome.local = match git.drop_ref_if_there(&full)? {
                 true => RefChange::Deleted,

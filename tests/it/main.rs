@@ -14,6 +14,7 @@ mod attributes;
 mod authors;
 mod background;
 mod bad_input;
+mod branch_jobs;
 mod branches;
 mod cards;
 mod changing;

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use hf_repository::{
-    ErrorKind, Identity, RefChange, RemoteName, Repository, TagKind, TagOptions, TagOutcome, Where,
+    ErrorKind, Identity, NetworkLimits, RefChange, RemoteName, Repository, TagKind, TagOptions,
+    TagOutcome, Where,
 };
 use mini_hub::{Action, Fault, GitFault, Route};
 
@@ -151,7 +152,11 @@ fn tags_are_those_of_git_in_both_directions() {
 fn what_the_remote_does_not_take_is_not_left_here() {
     let w = World::new();
     w.model("alice/m");
-    let repo = w.clone("alice/m", "ours");
+    let repo = w
+        .prepare("alice/m", "ours")
+        .network_limits(NetworkLimits::default().retries(0))
+        .clone_repo()
+        .unwrap();
     let kind = |outcome: hf_repository::Result<TagOutcome>| outcome.unwrap_err().kind();
     let nothing = |repo: &Repository| {
         assert_eq!(repo.tags().unwrap(), []);

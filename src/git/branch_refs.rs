@@ -1,0 +1,167 @@
+//! Branches: which there are, who is on them, and what only they lead to.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::error::wrap;
+use super::refs::object_id;
+use super::{Git, PrivateRef};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fs;
+use crate::id::CommitId;
+use crate::name::{BranchName, RemoteName};
+
+/// Refs that keep a commit where somebody finds it again: not those that come and go by themselves.
+const LASTING: [&str; 4] = [
+    "refs/heads/",
+    "refs/tags/",
+    "refs/remotes/",
+    "refs/hf-repository/remotes/",
+];
+/// Where git notes, in the folder of a work tree, which branch an operation under way is for.
+const UNDER_WAY: [&str; 2] = ["rebase-merge/head-name", "rebase-apply/head-name"];
+
+/// A branch and the commit it is at.
+pub(crate) type At = (BranchName, CommitId);
+
+impl Git {
+    /// The local branches, by name. Those whose names only some other git allows are left out.
+    pub(crate) fn branches(&self) -> Result<Vec<At>> {
+        let what = "list the branches";
+        let mut branches = Vec::new();
+        for found in self
+            .repo
+            .references_glob("refs/heads/*")
+            .map_err(wrap(what))?
+        {
+            let found = found.map_err(wrap(what))?;
+            let name = found
+                .name()
+                .ok()
+                .and_then(|name| name.strip_prefix("refs/heads/"));
+            let name: Option<BranchName> = name.and_then(|name| name.parse().ok());
+            let id = found.resolve().ok().and_then(|found| found.target());
+            if let (Some(name), Some(commit)) = (name, id.and_then(|id| self.known_commit(id))) {
+                branches.push((name, commit));
+            }
+        }
+        branches.sort();
+        Ok(branches)
+    }
+
+    /// The names of all remotes.
+    pub(crate) fn remotes(&self) -> Result<Vec<RemoteName>> {
+        let names = self.repo.remotes().map_err(wrap("list the remotes"))?;
+        let names = names.iter().filter_map(|name| name.ok().flatten());
+        Ok(names.filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// Branches that other work trees are on, or are about to come back to.
+    pub(crate) fn branches_elsewhere(&self) -> Result<Vec<BranchName>> {
+        let same = |one: &Path, two: &Path| one.canonicalize().ok() == two.canonicalize().ok();
+        let mut found = Vec::new();
+        for folder in self.work_tree_folders()? {
+            if !same(&folder, self.git_dir()) {
+                found.extend(branch_in(&folder, "HEAD")?);
+            }
+            // Not even this one's HEAD says which branch is being rebased.
+            for name in UNDER_WAY {
+                found.extend(branch_in(&folder, name)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Commits that would be lost with a branch at `tip`: no other branch, tag or tracking ref leads to
+    /// them, nor the HEAD of any work tree, nor is any part of what is `safe`. `going` are the full names
+    /// of refs that are to go.
+    pub(crate) fn only_by(
+        &self,
+        tip: CommitId,
+        going: &[&str],
+        safe: &[CommitId],
+    ) -> Result<Vec<CommitId>> {
+        let mut others: HashSet<CommitId> = safe.iter().copied().collect();
+        for found in self.repo.references().map_err(wrap("read the refs"))? {
+            let found = found.map_err(wrap("read the refs"))?;
+            let Ok(name) = found.name() else { continue };
+            if going.contains(&name) || !LASTING.iter().any(|kind| name.starts_with(kind)) {
+                continue;
+            }
+            others.extend(found.target().and_then(|id| self.known_commit(id)));
+        }
+        for folder in self.work_tree_folders()? {
+            // One that is on the branch itself keeps nothing.
+            let name = branch_in(&folder, "HEAD")?.map(|branch| branch.local_ref());
+            if name.is_none_or(|name| !going.contains(&name.as_str())) {
+                others.extend(self.head_in(&folder)?);
+            }
+        }
+        let others: Vec<CommitId> = others.into_iter().collect();
+        self.commits_between(tip, &others)
+    }
+
+    /// Forgets a branch that is at `tip`, with what the config says of it; whether it was there.
+    pub(crate) fn delete_branch(&self, branch: &BranchName, tip: CommitId) -> Result<bool> {
+        if !self.delete_ref(&branch.local_ref(), object_id(tip)?)? {
+            return Ok(false);
+        }
+        self.drop_private(&PrivateRef::Integrated(branch))?;
+        self.move_branch_section(branch, None)?;
+        Ok(true)
+    }
+
+    /// Gives a branch that is at `tip` another name, with its log and what the config says of it. HEAD
+    /// follows if it is on it.
+    ///
+    /// At any time one of the names leads to the commit, and HEAD to one of the names.
+    pub(crate) fn rename_branch(
+        &self,
+        from: &BranchName,
+        to: &BranchName,
+        tip: CommitId,
+    ) -> Result<()> {
+        let (old, new) = (from.local_ref(), to.local_ref());
+        let log = format!("Branch: renamed {old} to {new}");
+        let tip = object_id(tip)?;
+        // Before the ref is there, so that its creation is logged behind what was.
+        self.move_log(&old, &new)?;
+        self.create_ref(&new, tip, &log)
+            .inspect_err(|_| drop(self.move_log(&new, &old)))?;
+        self.move_branch_section(from, Some(to))?;
+        if let Some(goal) = self.private(&PrivateRef::Integrated(from))? {
+            self.set_private(&PrivateRef::Integrated(to), goal)?;
+            self.drop_private(&PrivateRef::Integrated(from))?;
+        }
+        if self.head()?.branch("").ok() == Some(from) {
+            self.set_symbolic("HEAD", &new, &log)?;
+        }
+        if self.delete_ref(&old, tip)? {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Locked,
+            format!("{from} was moved while it was renamed to {to}"),
+        )
+        .with_hint("both are there now: see which one is to stay, and delete the other"))
+    }
+
+    fn move_log(&self, from: &str, to: &str) -> Result<()> {
+        if !self.repo.reference_has_log(from).unwrap_or(false) {
+            return Ok(());
+        }
+        let moved = self.repo.reflog_rename(from, to);
+        moved.map_err(wrap(&format!("move the log of {from}")))
+    }
+}
+
+/// The branch that one of git's files in a work tree's folder names.
+fn branch_in(folder: &Path, name: &str) -> Result<Option<BranchName>> {
+    let text = fs::read_if_exists(&folder.join(name))?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let text = text.trim();
+    let name = text.strip_prefix("ref:").map_or(text, str::trim);
+    Ok(name
+        .strip_prefix("refs/heads/")
+        .and_then(|name| name.parse().ok()))
+}

@@ -1,0 +1,76 @@
+//! What a branch follows: `branch.<name>.remote` and `branch.<name>.merge`.
+
+use super::Git;
+use crate::error::Result;
+use crate::name::{BranchName, RefName, RemoteName};
+
+/// What a branch follows: a ref of a remote.
+///
+/// ```
+/// use hf_repository::{RemoteName, Upstream};
+/// let upstream = Upstream::new(RemoteName::origin(), "refs/pr/3".parse()?);
+/// assert_eq!(upstream.to_string(), "refs/pr/3 of origin");
+/// # Ok::<(), hf_repository::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Upstream {
+    /// The remote.
+    pub remote: RemoteName,
+    /// The ref there.
+    pub name: RefName,
+}
+
+impl Upstream {
+    /// Any ref of a remote.
+    pub fn new(remote: RemoteName, name: RefName) -> Self {
+        Self { remote, name }
+    }
+
+    /// A branch of a remote.
+    pub fn of_branch(remote: RemoteName, branch: &BranchName) -> Self {
+        Self::new(remote, RefName::from(branch))
+    }
+}
+
+impl std::fmt::Display for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {}", self.name, self.remote)
+    }
+}
+
+impl Git {
+    /// The remote a branch follows, if it follows one.
+    pub(crate) fn upstream_remote(&self, branch: &BranchName) -> Option<RemoteName> {
+        // A remote named "." is the repository itself.
+        let name = self.config(&format!("branch.{branch}.remote"))?;
+        name.parse().ok()
+    }
+
+    /// What a branch follows.
+    pub(crate) fn upstream(&self, branch: &BranchName) -> Option<Upstream> {
+        let name = self.config(&format!("branch.{branch}.merge"))?;
+        Some(Upstream {
+            remote: self.upstream_remote(branch)?,
+            name: name.parse().ok()?,
+        })
+    }
+
+    /// Makes a branch follow a ref of a remote.
+    pub(crate) fn follow(&self, branch: &BranchName, upstream: &Upstream) -> Result<()> {
+        let Upstream { remote, name } = upstream;
+        self.set_config(&format!("branch.{branch}.remote"), remote.as_str())?;
+        self.set_config(&format!("branch.{branch}.merge"), name.as_str())
+    }
+
+    /// Makes `branch` follow the branch of the same name on `remote`.
+    pub(crate) fn set_upstream(&self, branch: &BranchName, remote: &RemoteName) -> Result<()> {
+        self.follow(branch, &Upstream::of_branch(remote.clone(), branch))
+    }
+
+    /// Makes a branch follow nothing.
+    pub(crate) fn unfollow(&self, branch: &BranchName) -> Result<()> {
+        self.unset_config(&format!("branch.{branch}.merge"))?;
+        self.unset_config(&format!("branch.{branch}.remote"))
+    }
+}
