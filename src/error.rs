@@ -66,6 +66,8 @@ pub enum ErrorKind {
     NonFastForward,
     /// A ref of the remote is not where it was expected to be; nothing was sent.
     StaleLease,
+    /// A plan was made for another state of the branch; nothing was changed.
+    StalePlan,
     /// Local and remote branch both have commits of their own.
     Diverged,
     /// Both sides changed the same files, each in its own way; see [`Error::offences`].

@@ -127,10 +127,11 @@ pub use push::{
 };
 pub use repository::{Branch, BranchOptions, BranchOutcome, CheckedOut, Unmerged};
 pub use repository::{
-    CheckoutOptions, CheckoutReport, CommitOutcome, CommitScope, EarlierChanges, FsckOptions,
-    LfsEngine, PrepareRepository, PruneOptions, PruneReport, PullReport, PullStrategy, Repository,
-    RewriteOptions, RewriteReport, ScopeOptions, ScopeOutcome, ScopePush, ScopeReport, Status,
-    StatusEntry, Tag, TagKind, TagOptions, TagOutcome, TrackOptions, TrackReport, Where,
+    CheckoutOptions, CheckoutReport, CleanupPlan, CommitOutcome, CommitScope, EarlierChanges,
+    FsckOptions, HistoryReport, LfsEngine, PrepareRepository, PruneOptions, PruneReport,
+    PullReport, PullStrategy, PushOptions, Repository, Retention, RewriteOptions, RewriteReport,
+    ScopeOptions, ScopeOutcome, ScopePush, ScopeReport, Status, StatusEntry, Tag, TagKind,
+    TagOptions, TagOutcome, TrackOptions, TrackReport, UnreferencedObject, Where,
 };
 pub use secret::{Login, Token};
 pub use worktree::{

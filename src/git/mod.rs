@@ -59,7 +59,7 @@ pub(crate) use private_refs::{PRIVATE_REFS, PrivateRef};
 pub(crate) use push::{How, Lease, PushOutcome, RefPush, RefUpdate};
 pub(crate) use rebase::Rebase;
 pub(crate) use refs::{Head, object_id};
-pub(crate) use remote::{Advertisement, Remote};
+pub(crate) use remote::{Advertised, Advertisement, Remote};
 pub(crate) use resolve::Resolved;
 pub(crate) use rewrite::Replacement;
 pub(crate) use shallow::{Reach, refuse_depth};

@@ -79,7 +79,7 @@ impl Lease {
 
 impl RefUpdate {
     /// Refuses the update if the ref is at `found` and should not be.
-    pub(super) fn check_lease(&self, found: Option<ObjectId>) -> Result<()> {
+    pub(crate) fn check_lease(&self, found: Option<ObjectId>) -> Result<()> {
         let expected = match self.lease {
             Lease::Any => return Ok(()),
             Lease::Absent => None,

@@ -61,6 +61,29 @@ impl Git {
         walk().map_err(wrap("walk the history"))
     }
 
+    /// Refuses to judge a history of which only the newest part is here.
+    pub(crate) fn refuse_shallow(&self, action: &str) -> Result<()> {
+        if !self.repo.is_shallow() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("cannot {action}: this clone has only a part of the history"),
+        )
+        .with_hint("fetch the rest first: git fetch --unshallow"))
+    }
+
+    /// A commit and its first parents, to the end; the newest first.
+    pub(crate) fn first_parents(&self, tip: CommitId) -> Result<Vec<CommitId>> {
+        let mut line = vec![tip];
+        let mut next = self.parents_of(tip)?.first().copied();
+        while let Some(commit) = next {
+            line.push(commit);
+            next = self.parents_of(commit)?.first().copied();
+        }
+        Ok(line)
+    }
+
     /// The file at a path of a tree; `None` for folders, links, submodules and nothing.
     pub(crate) fn file_at(
         &self,

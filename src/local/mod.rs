@@ -5,6 +5,7 @@ pub(crate) mod recorded;
 mod there;
 
 pub(crate) use author::Author;
+pub(crate) use there::There;
 
 use std::path::PathBuf;
 use std::time::Duration;

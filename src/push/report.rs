@@ -16,6 +16,8 @@ pub enum PushedRef {
     Moved,
     /// It did not exist and was created.
     Created,
+    /// It moved to our commit, and lost what it had: that was asked for.
+    Overwritten,
     /// The commit was there already.
     UpToDate,
 }

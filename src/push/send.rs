@@ -6,7 +6,7 @@ use super::state::Signal;
 use crate::cancel::CancelToken;
 use crate::config::Use;
 use crate::error::{Error, ErrorKind, Result};
-use crate::git::{Git, How, Lease, PushOutcome, RefUpdate, object_id};
+use crate::git::{Git, How, Lease, ObjectId, PushOutcome, RefUpdate, object_id};
 use crate::id::CommitId;
 use crate::local::Local;
 use crate::name::BranchName;
@@ -18,6 +18,8 @@ pub(crate) struct Sending<'a> {
     pub(crate) git: &'a Git,
     pub(crate) branch: &'a BranchName,
     pub(crate) commit: CommitId,
+    /// Where the remote's branch is, if it may lose what it has; `None` for a step forward.
+    pub(crate) overwrites: Option<CommitId>,
     pub(crate) progress: &'a Progress,
     pub(crate) cancel: &'a CancelToken,
     /// Told of every step that is done.
@@ -49,17 +51,21 @@ impl Sending<'_> {
         } = *self;
         let remote = local.remote.git(Use::Push, cancel)?;
         let advertised = git.push_advertisement(&remote, cancel)?;
-        let tip = match advertised.find(&branch.local_ref()) {
-            Some(id) => Some(git.known_commit(id).ok_or_else(|| moved(branch))?),
-            None => None,
-        };
+        let found = advertised.find(&branch.local_ref());
+        let update = self.update(found)?;
+        update.check_lease(found)?;
+        let forward = update.how == How::FastForward;
+        let tip = found.and_then(|id| git.known_commit(id));
+        if forward && found.is_some() && tip.is_none() {
+            return Err(moved(branch));
+        }
         let mut confirmed: Vec<CommitId> = advertised
             .refs
             .iter()
             .filter_map(|found| git.known_commit(found.id))
             .collect();
         if let Some(tip) = tip {
-            if git.is_ancestor(commit, tip)? {
+            if commit == tip || forward && git.is_ancestor(commit, tip)? {
                 self.after_push(tip);
                 return Ok(Sent {
                     report: self.report(tip, PushedRef::UpToDate),
@@ -67,7 +73,7 @@ impl Sending<'_> {
                     confirmed,
                 });
             }
-            if !git.is_ancestor(tip, commit)? {
+            if forward && !git.is_ancestor(tip, commit)? {
                 return Err(moved(branch));
             }
         }
@@ -80,14 +86,10 @@ impl Sending<'_> {
             done: self.done,
         };
         let lacked = shipment.load(commit, &branch.local_ref(), &confirmed)?;
-        let update = RefUpdate {
-            name: branch.local_ref(),
-            to: Some(object_id(commit)?),
-            lease: Lease::of(tip.map(object_id).transpose()?),
-            how: How::FastForward,
-        };
         let pushed = match shipment.push(&remote, &update) {
-            Err(error) if is_elsewhere(&error) => return Err(moved(branch).with_source(error)),
+            Err(error) if forward && is_elsewhere(&error) => {
+                return Err(moved(branch).with_source(error));
+            }
             pushed => pushed?,
         };
         match &pushed.outcome {
@@ -95,7 +97,11 @@ impl Sending<'_> {
             PushOutcome::Refused(reason) if is_outdated(reason) => {
                 // Perhaps it was moved by an earlier push of the same commit, whose sender died.
                 if !shipment.has_arrived(&remote, &update)? {
-                    return Err(moved(branch));
+                    return Err(if forward {
+                        moved(branch)
+                    } else {
+                        stale(branch)
+                    });
                 }
             }
             PushOutcome::Refused(reason) => {
@@ -104,10 +110,10 @@ impl Sending<'_> {
             }
         }
         self.after_push(commit);
-        let outcome = if tip.is_some() {
-            PushedRef::Moved
-        } else {
-            PushedRef::Created
+        let outcome = match found {
+            Some(_) if forward => PushedRef::Moved,
+            Some(_) => PushedRef::Overwritten,
+            None => PushedRef::Created,
         };
         let text = crate::secret::fit_to_show(pushed.server_text.trim());
         tracing::info!(%commit, %branch, ?lacked, "pushed");
@@ -123,6 +129,20 @@ impl Sending<'_> {
             report,
             before: tip,
             confirmed,
+        })
+    }
+
+    /// What is to become of the branch, which the remote has at `found`.
+    fn update(&self, found: Option<ObjectId>) -> Result<RefUpdate> {
+        let (lease, how) = match self.overwrites {
+            Some(expected) => (Lease::At(object_id(expected)?), How::Force),
+            None => (Lease::of(found), How::FastForward),
+        };
+        Ok(RefUpdate {
+            name: self.branch.local_ref(),
+            to: Some(object_id(self.commit)?),
+            lease,
+            how,
         })
     }
 
@@ -170,6 +190,15 @@ fn moved(branch: &BranchName) -> Error {
         format!("cannot push {branch}: the remote has commits this clone lacks"),
     )
     .with_hint("pull first, then push again")
+}
+
+/// The error for a branch that was moved while it was to be overwritten.
+fn stale(branch: &BranchName) -> Error {
+    Error::new(
+        ErrorKind::StaleLease,
+        format!("cannot overwrite {branch}: the remote's was moved in this moment"),
+    )
+    .with_hint("somebody else moved it: fetch, look at what they did, and decide anew")
 }
 
 /// Whether the ref is not where the update starts.

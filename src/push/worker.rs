@@ -126,6 +126,7 @@ impl Shared {
             git,
             branch: &plan.branch,
             commit: plan.commit,
+            overwrites: None,
             progress: &self.progress_of(job),
             cancel: job.cell.cancel_token(),
             done: &told,

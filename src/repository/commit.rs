@@ -40,14 +40,8 @@ impl Repository {
     /// belongs to LFS is staged as it is, [`ErrorKind::UnfinishedOperation`] in the middle of a
     /// merge, [`ErrorKind::Locked`] if somebody else holds the repository too long.
     pub fn commit(&self, message: impl AsRef<str>) -> Result<CommitOutcome> {
-        let message = message.as_ref().trim();
         let _span = tracing::info_span!("commit").entered();
-        if message.is_empty() {
-            return Err(
-                Error::new(ErrorKind::InvalidInput, "the commit message is empty")
-                    .with_hint("say in a line what changed"),
-            );
-        }
+        let message = message_of(message.as_ref())?;
         self.settle();
         let git = self.local.git()?;
         let head = git.head()?;
@@ -58,8 +52,20 @@ impl Repository {
             return Ok(CommitOutcome::NothingToCommit);
         };
         let identity = self.local.identity_for(&git)?;
-        let commit = git.commit_tree(&head, tree, &format!("{message}\n"), &identity)?;
+        let commit = git.commit_tree(&head, tree, &message, &identity)?;
         tracing::info!(%commit, "committed");
         Ok(CommitOutcome::Committed(commit))
     }
+}
+
+/// A message as git keeps it: without space around it, and with a line end.
+pub(super) fn message_of(text: &str) -> Result<String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(
+            Error::new(ErrorKind::InvalidInput, "the commit message is empty")
+                .with_hint("say in a line what changed"),
+        );
+    }
+    Ok(format!("{text}\n"))
 }

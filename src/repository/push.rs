@@ -1,7 +1,35 @@
 use super::Repository;
 use crate::error::{Error, ErrorKind, Result};
+use crate::id::CommitId;
 use crate::name::BranchName;
 use crate::push::{PushReport, Sending};
+
+/// How to push.
+///
+/// ```
+/// use hf_repository::{CommitId, PushOptions};
+/// let seen: CommitId = "0123456789012345678901234567890123456789".parse()?;
+/// let options = PushOptions::default().overwriting(seen);
+/// # let _ = options;
+/// # Ok::<(), hf_repository::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PushOptions {
+    overwrites: Option<CommitId>,
+}
+
+impl PushOptions {
+    /// Lets the remote's branch lose what it has, if it is at the commit `expected` then and nowhere else
+    /// (a push with force and a lease).
+    ///
+    /// For a history that was rewritten. Whoever has the old one has to make their clone anew.
+    #[must_use]
+    pub fn overwriting(mut self, expected: CommitId) -> Self {
+        self.overwrites = Some(expected);
+        self
+    }
+}
 
 /// Pushing.
 impl Repository {
@@ -19,6 +47,15 @@ impl Repository {
     /// [`ErrorKind::NonFastForward`] if the remote has commits this clone lacks: pull first;
     /// [`ErrorKind::Rejected`] if the server's hook refused; and those of credentials and network.
     pub fn push(&self) -> Result<PushReport> {
+        self.push_with(&PushOptions::default())
+    }
+
+    /// Pushes the current branch as `options` say.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push); [`ErrorKind::StaleLease`] instead of
+    /// [`ErrorKind::NonFastForward`] if the branch is to be overwritten and is not where it was expected.
+    pub fn push_with(&self, options: &PushOptions) -> Result<PushReport> {
         let _span = tracing::info_span!("push").entered();
         let _settled = self.local.progress.settled();
         self.settle();
@@ -40,6 +77,7 @@ impl Repository {
             git: &git,
             branch: &branch,
             commit,
+            overwrites: options.overwrites,
             progress: &local.progress,
             cancel: &local.cancel,
             done: &|_| {},

@@ -136,7 +136,7 @@ impl Repository {
         // No push of this clone may put a commit on the remote behind our back.
         let _urgent = self.pushes.board.urgent(seen);
         let _pusher = local.lock_pushing(&local.cancel)?;
-        let pushed = local.ask_remote(&git, &local.cancel)?;
+        let there = local.ask_remote(&git, &local.cancel)?;
         let head = git.head()?;
         let _lock = local.lock_branch(Some(head.branch("rewrite")?))?;
         let (branch, before) = self.branch_to_rewrite(&git, "rewrite")?;
@@ -147,7 +147,7 @@ impl Repository {
         let rewritten = Rewrite {
             context: local.context(scratch.as_ref().unwrap_or(&git)),
             tip: before,
-            pushed: &pushed,
+            pushed: &there.commits,
             larger_than: options.larger_than,
             keep: options.keep,
         }
@@ -159,7 +159,7 @@ impl Repository {
         }
         tracing::info!(commits = rewritten.commits.len(), %after, "rewritten");
         Ok(RewriteReport {
-            other_refs: left_behind(&git, &branch, &rewritten, &pushed)?,
+            other_refs: left_behind(&git, &branch, &rewritten, &there.commits)?,
             branch,
             before,
             after,
@@ -222,7 +222,7 @@ impl Repository {
     }
 }
 
-fn on_branch(git: &Git, action: &str) -> Result<(BranchName, CommitId)> {
+pub(super) fn on_branch(git: &Git, action: &str) -> Result<(BranchName, CommitId)> {
     let head = git.head()?;
     let branch = head.branch(action)?.clone();
     match head {
@@ -230,7 +230,8 @@ fn on_branch(git: &Git, action: &str) -> Result<(BranchName, CommitId)> {
         _ => Err(Error::new(
             ErrorKind::UnbornBranch,
             format!("cannot {action}: {branch} has no commit yet"),
-        )),
+        )
+        .with_hint("stage and commit something first")),
     }
 }
 

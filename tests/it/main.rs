@@ -37,6 +37,7 @@ mod formats;
 mod fsck;
 mod giftless;
 mod heavy;
+mod history;
 mod hostile;
 mod interleavings;
 mod layers;
