@@ -29,9 +29,9 @@ impl PrepareRepository {
     ///
     /// # Errors
     /// [`ErrorKind::AlreadyExists`] if it is a repository already, another kind if it has a `.git` that cannot
-    /// be opened; [`ErrorKind::DirtyWorktree`] if a file or link is where the remote has a folder, or a folder
-    /// with files where it has a file: then there is no way to keep both. Else those of
-    /// [`clone_repo`](Self::clone_repo).
+    /// be opened; [`ErrorKind::DirtyWorktree`] if a file or link is where the remote has a folder, a folder
+    /// with files where it has a file, or another repository where it has files: then there is no way to keep
+    /// both. Else those of [`clone_repo`](Self::clone_repo).
     pub fn adopt(self) -> Result<Repository> {
         let _span = tracing::info_span!("adopt").entered();
         self.make(Making::Adopt)

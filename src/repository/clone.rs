@@ -55,17 +55,18 @@ impl PrepareRepository {
         // after the guard has cleaned up: nobody removes what another process is making.
         let lock = self.lock_new(&git_dir)?;
         let guard = target.claim()?;
-        let git = match Git::open(&self.folder) {
-            Ok(_) if !is_unfinished(&git_dir) => {
-                // Another process made it while this one waited.
-                guard.keep();
-                drop(lock);
-                return self.open();
-            }
+        let opened = Git::open(&self.folder);
+        if opened.is_ok() && !is_unfinished(&git_dir) {
+            // Another process made it while this one waited.
+            guard.keep();
+            drop(lock);
+            return self.open();
+        }
+        let how = how.or_as_begun(&git_dir)?;
+        let git = match opened {
             Ok(git) => git,
             Err(_) => begin(&self.folder, how)?,
         };
-        let how = how.or_as_begun(&git_dir)?;
         match git.remote_url(connection.name()) {
             Some(url) => {
                 let config = git.whole_config()?;

@@ -65,6 +65,8 @@ pub(super) fn finished(git_dir: &Path) -> Result<()> {
 pub(super) struct Target {
     folder: PathBuf,
     found: Found,
+    /// Folders that have to be made, the innermost first.
+    lacking: Vec<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -107,9 +109,11 @@ impl Target {
                 }
             }
         };
+        let lacking = folder.ancestors().take_while(|above| !above.exists());
         Ok(Self {
             folder: folder.to_path_buf(),
             found,
+            lacking: lacking.map(Path::to_path_buf).collect(),
         })
     }
 
@@ -118,6 +122,7 @@ impl Target {
         Ok(Guard {
             folder: Some(self.folder),
             found: self.found,
+            made: self.lacking,
         })
     }
 }
@@ -150,6 +155,7 @@ fn refuse_repository(folder: &Path, git_dir: &Path) -> Result<()> {
 pub(super) struct Guard {
     folder: Option<PathBuf>,
     found: Found,
+    made: Vec<PathBuf>,
 }
 
 impl Guard {
@@ -176,9 +182,9 @@ impl Drop for Guard {
         if let Err(error) = std::fs::remove_dir_all(folder.join(".git")) {
             tracing::debug!(%error, "nothing to remove");
         }
-        if self.found == Found::Nothing {
+        for folder in &self.made {
             // Fails, as it should, if something appeared meanwhile.
-            let _ = std::fs::remove_dir(&folder);
+            let _ = std::fs::remove_dir(folder);
         }
     }
 }

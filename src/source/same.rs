@@ -13,7 +13,8 @@ impl Location {
     /// Whether both name the same repository.
     ///
     /// `.git` and `/` at the end say nothing; nor do a host's aliases, the case of a host or of an id of
-    /// the Hub, and the protocol, as far as it is known what the paths stand for.
+    /// the Hub, and whether it is ssh or https, as far as it is known what the paths stand for. Plain http
+    /// is another way: what goes there can be read and changed by others.
     pub(crate) fn is_same_place(&self, other: &Self, endpoint: &Endpoint) -> bool {
         match (self, other) {
             (Self::Folder(one), Self::Folder(two)) => real(one) == real(two),
@@ -36,9 +37,8 @@ impl Location {
                     .rsplit_once(':')
                     .map(|(_, port)| port.to_owned());
                 let port = port.filter(|_| !url.is_at_default_port());
-                let hub = port.is_none() && is_hub_host(url.host(), endpoint);
-                let on_hub = hub.then(|| Served::by_path(url.path())).flatten();
-                Some(on_hub.unwrap_or_else(|| Served::elsewhere(url.host(), port, url.path())))
+                let plain = !url.is_https();
+                Some(Served::elsewhere(url.host(), port, plain, url.path()))
             }
             Self::Ssh(text) => {
                 let (user, host, path) = ssh_parts(text)?;
@@ -46,7 +46,7 @@ impl Location {
                 if is_hub_host(host, endpoint) || host.eq_ignore_ascii_case(own) {
                     return Served::by_path(path);
                 }
-                (user == FORGE_USER).then(|| Served::elsewhere(host, None, path))
+                (user == FORGE_USER).then(|| Served::elsewhere(host, None, false, path))
             }
         }
     }
@@ -61,6 +61,8 @@ enum Served {
         host: String,
         /// An unusual one of HTTP; that of ssh says nothing of others.
         port: Option<String>,
+        /// By http.
+        plain: bool,
         path: String,
     },
 }
@@ -77,11 +79,12 @@ impl Served {
         }
     }
 
-    fn elsewhere(host: &str, port: Option<String>, path: &str) -> Self {
+    fn elsewhere(host: &str, port: Option<String>, plain: bool, path: &str) -> Self {
         let path = decode(path);
         Self::Elsewhere {
             host: host.to_ascii_lowercase(),
             port,
+            plain,
             path: bare(path.trim_start_matches('/')).to_owned(),
         }
     }
@@ -146,7 +149,6 @@ mod tests {
             "https://huggingface.co/ns/name.git/",
             "https://hf.co/ns/name",
             "https://HF.co:443/ns/name",
-            "http://huggingface.co/ns/name",
             "https://user:hf_x@huggingface.co/ns/name",
             "hf://ns/name@v1",
             "git@hf.co:ns/name",
@@ -157,7 +159,7 @@ mod tests {
         let forge = [
             "https://git.example/team/m",
             "https://Git.Example/team/m.git",
-            "http://git.example/team/m/",
+            "https://git.example:443/team/m/",
             "git@git.example:team/m.git",
             "ssh://git@git.example:2222/team/m",
         ];
@@ -181,6 +183,8 @@ mod tests {
             ("ns/name", "https://huggingface.co.evil.example/ns/name"),
             ("ns/name", "git@hf.co:datasets/ns/name"),
             ("ns/name", "./ns/name"),
+            ("ns/name", "http://huggingface.co/ns/name"),
+            ("git@git.example:team/m", "http://git.example/team/m"),
             ("https://git.example/team/m", "https://git.example/team/M"),
             (
                 "https://git.example/team/m",

@@ -1,5 +1,8 @@
 //! Files that are there already become those of a new clone: recognised by content, never touched.
 
+use std::collections::HashMap;
+use std::path::Path;
+
 use super::Context;
 use super::content::Content;
 use super::place;
@@ -18,8 +21,8 @@ use crate::progress::Event;
 /// something in the work tree, be it what the tree says or not: what it lacks is still to be written.
 ///
 /// # Errors
-/// [`ErrorKind::DirtyWorktree`] if a file is where the tree has a folder, or the other way round: to
-/// record both would be to delete what this clone never had.
+/// [`ErrorKind::DirtyWorktree`] if a file is where the tree has a folder, or the like: to record what is there
+/// would be to delete what this clone never had.
 pub(crate) fn adopt(context: Context<'_>, tree: ObjectId) -> Result<ObjectId> {
     let git = context.git;
     git.refuse_odd_tree(tree)?;
@@ -65,17 +68,19 @@ pub(crate) fn adopt(context: Context<'_>, tree: ObjectId) -> Result<ObjectId> {
 fn refuse_other_shapes(context: &Context<'_>, files: &[TreeFile]) -> Result<()> {
     let workdir = context.git.workdir();
     let mut offences = Vec::new();
+    let mut repositories = HashMap::new();
     for TreeFile { path, mode, .. } in files {
         context.cancel.check()?;
-        let stat = fs::lstat(&path.under(workdir))?;
-        let is_folder = stat.is_some_and(|stat| stat.kind == FileKind::Folder);
+        let kind = fs::lstat(&path.under(workdir))?.map(|stat| stat.kind);
         let reason = if let Some(parent) = place::blocked_parent(workdir, path)? {
             Some(format!("{parent} is no folder here"))
-        } else if is_folder && *mode != Mode::Gitlink {
+        } else if let Some(folder) = nested_repository(workdir, path, &mut repositories)? {
+            Some(format!("{folder} is a repository of its own here"))
+        } else if kind == Some(FileKind::Folder) && *mode != Mode::Gitlink {
             let filled = place::has_other_files(workdir, path, &|_| false)?;
             filled.then(|| "a folder with files is in its place".to_owned())
         } else {
-            None
+            (kind == Some(FileKind::Other)).then(|| "what is in its place is no file".to_owned())
         };
         offences.extend(reason.map(|reason| Offence::new(path.clone(), None, reason)));
     }
@@ -88,6 +93,29 @@ fn refuse_other_shapes(context: &Context<'_>, files: &[TreeFile]) -> Result<()> 
     )
     .with_hint("move away what is in the way, and call again; nothing was changed")
     .with_offences(offences))
+}
+
+/// The outermost folder around a path that has a `.git`: git takes nothing in it for ours.
+fn nested_repository<'f>(
+    workdir: &Path,
+    path: &'f RepoPath,
+    known: &mut HashMap<&'f str, bool>,
+) -> Result<Option<&'f str>> {
+    for (at, _) in path.as_str().match_indices('/') {
+        let folder = &path.as_str()[..at];
+        let is_one = match known.get(folder) {
+            Some(known) => *known,
+            None => {
+                let is_one = fs::lstat(&workdir.join(folder).join(".git"))?.is_some();
+                known.insert(folder, is_one);
+                is_one
+            }
+        };
+        if is_one {
+            return Ok(Some(folder));
+        }
+    }
+    Ok(None)
 }
 
 /// Compares files with a tree.

@@ -166,6 +166,14 @@ fn sources_and_names_that_mean_nothing() {
         .clone_repo();
     refused(gone, ErrorKind::RevisionNotFound);
     assert!(!w.path("refused").exists());
+    // Nor do the folders stay that were made above it.
+    refused(
+        w.prepare("alice/m", "deep/er/x")
+            .revision("v9".parse().unwrap())
+            .clone_repo(),
+        ErrorKind::RevisionNotFound,
+    );
+    assert!(!w.path("deep").exists());
     refused(
         w.prepare("alice/other", "ours").open(),
         ErrorKind::RemoteMismatch,
