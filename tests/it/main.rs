@@ -46,6 +46,7 @@ mod legacy;
 mod logins;
 mod merging;
 mod moved_remote;
+mod names;
 mod offline;
 mod parts;
 mod permissions;

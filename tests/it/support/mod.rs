@@ -1,6 +1,7 @@
 //! A Hub, a user, a home, and real git beside the library.
 
 pub(crate) mod cycle;
+pub(crate) mod dice;
 pub(crate) mod judge;
 pub(crate) mod moving;
 pub(crate) mod proxy;
