@@ -24,9 +24,12 @@ impl PrepareRepository {
     /// [`open_or_clone`](Self::open_or_clone) or `clone_repo` goes on where it ended.
     ///
     /// # Errors
-    /// [`ErrorKind::FolderNotEmpty`], [`ErrorKind::RepoNotFound`], [`ErrorKind::Unauthorized`],
-    /// [`ErrorKind::RevisionNotFound`], [`ErrorKind::LfsObjectMissing`],
-    /// [`ErrorKind::LfsObjectCorrupt`], and those of the network.
+    /// [`ErrorKind::FolderNotEmpty`](crate::ErrorKind::FolderNotEmpty),
+    /// [`RepoNotFound`](crate::ErrorKind::RepoNotFound),
+    /// [`Unauthorized`](crate::ErrorKind::Unauthorized),
+    /// [`RevisionNotFound`](crate::ErrorKind::RevisionNotFound),
+    /// [`LfsObjectMissing`](crate::ErrorKind::LfsObjectMissing),
+    /// [`LfsObjectCorrupt`](crate::ErrorKind::LfsObjectCorrupt), and those of the network.
     pub fn clone_repo(self) -> Result<Repository> {
         let _span = tracing::info_span!("clone").entered();
         self.make(Making::Clone)
@@ -39,7 +42,7 @@ impl PrepareRepository {
         let config = git::user_config()?;
         let place = self.place(&endpoint, &config)?;
         let from_source = place.fetch.revision.clone();
-        let revision = self.wanted_revision().cloned().or(from_source);
+        let revision = self.revision.clone().or(from_source);
         let target = Target::examine(&self.folder, how)?;
         let connection = self.connect(&endpoint, place, config)?;
         // Before anything is made: whether the remote can be reached by us at all.
@@ -245,8 +248,9 @@ impl Repository {
     /// nothing; sends no data.
     ///
     /// # Errors
-    /// [`ErrorKind::Unauthorized`] and [`ErrorKind::Forbidden`] say what the credentials lack,
-    /// [`ErrorKind::RepoNotFound`] that there is nothing to push to.
+    /// [`ErrorKind::Unauthorized`](crate::ErrorKind::Unauthorized) and
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) say what the credentials lack,
+    /// [`RepoNotFound`](crate::ErrorKind::RepoNotFound) that there is nothing to push to.
     pub fn check_write_access(&self) -> Result<()> {
         let _span = tracing::info_span!("check_write_access").entered();
         let git = self.local.git()?;

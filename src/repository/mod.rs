@@ -16,6 +16,7 @@ mod history;
 mod history_words;
 mod integrate;
 mod look;
+mod open;
 mod prepare;
 mod prune;
 mod pull;

@@ -2,13 +2,12 @@ use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::target::is_unfinished;
 use super::{CheckoutOptions, Repository};
 use crate::cancel::CancelToken;
 use crate::config::Config;
 use crate::credential::{CredentialRequest, Prompt};
 use crate::env;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::fs;
 use crate::git::{Git, Identity, private_folder};
 use crate::http::{Bandwidth, NetworkLimits, PlainHttp, Verification};
@@ -27,7 +26,6 @@ use crate::progress::{Progress, Settled};
 use crate::push::{AutoPrune, OnConflict, OnDrop, PushPolicy, Pushes, Settings};
 use crate::remote::{Connection, Logins};
 use crate::secret::{Login, Provider, Secret, Token};
-use crate::source::Location;
 use crate::worktree::Content;
 
 /// Who does the work of Git LFS.
@@ -64,7 +62,7 @@ pub struct PrepareRepository {
     secret: Option<Secret>,
     prompt: Option<Prompt>,
     repo_type: Option<RepoType>,
-    revision: Option<Revision>,
+    pub(super) revision: Option<Revision>,
     pub(super) missing: CheckoutOptions,
     identity: Option<Identity>,
     create: Option<Visibility>,
@@ -138,7 +136,8 @@ impl PrepareRepository {
     /// Counts as much as [`token`](Self::token): nothing implicit is looked for, and of the two the
     /// later call holds. `provide` is called on the threads that send, perhaps on several at once,
     /// and the request waits for it; it should keep a token that is still good. What goes wrong in
-    /// it is an [`ErrorKind::Unauthorized`] of the work that needed the token, with its error as
+    /// it is an [`ErrorKind::Unauthorized`](crate::ErrorKind::Unauthorized) of the work that
+    /// needed the token, with its error as
     /// the source.
     ///
     /// ```
@@ -162,7 +161,8 @@ impl PrepareRepository {
     /// this machine. Everybody on the way can then read them, and use them for good.
     ///
     /// Without this, requests to such servers carry no token, and those that need one fail with
-    /// [`ErrorKind::Unauthorized`], unless git's credential helpers have a login for that very server.
+    /// [`ErrorKind::Unauthorized`](crate::ErrorKind::Unauthorized), unless git's credential
+    /// helpers have a login for that very server.
     pub fn danger_send_tokens_over_plain_http(mut self) -> Self {
         self.plain_http = PlainHttp::Anywhere;
         self
@@ -174,7 +174,8 @@ impl PrepareRepository {
     /// `ask` is called at most once for a server, on the thread that sends, and the request waits for it;
     /// it must not use the repository. A login that the server takes is offered to git's credential
     /// helpers, as git does with what it asked for, so that the next process need not ask. One that is
-    /// refused, `None`, or a panic, is the end: the work fails with [`ErrorKind::Unauthorized`]. A
+    /// refused, `None`, or a panic, is the end: the work fails with
+    /// [`ErrorKind::Unauthorized`](crate::ErrorKind::Unauthorized). A
     /// [`token`](Self::token) that is refused is not asked about: then that one has to be changed.
     ///
     /// ```
@@ -204,7 +205,7 @@ impl PrepareRepository {
     ///
     /// It must exist. A clone that exists already goes there when it is opened, unless it is there: then
     /// nothing happens, and no branch is ever pulled. Local edits in the way are an
-    /// [`ErrorKind::DirtyWorktree`]; nothing has changed then.
+    /// [`ErrorKind::DirtyWorktree`](crate::ErrorKind::DirtyWorktree); nothing has changed then.
     ///
     /// When cloning, only the LFS files of the revision are downloaded.
     pub fn revision(self, revision: Revision) -> Self {
@@ -282,7 +283,8 @@ impl PrepareRepository {
     ///
     /// Holds for git, LFS and the Hub's API, and for the `git-lfs` of [`LfsEngine::GitLfs`]. Text
     /// around the certificates does no harm. The file is read once, for the first connection; one that
-    /// is not there or holds no certificate is an [`ErrorKind::InvalidInput`] then.
+    /// is not there or holds no certificate is an
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) then.
     ///
     /// ```
     /// use hf_repository::Repository;
@@ -332,123 +334,6 @@ impl PrepareRepository {
         self
     }
 
-    /// Opens an existing clone; no network, unless a [`revision`](Self::revision) has to be got.
-    ///
-    /// Nothing is pulled and no setting is changed. Of a revision that was asked for, what this clone lacks is
-    /// fetched: the revision itself, and the content of its LFS files.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotARepository`] if there is none, [`ErrorKind::RemoteMismatch`] with both names if it is
-    /// a clone of something else than the source names; with a revision those of
-    /// [`checkout`](Repository::checkout).
-    pub fn open(self) -> Result<Repository> {
-        let git = Git::open(&self.folder)?;
-        if is_unfinished(git.git_dir()) {
-            return Err(Error::new(
-                ErrorKind::NotARepository,
-                format!("{} is a clone that was interrupted", self.folder.display()),
-            )
-            .with_hint("finish it with open_or_clone()"));
-        }
-        self.attach(&git)
-    }
-
-    /// Opens the clone if the folder is one, else makes it; finishes one that was interrupted.
-    ///
-    /// An existing clone is opened as by [`open`](Self::open): nothing is pulled.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open) and [`clone_repo`](Self::clone_repo).
-    pub fn open_or_clone(self) -> Result<Repository> {
-        let dot_git = self.folder.join(".git");
-        if dot_git.exists() && !is_unfinished(&dot_git) {
-            return self.open();
-        }
-        match self.clone().clone_repo() {
-            // Another process began after we looked, and has finished since.
-            Err(error) if error.kind() == ErrorKind::FolderNotEmpty && dot_git.exists() => {
-                self.open()
-            }
-            cloned => cloned,
-        }
-    }
-
-    /// The repository object for an open clone, its remote checked against the source.
-    pub(super) fn attach(mut self, git: &Git) -> Result<Repository> {
-        let endpoint = self.resolve_endpoint()?;
-        let head = git.head()?;
-        let name = head
-            .branch("")
-            .ok()
-            .and_then(|branch| git.upstream_remote(branch))
-            .filter(|name| git.remote_url(name).is_some())
-            .unwrap_or_else(RemoteName::origin);
-        let config = git.whole_config()?;
-        let url = format!("remote.{name}.url");
-        let recorded = config.first(&url).map(str::to_owned).ok_or_else(|| {
-            Error::new(
-                ErrorKind::RemoteMismatch,
-                format!("{} has no remote named {name}", self.folder.display()),
-            )
-            .with_hint("add one with: git remote add origin <url>")
-        })?;
-        let reading = Reading {
-            endpoint: &endpoint,
-            config: &config,
-            base: git.workdir(),
-            repo_type: None,
-        };
-        let mut there = reading.place(&recorded)?;
-        if let Some(push) = reading.push_place(&name) {
-            there.push = push;
-        }
-        if self.source.is_some() {
-            let wanted = self.place(&endpoint, &config)?;
-            let wanted_at = &wanted.fetch.location;
-            self.refuse_other_source(&there.fetch.location, wanted_at, &endpoint)?;
-            // What the caller wrote into the URL just now is newer than what is recorded.
-            there.fetch.userinfo = wanted.fetch.userinfo.or(there.fetch.userinfo);
-            self.revision = self.revision.or(wanted.fetch.revision);
-        }
-        let connection = Connection::new(
-            name,
-            endpoint,
-            there,
-            self.logins(git.workdir()),
-            self.http_settings(config),
-            &self.cancel,
-        )?;
-        crate::local::recorded::warn(git.common_dir());
-        let (revision, missing) = (self.revision.take(), self.missing);
-        let repository = self.finish(git, connection)?;
-        if let Some(revision) = revision {
-            repository.go_to_revision(&revision, missing)?;
-        }
-        Ok(repository)
-    }
-
-    /// Checks that the remote a clone has recorded is the one that is wanted.
-    pub(super) fn refuse_other_source(
-        &self,
-        recorded: &Location,
-        wanted: &Location,
-        endpoint: &Endpoint,
-    ) -> Result<()> {
-        if wanted.is_same_place(recorded, endpoint) {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorKind::RemoteMismatch,
-            format!(
-                "{} is a clone of {}, not of {}",
-                self.folder.display(),
-                describe(recorded, endpoint),
-                describe(wanted, endpoint),
-            ),
-        )
-        .with_hint("use another folder, or open it by Repository::open(folder)"))
-    }
-
     pub(super) fn resolve_endpoint(&self) -> Result<Endpoint> {
         place::endpoint(self.endpoint.as_ref())
     }
@@ -481,7 +366,7 @@ impl PrepareRepository {
         )
     }
 
-    fn logins(&self, workdir: &Path) -> Logins {
+    pub(super) fn logins(&self, workdir: &Path) -> Logins {
         Logins {
             secret: self.secret.clone(),
             prompt: self.prompt.clone(),
@@ -508,7 +393,7 @@ impl PrepareRepository {
 
     /// How servers are reached: as the environment and git's config say, unless the caller said
     /// otherwise.
-    fn http_settings(&self, config: Config) -> crate::http::Settings {
+    pub(super) fn http_settings(&self, config: Config) -> crate::http::Settings {
         let mut settings = crate::http::Settings {
             bandwidth: self.bandwidth.clone(),
             plain_http: self.plain_http,
@@ -526,10 +411,6 @@ impl PrepareRepository {
 
     pub(super) fn visibility(&self) -> Option<Visibility> {
         self.create
-    }
-
-    pub(super) fn wanted_revision(&self) -> Option<&Revision> {
-        self.revision.as_ref()
     }
 
     /// Puts the parts together.
@@ -578,16 +459,5 @@ impl PrepareRepository {
         let local = Arc::new(local);
         let pushes = Pushes::new(Arc::clone(&local), self.background);
         Ok(Repository { local, pushes })
-    }
-}
-
-/// What to call a place in messages.
-fn describe(location: &Location, endpoint: &Endpoint) -> String {
-    match location {
-        Location::Hub { id, repo_type } if endpoint.is_default() => format!("the {repo_type} {id}"),
-        Location::Hub { id, repo_type } => format!("the {repo_type} {id} of {endpoint}"),
-        Location::Http(url) => url.to_string(),
-        Location::Folder(path) => path.display().to_string(),
-        Location::Ssh(url) => url.clone(),
     }
 }

@@ -1,24 +1,25 @@
 //! Work that becomes one commit when it is finished, and none if it is not.
 
+mod earlier;
 mod options;
 mod report;
 
 use std::path::Path;
 
+use earlier::Earlier;
 pub use options::{EarlierChanges, ScopeOptions, ScopePush};
 pub use report::{ScopeOutcome, ScopeReport};
 
 use super::Repository;
 use super::pull::PullReport;
-use crate::error::{Error, ErrorKind, Offence, Result};
-use crate::fs::{self, Stat};
-use crate::git::{FileState, Git, Head, Tags};
+use crate::error::{ErrorKind, Result};
+use crate::git::{Git, Tags};
 use crate::id::CommitId;
 use crate::local::refuse_unfinished;
 use crate::name::BranchName;
 use crate::path::RepoPath;
 use crate::push::{SaveOptions, Saved, refuse_other_branch};
-use crate::worktree::{self, Selection, Stage, StageOptions, StageReport};
+use crate::worktree::{self, Stage, StageOptions, StageReport};
 
 /// Work on its way to one commit; see [`Repository::begin`].
 ///
@@ -32,14 +33,6 @@ pub struct CommitScope<'a> {
     branch: BranchName,
     pulled: Option<PullReport>,
     earlier: Vec<Earlier>,
-}
-
-/// A change that was there before.
-#[derive(Debug)]
-struct Earlier {
-    path: RepoPath,
-    /// What the file was; `None` if it was gone.
-    stat: Option<Stat>,
 }
 
 /// Commits of whole pieces of work.
@@ -88,7 +81,7 @@ impl Repository {
         if options.branch.is_none() {
             head.branch("begin")?;
         }
-        let earlier = self.earlier_changes(&git, &head, &options)?;
+        let earlier = earlier::look(&self.local, &git, &head, &options)?;
         if let Some(branch) = &options.branch {
             self.go_to_branch(&git, branch, options.pull.is_some())?;
         }
@@ -111,55 +104,6 @@ impl Repository {
             pulled,
             earlier,
         })
-    }
-
-    /// What is not committed now, or the error that it is in the way.
-    fn earlier_changes(
-        &self,
-        git: &Git,
-        head: &Head,
-        options: &ScopeOptions,
-    ) -> Result<Vec<Earlier>> {
-        let index = git.index()?;
-        let selection = Selection::new(&options.stage)?;
-        let found = worktree::scan_selected(git, &index, &selection, &self.local.cancel)?.changes;
-        let tree = head.commit().map(|commit| git.tree_of(commit));
-        let staged = git.staged_changes(tree.transpose()?, &index)?;
-
-        let staged_too = |change: crate::git::Change| Offence::new(change.path, None, "staged");
-        let mut offences: Vec<Offence> = match options.earlier {
-            EarlierChanges::Include => Vec::new(),
-            EarlierChanges::Refuse | EarlierChanges::LeaveOut => {
-                staged.into_iter().map(staged_too).collect()
-            }
-        };
-        if options.earlier == EarlierChanges::Refuse {
-            let reason = |state: FileState| match state {
-                FileState::Added => "untracked",
-                FileState::Deleted => "deleted",
-                FileState::Modified | FileState::TypeChanged => "edited",
-            };
-            let changed = found.iter();
-            offences.extend(
-                changed.map(|(path, state)| Offence::new(path.clone(), None, reason(*state))),
-            );
-        }
-        if !offences.is_empty() {
-            return Err(Error::new(
-                ErrorKind::DirtyWorktree,
-                "changes are here already that are not part of the work",
-            )
-            .with_hint(
-                "commit them first, or say what becomes of them: \
-                 ScopeOptions::earlier_changes(EarlierChanges::Include) or LeaveOut",
-            )
-            .with_offences(offences));
-        }
-        let look = |(path, _): (RepoPath, FileState)| {
-            let stat = fs::lstat(&path.under(git.workdir()))?;
-            Ok(Earlier { path, stat })
-        };
-        found.into_iter().map(look).collect()
     }
 
     /// Checks a branch out, that of the remote or a new one if need be.
@@ -247,9 +191,9 @@ impl CommitScope<'_> {
     fn stage_options(&self) -> Result<StageOptions> {
         let mut options = self.options.stage.clone();
         if self.options.earlier == EarlierChanges::LeaveOut {
-            for Earlier { path, stat } in &self.earlier {
-                if fs::lstat(&path.under(self.path()))? == *stat {
-                    options = options.exclude(path.as_str());
+            for earlier in &self.earlier {
+                if earlier.is_as_it_was(self.path())? {
+                    options = options.exclude(earlier.path.as_str());
                 }
             }
         }

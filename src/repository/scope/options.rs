@@ -22,7 +22,7 @@ pub enum ScopePush {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EarlierChanges {
-    /// The scope does not begin: [`ErrorKind::DirtyWorktree`](crate::ErrorKind::DirtyWorktree) with the files.
+    /// The scope does not begin: [`ErrorKind::DirtyWorktree`] with the files.
     #[default]
     Refuse,
     /// They are committed along with the scope's. [`CommitScope::earlier_changes`](crate::CommitScope::earlier_changes)
