@@ -108,6 +108,7 @@ impl<'a> History<'a> {
         let oids: HashSet<LfsOid> = needed.iter().map(|object| object.oid).collect();
         loss.objects = self.objects_among(&all)?;
         loss.objects.retain(|object| !oids.contains(&object.oid));
+        let kept: HashSet<&CommitId> = kept.iter().collect();
         commits.retain(|commit| !kept.contains(commit));
         loss.commits = commits;
         Ok(loss)

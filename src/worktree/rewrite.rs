@@ -209,6 +209,9 @@ impl<'a> Maker<'a> {
             .filter_map(|(path, _)| extension(path).map(str::to_owned))
             .collect();
         let mut extensions = Extensions(candidates);
+        if extensions.0.is_empty() {
+            return Ok(extensions);
+        }
         let all: HashSet<&CommitId> = commits.iter().collect();
         let mut before = BTreeSet::new();
         for commit in commits {

@@ -274,3 +274,10 @@ pub(crate) fn measured(job: &str, folder: &Path) {
     let peak: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     println!("\npeak memory: {}", peak << 10);
 }
+
+#[test]
+fn many_random_histories_are_repaired() {
+    needs_git_lfs!();
+    heavy!();
+    crate::rewriting::repair_random_histories(3..=30);
+}

@@ -81,11 +81,13 @@ impl Clone {
         kind: ErrorKind,
         act: impl Fn(&Repository) -> Result<T, hf_repository::Error>,
     ) {
-        let scene = self.w.scene(&self.folder(), "alice/m");
+        let refs =
+            || self.git(&["for-each-ref"]) + &self.w.git(self.w.bare("alice/m"), &["for-each-ref"]);
+        let before = refs();
         let error = act(&self.repo).unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.hint().is_some(), "{error}");
-        assert_eq!(self.w.scene(&self.folder(), "alice/m"), scene);
+        assert_eq!(refs(), before);
     }
 }
 
@@ -185,6 +187,7 @@ fn of_ten_checkpoints_two_stay() {
 
 #[test]
 fn a_history_becomes_one_commit() {
+    needs_git_lfs!();
     let c = Clone::new();
     let folder = c.folder();
     c.checkpoint(1);
@@ -242,6 +245,7 @@ fn a_history_becomes_one_commit() {
 
 #[test]
 fn merges_become_plain_commits_and_texts_count() {
+    needs_git_lfs!();
     let c = Clone::new();
     let folder = c.folder();
     c.note("one");
@@ -281,7 +285,37 @@ fn merges_become_plain_commits_and_texts_count() {
 }
 
 #[test]
+fn a_folder_is_overwritten_by_the_same_rule() {
+    needs_git_lfs!();
+    let w = World::new();
+    w.model("alice/m");
+    let bare = w.path("bare.git");
+    let name = bare.to_string_lossy().into_owned();
+    w.git(w.bare("alice/m"), &["clone", "-q", "--bare", ".", &name]);
+    let repo = w.prepare(&name, "ours").clone_repo().unwrap();
+    let c = Clone { w, repo };
+    for seed in 1..=3 {
+        c.checkpoint(seed);
+    }
+    c.repo.push().unwrap();
+    let report = c.repo.squash_history("all").unwrap();
+    let wrong = PushOptions::default().overwriting(report.after);
+    assert_eq!(
+        c.repo.push_with(&wrong).unwrap_err().kind(),
+        ErrorKind::StaleLease
+    );
+    let right = PushOptions::default().overwriting(report.before);
+    assert_eq!(
+        c.repo.push_with(&right).unwrap().outcome,
+        PushedRef::Overwritten
+    );
+    assert_eq!(c.w.git(&bare, &["rev-list", "--count", "main"]), "1");
+    c.w.assert_sound(&c.folder());
+}
+
+#[test]
 fn what_must_not_be_made_shorter_is_refused() {
+    needs_git_lfs!();
     let c = Clone::new();
     let folder = c.folder();
     let plan = |repo: &Repository| repo.plan_cleanup(Retention::LastCheckpoints(1));

@@ -1,12 +1,16 @@
 //! Commits that hold what the Hub refuses are made anew before they are pushed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use hf_repository::{ErrorKind, Pattern, RepoPath, Repository, RewriteOptions};
+use hf_repository::{
+    CommitId, ErrorKind, Pattern, RepoPath, Repository, Retention, RewriteOptions,
+};
 use mini_hub::MiniHub;
+use sha2::{Digest, Sha256};
 
 use crate::child::succeed;
 use crate::steps;
@@ -28,9 +32,13 @@ struct Clone {
 
 impl Clone {
     fn new() -> Self {
+        Self::of(|w| w.model("alice/m"))
+    }
+
+    fn of(make: impl Fn(&World)) -> Self {
         let hub = MiniHub::temporary_with(|config| config.blob_limit(LIMIT)).unwrap();
         let w = World::with(hub);
-        w.model("alice/m");
+        make(&w);
         let repo = w.clone("alice/m", "ours");
         Self { w, repo }
     }
@@ -72,6 +80,56 @@ impl Clone {
             .unwrap();
         assert!(output.status.success(), "{output:?}");
         self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// What git makes of its input.
+    #[track_caller]
+    fn fed(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+        let mut command = self.w.command("git", &self.folder());
+        let piped = command
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let output = std::thread::scope(|scope| {
+            scope.spawn(move || stdin.write_all(input).unwrap());
+            child.wait_with_output().unwrap()
+        });
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    }
+
+    /// New commits differ from old ones in rules and in pointers that have the oid of what was there.
+    #[track_caller]
+    fn assert_same_content(&self, rewritten: &[(CommitId, CommitId)]) {
+        let pairs = rewritten.iter().map(|(old, new)| format!("{new} {old}\n"));
+        let pairs: String = pairs.collect();
+        let told = self.fed(
+            &[
+                "diff-tree",
+                "--stdin",
+                "-r",
+                "--no-commit-id",
+                "--no-renames",
+            ],
+            pairs.as_bytes(),
+        );
+        let mut blobs = BTreeSet::new();
+        for line in String::from_utf8(told).unwrap().lines() {
+            let (ids, name) = line.split_once('\t').unwrap();
+            let ids: Vec<&str> = ids.split(' ').collect();
+            assert!(ids[4] == "M" || name == ".gitattributes", "{line}");
+            if name != ".gitattributes" {
+                blobs.insert((ids[2].to_owned(), ids[3].to_owned()));
+            }
+        }
+        for (old, new) in blobs {
+            let content = self.fed(&["cat-file", "blob", &old], b"");
+            let digest = Sha256::digest(content);
+            let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert!(self.git(&["cat-file", "blob", &new]).contains(&digest));
+        }
     }
 
     fn write(&self, name: &str, content: impl AsRef<[u8]>) {
@@ -177,6 +235,8 @@ fn what_the_hub_refuses_becomes_lfs_files() {
     c.git(&["add", "run.dat"]);
     c.write("side.dat", weights(30, 1000));
     c.write("new.dat", "a text file with that extension\n");
+    c.write("announced.dat", "announced\n");
+    c.git(&["add", "-N", "announced.dat"]);
     let (status, before) = (c.status(), files(&folder));
     let story = c.story(&folder, "origin/main..main");
     let scene = w.scene(&folder, "alice/m");
@@ -280,6 +340,7 @@ fn git_lfs_migrate_makes_the_same_trees() {
 
 #[test]
 fn only_what_the_remote_lacks_is_made_anew() {
+    needs_git_lfs!();
     let c = Clone::new();
     let folder = c.folder();
     // A clone of somebody else has pushed the branch; the tracking ref here knows nothing of it.
@@ -388,6 +449,7 @@ fn rules_that_are_there_are_enough() {
 
 #[test]
 fn what_cannot_be_rewritten_is_refused_before_anything_changes() {
+    needs_git_lfs!();
     let c = Clone::new();
     let folder = c.folder();
     let refused = |kind: ErrorKind| {
@@ -437,6 +499,7 @@ fn what_cannot_be_rewritten_is_refused_before_anything_changes() {
 
 #[test]
 fn promised_pushes_go_on_with_the_new_commits() {
+    needs_git_lfs!();
     let c = Clone::new();
     c.write("a.dat", weights(1, 100));
     let old = c.commit(1, "binary");
@@ -455,6 +518,150 @@ fn promised_pushes_go_on_with_the_new_commits() {
     c.w.assert_sound(&c.folder());
 }
 
+#[test]
+fn a_history_that_was_never_pushed_needs_no_rules_to_begin_with() {
+    needs_git_lfs!();
+    let c = Clone::of(|w| w.empty_model("alice/m"));
+    let folder = c.folder();
+    c.write("a b.xyz", weights(1, 100));
+    c.write("c[1].xyz", "text\n");
+    c.commit(1, "first");
+    c.git(&["rm", "-q", "a b.xyz"]);
+    c.commit(2, "gone");
+    let report = c.repo.rewrite_unpushed_to_lfs_with(&options()).unwrap();
+    assert_eq!(report.tracked, [Pattern::Literal(path("a b.xyz"))]);
+    assert_eq!(c.status(), "");
+    assert_eq!(c.repo.push().unwrap().commits, 2);
+    c.w.assert_sound(&folder);
+}
+
+#[test]
+fn a_shallow_clone_repairs_what_is_its_own() {
+    needs_git_lfs!();
+    let mut c = Clone::new();
+    c.write("one.txt", "one\n");
+    c.commit(1, "one");
+    c.repo.push().unwrap();
+    c.repo =
+        c.w.prepare("alice/m", "shallow")
+            .depth(1)
+            .clone_repo()
+            .unwrap();
+    c.write("a.dat", weights(1, 100));
+    c.commit(2, "binary");
+    assert_eq!(c.repo.rewrite_unpushed_to_lfs().unwrap().rewritten.len(), 1);
+    c.repo.push().unwrap();
+    c.w.assert_sound(&c.folder());
+    // What is behind the end of the clone cannot be written anew, and nobody knows what it holds.
+    let retention = Retention::LastCheckpoints(1);
+    for error in [
+        c.repo.plan_cleanup(retention).unwrap_err(),
+        c.repo.squash_history("all").unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    }
+    // Somebody took the branch from the remote: even the first commit here is not there.
+    let server = c.w.bare("alice/m");
+    c.w.git(&server, &["update-ref", "-d", "refs/heads/main"]);
+    c.write("b.mix", weights(2, 100));
+    c.commit(3, "binary again");
+    let report = c.repo.rewrite_unpushed_to_lfs().unwrap();
+    assert_eq!(report.rewritten.len(), 1);
+    assert_eq!(c.status(), "");
+}
+
+/// A stream for `git fast-import`: commits on top of `base`, with merges, files that come and go, and
+/// whatever the Hub refuses.
+fn random_history(seed: u64, base: &str) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = |below: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let mut stream = Vec::new();
+    const COMMITS: u64 = 30;
+    for number in 1..=COMMITS {
+        let branch = if number == COMMITS { 0 } else { next(3) };
+        let message = format!("commit {number}");
+        stream.extend(format!(
+            "commit refs/heads/made{branch}\nmark :{number}\nauthor A{number} <a@b> {number} +0100\n\
+             committer C <c@d> {} -0500\ndata {}\n{message}\n",
+            number * 7,
+            message.len()
+        ).bytes());
+        let mut parent = |from: &str, other: u64| {
+            let other = if other == 0 {
+                base.to_owned()
+            } else {
+                format!(":{other}")
+            };
+            stream.extend(format!("{from} {other}\n").bytes());
+        };
+        parent("from", next(number));
+        if number > 2 && next(3) == 0 || number == COMMITS {
+            parent("merge", number - 1);
+        }
+        for _ in 0..=next(3) {
+            let name = [
+                "a.dat", "b.dat", "d/c.dat", "d/e.txt", "f.txt", "g.mix", "h.mix",
+            ][next(7) as usize];
+            let content = match next(5) {
+                0 => Vec::new(),
+                1 => text(next(9) as usize).into_bytes(),
+                2 | 3 if name.ends_with("t") => format!("{}\n", next(99)).into_bytes(),
+                _ if name.ends_with(".txt") => b"text\n".to_vec(),
+                _ => weights(next(1000), 100),
+            };
+            if content.is_empty() {
+                stream.extend(format!("D {name}\n").bytes());
+            } else {
+                stream.extend(format!("M 100644 inline {name}\ndata {}\n", content.len()).bytes());
+                stream.extend(content);
+                stream.push(b'\n');
+            }
+        }
+    }
+    stream
+}
+
+#[test]
+fn random_histories_are_repaired() {
+    needs_git_lfs!();
+    repair_random_histories(1..=1);
+}
+
+/// Makes a history for each seed, one on top of the other, and has each repaired and pushed.
+pub(crate) fn repair_random_histories(seeds: std::ops::RangeInclusive<u64>) {
+    let c = Clone::new();
+    let folder = c.folder();
+    for seed in seeds {
+        let base = c.git(&["rev-parse", "main"]);
+        c.fed(
+            &["fast-import", "--quiet", "--force"],
+            &random_history(seed, &base),
+        );
+        c.git(&["reset", "-q", "--hard", "made0"]);
+        let range = format!("{base}..main");
+        let (story, status) = (c.story(&folder, &range), c.status());
+        let would = c
+            .repo
+            .rewrite_unpushed_to_lfs_with(&options().dry_run())
+            .unwrap();
+        let report = c.repo.rewrite_unpushed_to_lfs_with(&options()).unwrap();
+        assert_eq!(report, would);
+        assert!(!report.rewritten.is_empty());
+        assert_eq!(c.story(&folder, &range), story);
+        // What lay raw under a rule no longer does.
+        assert!(c.status().lines().all(|line| status.contains(line)));
+        c.assert_same_content(&report.rewritten);
+        // The hook looks at every commit.
+        c.repo.push().unwrap();
+    }
+    c.w.assert_sound(&folder);
+}
+
 /// Rewrites, and is killed at a step.
 pub(crate) fn child(folder: &Path, fatal: &str) {
     steps::say((!fatal.is_empty()).then_some((fatal, 1)));
@@ -464,6 +671,7 @@ pub(crate) fn child(folder: &Path, fatal: &str) {
 
 #[test]
 fn killed_at_any_step_it_is_finished_by_the_next_call() {
+    needs_git_lfs!();
     let c = Clone::new();
     let folder = c.folder();
     for (seed, fatal) in (1..).step_by(2).zip(["remade", "indexed", "moved"]) {
