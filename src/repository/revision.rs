@@ -1,5 +1,6 @@
 //! The revision that was asked for when a clone is opened.
 
+use super::checkout::may_create;
 use super::{CheckoutOptions, Repository};
 use crate::error::{ErrorKind, Result};
 use crate::git::{Head, Resolved, Tags};
@@ -37,6 +38,10 @@ impl Repository {
                         if error.kind() == ErrorKind::Offline
                             && missing == CheckoutOptions::Create => {}
                     fetched => drop(fetched?),
+                }
+                match self.resolve_to_begin(&git, revision, missing) {
+                    Err(error) if may_create(&error, revision, missing) => {}
+                    resolved => drop(resolved?),
                 }
             }
             resolved => drop(resolved?),

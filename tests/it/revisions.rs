@@ -118,6 +118,11 @@ fn an_existing_clone_goes_to_the_revision_and_is_never_pulled() {
     let error = refused(at(&w, "ours", "main").open(), ErrorKind::DirtyWorktree);
     assert_eq!(error.offences()[0].path.as_str(), "one.bin");
     refused(at(&w, "ours", "none").open(), ErrorKind::RevisionNotFound);
+    // Nor is the name of a file taken for a revision, and its edit lost.
+    refused(
+        at(&w, "ours", "one.bin").open(),
+        ErrorKind::RevisionNotFound,
+    );
     assert_eq!(w.scene(&folder, "alice/m"), before);
     write(&folder, "one.bin", weights(1, 20_000));
     let repo = at(&w, "ours", "main").open_or_clone().unwrap();
@@ -144,6 +149,14 @@ fn an_existing_clone_goes_to_the_revision_and_is_never_pulled() {
         assert_eq!(upstream, "origin/fresh");
     }
     w.assert_sound(&folder);
+
+    // Beyond what a shallow clone has.
+    let shallow = w
+        .prepare("alice/m", "shallow")
+        .content(Content::PointersOnly);
+    shallow.depth(1).clone_repo().unwrap();
+    let repo = at(&w, "shallow", &tagged[..9]).open().unwrap();
+    assert_eq!(repo.head().unwrap().unwrap().to_string(), tagged);
 }
 
 #[test]
