@@ -25,6 +25,7 @@ pub(crate) mod pattern;
 pub(crate) mod pointer;
 pub(crate) mod pruning;
 pub(crate) mod settings;
+pub(crate) mod storage;
 pub(crate) mod store;
 mod transfer;
 

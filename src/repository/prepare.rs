@@ -18,7 +18,7 @@ use crate::lfs::builtin::Builtin;
 use crate::lfs::git_lfs::GitLfs;
 use crate::lfs::settings::{MOST_CONCURRENT, TransferSettings};
 use crate::lfs::store::Store;
-use crate::lfs::{Engine, alternates};
+use crate::lfs::{Engine, alternates, storage};
 use crate::local::{Author, Local};
 use crate::name::{RemoteName, Revision};
 use crate::place::{self, Place, Reading};
@@ -416,10 +416,7 @@ impl PrepareRepository {
     /// Puts the parts together.
     pub(super) fn finish(self, git: &Git, connection: Connection) -> Result<Repository> {
         fs::create_dir_all(&private_folder(git.git_dir()))?;
-        let root = match git.config("lfs.storage") {
-            Some(path) => git.common_dir().join(env::expand(&path)),
-            None => git.common_dir().join("lfs"),
-        };
+        let root = storage::root(git.common_dir(), git.config("lfs.storage").as_deref());
         let variable = env::var("GIT_ALTERNATE_OBJECT_DIRECTORIES");
         let others = alternates::find(git.common_dir(), variable.as_deref());
         let store = Store::new(root).borrowing(others);

@@ -69,6 +69,7 @@ mod security;
 mod ssh;
 mod staging;
 mod steps;
+mod stores;
 mod support;
 mod tags;
 mod tls;
