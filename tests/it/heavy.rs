@@ -88,6 +88,12 @@ fn a_thousand_interleavings_lose_nothing() {
     crate::interleavings::interleave(250);
 }
 
+#[test]
+fn no_random_history_makes_pruning_lose_anything() {
+    heavy!();
+    crate::pruning::random::rounds(100..=119, 80);
+}
+
 fn calls(w: &World) -> usize {
     let requests = w.hub.requests();
     let batch = |request: &&RequestRecord| request.route == Route::LfsBatch;

@@ -1,7 +1,7 @@
 //! What pruning deletes, and above all what it does not.
 
 mod oracle;
-mod random;
+pub(crate) mod random;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,12 +10,12 @@ use std::time::{Duration, SystemTime};
 
 use hf_repository::{
     CheckoutOptions, CommitId, ErrorKind, KeepRecent, LfsEngine, PruneOptions, Repository,
-    SharedStore,
+    SharedStore, VerifyRemote,
 };
 use mini_hub::{RepoKind, Role};
 use sha2::{Digest, Sha256};
 
-use crate::support::{World, needs_git_lfs, weights, write};
+use crate::support::{World, needs_git_lfs, saving, weights, write};
 
 /// Bytes of each LFS file here.
 const SIZE: usize = 3000;
@@ -305,6 +305,44 @@ fn nothing_is_deleted_when_the_remote_cannot_be_asked() {
     let reader = c.w.hub.add_token("alice", Role::Read);
     let reader = c.w.prepare_as("alice/m", "ours", &reader);
     assert_eq!(reader.open().unwrap().prune().unwrap().objects, 1);
+}
+
+#[test]
+fn what_a_push_has_yet_to_send_stays() {
+    let c = Clone::new();
+    let wish = |verify| {
+        let options = PruneOptions::default().verify_remote(verify);
+        options.keep_recent(KeepRecent::Nothing)
+    };
+    let pruned = |repo: &Repository| {
+        make_old(&c.git_dir());
+        let asked = repo.prune_with(&wish(VerifyRemote::AskServer)).unwrap();
+        let trusted = repo.prune_with(&wish(VerifyRemote::TrackingRefs)).unwrap();
+        asked.oids.len() + trusted.oids.len()
+    };
+    assert_eq!(pruned(&c.repo), 1);
+    // Two commits wait; the first one's object is on its way, and the branch has gone on without it.
+    let held = saving::hold(&c.w);
+    for seed in 3..=4 {
+        write(c.repo.workdir(), FILE, weights(seed, SIZE));
+        let _ = saving::save(&c.repo, "waits");
+    }
+    held.arrived();
+    c.git(&["reset", "-q", "--hard", "HEAD~2"]);
+    assert_eq!(pruned(&c.repo), 0);
+    assert_eq!(pruned(&c.w.prepare("alice/m", "ours").open().unwrap()), 0);
+    held.release();
+    c.repo.wait_for_pushes().unwrap();
+    let server = stored(&c.w.bare("alice/m"));
+    assert!(server.contains(&oid(3)) && server.contains(&oid(4)));
+    // A push that failed is tried again one day.
+    saving::refuse(&c.w);
+    write(c.repo.workdir(), FILE, weights(5, SIZE));
+    let (_, handle) = saving::save(&c.repo, "refused");
+    handle.wait().unwrap_err();
+    c.git(&["reset", "-q", "--hard", "origin/main"]);
+    let _ = pruned(&c.repo);
+    assert!(stored(&c.git_dir()).contains(&oid(5)));
 }
 
 #[test]
