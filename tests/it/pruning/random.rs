@@ -14,7 +14,7 @@ use crate::support::{needs_git_lfs, weights, write};
 #[test]
 fn whatever_happens_no_needed_object_is_deleted() {
     needs_git_lfs!();
-    rounds(1..=2, 45);
+    rounds(1..=2, 30);
 }
 
 /// Runs random sequences of that many steps, one for each seed.
