@@ -30,11 +30,12 @@ pub(super) fn wrap(action: &str) -> impl FnOnce(git2::Error) -> Error + '_ {
 }
 
 /// What libgit2 says of what it cannot do.
-const UNSUPPORTED: [&str; 4] = [
+const UNSUPPORTED: [&str; 5] = [
     "unsupported extension",
     "unsupported repository",
     "unsupported mandatory extension",
     "server doesn't support shallow",
+    "shallow fetch is not supported",
 ];
 
 fn kind(error: &git2::Error) -> ErrorKind {

@@ -49,18 +49,18 @@ impl Git {
         progress: &Progress,
         cancel: &CancelToken,
     ) -> Result<Fetched> {
+        let these = self.branches_to_fetch(name)?;
         let deepening = self.begin_deepening(remote, reach)?;
         let wanted = (tags, deepening.reach);
         let advertised = match remote {
-            Remote::Ssh(url) => self.program_fetch(url, wanted, cancel)?,
+            Remote::Ssh(url) => self.program_fetch(url, &these, wanted, cancel)?,
             Remote::Http { .. } | Remote::Folder(_) => {
-                self.download(remote, name, wanted, progress, cancel)?
+                self.download(remote, (name, &these), wanted, progress, cancel)?
             }
         };
         self.sync_shallow()?;
         cancel.check()?;
         let mut branches = Vec::new();
-        let to_track = self.branches_to_fetch(name)?;
         self.make_way(name, &advertised.refs)?;
         for Advertised { name: full, id } in &advertised.refs {
             // There may be a million of them.
@@ -70,7 +70,7 @@ impl Git {
                 let Ok(branch) = branch.parse::<BranchName>() else {
                     continue;
                 };
-                if to_track.takes(&branch) {
+                if these.takes(&branch) {
                     self.track(&branch.tracking_ref(name), *id, "fetch")?;
                 }
                 branches.push(branch);
@@ -89,13 +89,12 @@ impl Git {
     fn download(
         &self,
         remote: &Remote,
-        name: &RemoteName,
+        (name, branches): (&RemoteName, &Branches),
         (tags, reach): (Tags, Reach),
         progress: &Progress,
         cancel: &CancelToken,
     ) -> Result<Advertisement> {
         let heard = Rc::new(Heard::default());
-        let branches = self.branches_to_fetch(name)?;
         self.ask(remote, "fetch from", |raw| {
             let mut connection = raw.connect_auth(
                 Direction::Fetch,
@@ -103,7 +102,7 @@ impl Git {
                 None,
             )?;
             let advertised = read_advertisement(connection.list()?)?;
-            let mut refspecs = match &branches {
+            let mut refspecs = match branches {
                 Branches::All => vec![format!("+refs/heads/*:refs/remotes/{name}/*")],
                 some => some
                     .of(&advertised.refs)

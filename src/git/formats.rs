@@ -70,7 +70,7 @@ pub(super) fn refuse_unsupported(repo: &Repository, folder: &Path) -> Result<()>
 
 /// Why a repository cannot be opened, if its format is the reason.
 pub(super) fn explain(folder: &Path, error: git2::Error) -> Error {
-    let found = git_folders(folder).and_then(|(_, common)| {
+    let found = common_folder(folder).and_then(|common| {
         let grafts = || error.message().contains("graft");
         in_format(&common).or_else(|| grafts().then(grafted))
     });
@@ -80,8 +80,8 @@ pub(super) fn explain(folder: &Path, error: git2::Error) -> Error {
     }
 }
 
-/// git's folders for a work tree: its own, and the one that all work trees share.
-fn git_folders(folder: &Path) -> Option<(PathBuf, PathBuf)> {
+/// git's folder of a repository that may be bare: the one that all work trees share.
+fn common_folder(folder: &Path) -> Option<PathBuf> {
     let line = |file: &Path| {
         let bytes = fs::read_start(file, POINTER_BYTES).ok().flatten()?;
         let text = String::from_utf8(bytes).ok()?;
@@ -90,14 +90,15 @@ fn git_folders(folder: &Path) -> Option<(PathBuf, PathBuf)> {
     let dot_git = folder.join(".git");
     let own = if dot_git.is_dir() {
         dot_git
+    } else if folder.join("objects").is_dir() {
+        folder.to_path_buf()
     } else {
         folder.join(line(&dot_git)?.strip_prefix("gitdir:")?.trim_start())
     };
-    let common = match line(&own.join("commondir")) {
+    Some(match line(&own.join("commondir")) {
         Some(path) => own.join(path),
-        None => own.clone(),
-    };
-    Some((own, common))
+        None => own,
+    })
 }
 
 /// What the repository's own config says of its format.
@@ -135,6 +136,10 @@ fn extension(name: &str, value: Option<&str>, version: i64) -> Option<Feature> {
             "its objects have SHA-256 ids",
             "make it anew with: git init --object-format=sha1; git cannot convert it",
         )),
+        "refstorage" if value == "files" => Some(Feature::new(
+            "its format names where refs are stored, which libgit2 does not know",
+            "run: git config --unset extensions.refStorage",
+        )),
         "refstorage" => Some(Feature::new(
             format!("its refs are stored as {value:?}"),
             "clone it anew, or run (git 2.48 or later): git refs migrate --ref-format=files",
@@ -170,7 +175,11 @@ fn in_config(config: &Config) -> Result<Option<Feature>> {
             "run: git sparse-checkout disable",
         )));
     }
-    // Newer gits set no extension for it.
+    Ok(promises(config)?.then(partial))
+}
+
+/// Whether a remote has promised the objects that are not here. Newer gits set no extension for it.
+fn promises(config: &Config) -> Result<bool> {
     let mut promised = false;
     let mut look = || -> Result<(), git2::Error> {
         let entries = config.entries(Some("^remote\\..*\\.promisor$"))?;
@@ -180,7 +189,13 @@ fn in_config(config: &Config) -> Result<Option<Feature>> {
         })
     };
     look().map_err(wrap("read the repository's config"))?;
-    Ok(promised.then(partial))
+    Ok(promised)
+}
+
+/// Whether an open repository is a partial clone.
+pub(super) fn is_partial(repo: &Repository) -> Result<bool> {
+    let config = repo.config().and_then(|mut config| config.snapshot());
+    promises(&config.map_err(wrap("read the repository's config"))?)
 }
 
 fn in_files(

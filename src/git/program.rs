@@ -3,6 +3,7 @@
 //! Programs transport; everything else stays as it is: what is fetched and pushed is decided here,
 //! refs are set by us, and the outcome of a push is read ref by ref.
 
+use super::branches::Branches;
 use super::fetch::Tags;
 use super::refs::object_id;
 use super::remote::{Advertised, Advertisement};
@@ -92,6 +93,7 @@ impl Git {
     pub(super) fn program_fetch(
         &self,
         url: &str,
+        these: &Branches,
         (tags, reach): (Tags, Reach),
         cancel: &CancelToken,
     ) -> Result<Advertisement> {
@@ -99,11 +101,12 @@ impl Git {
         let all = reach != Reach::New;
         for _ in 0..ROUNDS {
             let advertised = self.program_advertisement(url, Side::Fetch, cancel)?;
-            let branches = advertised
-                .refs
-                .iter()
-                .filter(|found| found.name.starts_with("refs/heads/"))
-                .filter(|found| all || !self.has(found.id));
+            let wanted = |found: &&Advertised| {
+                let name = found.name.strip_prefix("refs/heads/");
+                name.is_some_and(|name| name.parse().map_or(true, |name| these.takes(&name)))
+            };
+            let branches = advertised.refs.iter().filter(wanted);
+            let branches = branches.filter(|found| all || !self.has(found.id));
             let mut names: Vec<String> = branches.map(|found| found.name.clone()).collect();
             names.extend(self.tags_to_name(&advertised.refs, tags));
             if !names.is_empty() {
@@ -117,7 +120,7 @@ impl Git {
             let complete = advertised
                 .refs
                 .iter()
-                .filter(|found| found.name.starts_with("refs/heads/"))
+                .filter(wanted)
                 .all(|found| self.has(found.id));
             if complete {
                 return Ok(advertised);

@@ -139,7 +139,7 @@ impl Git {
                 ErrorKind::Unsupported,
                 format!("cannot rewrite {}: this clone ends there", commit.short()),
             )
-            .with_hint("fetch the rest of the history first: git fetch --unshallow"));
+            .with_hint("fetch the rest of the history first: fetch_history()"));
         }
         let same_parents = known == parents;
         let (text, lost_signature) = remade(old.data(), tree, parents, same_parents);

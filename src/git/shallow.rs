@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use super::refs::commit_id;
-use super::{Git, ObjectId, Remote};
+use super::{Git, ObjectId, Remote, formats};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
 use crate::id::CommitId;
+use crate::url::Url;
 
 /// How far back a fetch goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,14 +99,15 @@ impl Git {
                 ))
                 .with_hint("run once: git fetch --unshallow"));
             }
-            if git2::Repository::open(folder).is_ok_and(|there| there.is_shallow()) {
-                return Err(unsupported(format!(
-                    "cannot fetch from {}: it is a shallow clone itself",
-                    folder.display()
-                ))
-                .with_hint(
-                    "clone from where that one came from, or run there: git fetch --unshallow",
-                ));
+            match git2::Repository::open(folder) {
+                Ok(there) => refuse_incomplete(&there, folder)?,
+                Err(error) => {
+                    let error = formats::explain(folder, error);
+                    // What else is wrong is told by who asks it for its refs.
+                    if error.kind() == ErrorKind::Unsupported {
+                        return Err(error);
+                    }
+                }
             }
         }
         Deepening::begin(self, asked)
@@ -141,6 +143,34 @@ pub(crate) fn refuse_depth(remote: &Remote, reach: Reach) -> Result<()> {
         .with_hint("leave depth() away, or name an https or ssh address")),
         _ => Ok(()),
     }
+}
+
+/// Refuses a folder whose repository lacks objects that its commits name.
+fn refuse_incomplete(there: &git2::Repository, folder: &Path) -> Result<()> {
+    let (what, remedy) = if there.is_shallow() {
+        ("shallow", ", or run there: git fetch --unshallow")
+    } else if formats::is_partial(there)? {
+        ("partial", "")
+    } else {
+        return Ok(());
+    };
+    let text = format!(
+        "cannot fetch from {}: it is a {what} clone itself",
+        folder.display()
+    );
+    Err(unsupported(text).with_hint(format!("name where that one came from{remedy}")))
+}
+
+/// Refuses a server whose repository is a shallow clone: libgit2 does not understand its listing.
+pub(super) fn refuse_listing(listing: &[u8], url: &Url) -> Result<()> {
+    /// A packet of that length; no ref has a space in its name.
+    const END: &[u8] = b"0035shallow ";
+    if !listing.windows(END.len()).any(|bytes| bytes == END) {
+        return Ok(());
+    }
+    let text = format!("cannot use {url}: it is a shallow clone itself");
+    Err(unsupported(text)
+        .with_hint("use where that one came from, or run on the server: git fetch --unshallow"))
 }
 
 fn unsupported(text: String) -> Error {

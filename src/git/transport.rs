@@ -16,7 +16,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream, Transport};
 
-use super::heard;
+use super::{heard, shallow};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Auth, Body, Bucket, Client, Request, Response};
 use crate::url::Url;
@@ -92,7 +92,9 @@ impl Session {
             *self.base.lock().unwrap_or_else(PoisonError::into_inner) = moved;
         }
         expect(&response, &format!("application/x-{service}-advertisement"))?;
-        heard::whole(response)
+        let listing = heard::whole(response)?;
+        shallow::refuse_listing(&listing, &base)?;
+        Ok(listing)
     }
 
     fn call(&self, service: &str, body: Body) -> Result<Response> {

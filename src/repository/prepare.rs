@@ -247,7 +247,8 @@ impl PrepareRepository {
         self
     }
 
-    /// Which LFS files get their content when cloning; kept for later pulls and checkouts.
+    /// Which LFS files get their content when cloning; kept for later pulls and checkouts, where
+    /// [`Repository::set_content`] changes it.
     pub fn content(mut self, content: Content) -> Self {
         self.content = Some(content);
         self

@@ -70,6 +70,24 @@ fn argument(number: usize) -> String {
 fn run() {
     let Ok(job) = std::env::var(JOB) else { return };
     match job.as_str() {
+        "shallow-clone" => {
+            let prepared = Repository::prepare(argument(1), argument(2)).depth(1);
+            prepared.clone_repo().unwrap().fetch_history().unwrap();
+        }
+        "shallow-jobs" => {
+            let (source, folder) = (argument(1), argument(2));
+            let prepared = Repository::prepare(source, &folder).depth(1);
+            let repo = prepared.clone_repo().unwrap();
+            assert!(repo.is_shallow().unwrap());
+            std::fs::write(Path::new(&folder).join("ours.txt"), "ours").unwrap();
+            repo.stage().unwrap();
+            let _ = repo.commit("ours").unwrap();
+            assert_eq!(repo.push().unwrap().commits, 1);
+            assert!(repo.pull().unwrap().is_up_to_date());
+            assert!(repo.is_shallow().unwrap());
+            repo.fetch_history().unwrap();
+            assert!(!repo.is_shallow().unwrap());
+        }
         // Everything there is to do with a repository, one after the other.
         "all-jobs" => {
             let (source, folder) = (argument(1), argument(2));

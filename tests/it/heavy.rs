@@ -83,6 +83,12 @@ fn eight_processes_save_fifty_times_each() {
 }
 
 #[test]
+fn a_shallow_clone_is_killed_at_forty_moments() {
+    heavy!();
+    crate::cheap::shallow::killed_at(40);
+}
+
+#[test]
 fn a_thousand_interleavings_lose_nothing() {
     heavy!();
     crate::interleavings::interleave(250);

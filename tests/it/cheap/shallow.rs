@@ -1,16 +1,17 @@
-//! Clones that have less than all: the newest history alone, and only the content that is wanted.
+//! Clones to a depth, by us and by git.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use hf_repository::{
-    CheckoutOptions, Content, Delivery, ErrorKind, Integration, OnConflict, Pattern, PullStrategy,
-    Repository,
+    CheckoutOptions, Delivery, ErrorKind, Integration, OnConflict, PullStrategy, Repository,
 };
-use mini_hub::Route;
 
+use crate::child::succeed;
+use crate::engines::child;
 use crate::support::saving::{LONG, save};
-use crate::support::{World, path, weights, write};
+use crate::support::{World, weights, write};
 
 /// A model with five commits on main, a tag on the third, and a branch that leaves there.
 fn with_history(w: &World) -> PathBuf {
@@ -324,181 +325,102 @@ fn a_shallow_clone_that_was_killed_is_finished() {
     }
 }
 
-/// A pointer to an object that no server has.
-fn claim(number: u32, size: u64) -> String {
-    format!("version https://git-lfs.github.com/spec/v1\noid sha256:{number:064x}\nsize {size}\n")
-}
-
-/// A model that claims to hold a hundred gigabytes of weights, and a small file with content.
-fn with_weights(w: &World) -> PathBuf {
-    w.model("alice/m");
-    let seed = w.clone("alice/m", "seed");
-    for (name, seed_of) in [("tokenizer/t.bin", 1), ("extra/e.bin", 2), ("f.bin", 3)] {
-        write(seed.workdir(), name, weights(seed_of, 3000));
-    }
-    seed.stage().unwrap();
-    let _ = seed.commit("small").unwrap();
-    seed.push().unwrap();
-    // No server would take a pointer without its object: it goes in behind the server's back.
-    let folder = seed.workdir();
-    for number in 1..=10 {
-        write(
-            folder,
-            &format!("big/{number}.bin"),
-            claim(number, 10 << 30),
+#[test]
+fn a_long_history_is_cut_and_continued() {
+    let w = World::new();
+    w.empty_model("alice/m");
+    // More commits than libgit2 names when it tells a server what is here, in several requests.
+    let mut script = String::new();
+    for number in 1..=400 {
+        script += &format!(
+            "commit refs/heads/main\ncommitter a <a@b> {number} +0000\ndata 1\nx\n\
+             M 100644 inline n.txt\ndata <<E\n{number}\nE\n\n"
         );
     }
-    seed.stage().unwrap();
-    let _ = seed.commit("claimed").unwrap();
-    let name = folder.to_string_lossy();
-    w.git(w.bare("alice/m"), &["fetch", "-q", &name, "main:main"]);
-    folder.to_path_buf()
-}
-
-fn lfs_requests(w: &World) -> Vec<Route> {
-    let routes = w.hub.requests().into_iter().map(|request| request.route);
-    let git = [
-        Route::InfoRefsUpload,
-        Route::InfoRefsReceive,
-        Route::UploadPack,
-        Route::ReceivePack,
-    ];
-    let others = [Route::Api, Route::Page];
-    routes
-        .filter(|route| !git.contains(route) && !others.contains(route))
-        .collect()
-}
-
-/// Which LFS files are pointers in the work tree.
-fn pointers(folder: &Path) -> Vec<String> {
-    let files = crate::support::judge::files(folder);
-    let pointer = |content: &[u8]| content.starts_with(b"version https://git-lfs");
-    files
-        .into_iter()
-        .filter(|(_, (_, content))| pointer(content))
-        .map(|(name, _)| name)
-        .collect()
-}
-
-#[test]
-fn a_small_file_goes_to_a_large_model_without_an_lfs_byte() {
-    let w = World::new();
-    with_weights(&w);
-    w.hub.clear_requests();
-    let prepared = w.prepare("alice/m", "ours").content(Content::PointersOnly);
-    let repo = prepared.depth(1).clone_repo().unwrap();
-    let folder = repo.workdir().to_path_buf();
-    let before = pointers(&folder);
-    assert_eq!(before.len(), 13);
-    write(&folder, "README.md", "# changed\n");
-    // Touched is not changed.
-    write(&folder, "big/1.bin", claim(1, 10 << 30));
-    let report = repo.stage().unwrap();
-    assert_eq!((report.plain.len(), report.lfs.len()), (1, 0), "{report:?}");
-    let _ = repo.commit("card").unwrap();
-    assert_eq!(repo.push().unwrap().lfs_bytes, 0);
-    write(&folder, "config.json", "{}");
-    let (_, handle) = save(&repo, "config");
-    assert!(matches!(handle.wait().unwrap(), Delivery::Pushed(_)));
-    // A branch of its own, of which the remote has all but the name.
-    repo.checkout_with("other", CheckoutOptions::Create)
-        .unwrap();
-    repo.push().unwrap();
-    repo.checkout("main").unwrap();
-    assert_eq!(pointers(&folder), before);
-    assert_eq!(lfs_requests(&w), []);
-    w.assert_clean(&folder);
-    // A rename and a removal of pointers need no content either.
-    fs::rename(folder.join("big/1.bin"), folder.join("big/one.bin")).unwrap();
-    fs::remove_file(folder.join("big/2.bin")).unwrap();
-    let (_, handle) = save(&repo, "moved");
-    assert!(matches!(handle.wait().unwrap(), Delivery::Pushed(_)));
-    assert_eq!(lfs_requests(&w), []);
-    // A pointer that becomes a file is a new LFS file; the others go on being pointers.
-    write(&folder, "big/3.bin", weights(9, 5000));
-    let (_, handle) = save(&repo, "a real one");
-    let Delivery::Pushed(report) = handle.wait().unwrap() else {
-        panic!("not pushed");
-    };
-    assert_eq!((report.lfs_objects, report.lfs_bytes), (1, 5000));
-    let claimed = crate::support::moving::oid(&w, &folder, "big/3.bin");
-    assert!(!claimed.starts_with("00000000"));
-    // With what the clone is told to prune, and what merges bring.
-    repo.prune().unwrap();
-    let seed = w.prepare("alice/m", "seed").open().unwrap();
-    write(seed.workdir(), "more.txt", "more");
-    seed.stage().unwrap();
-    let _ = seed.commit("more").unwrap();
-    seed.pull_with(PullStrategy::Merge).unwrap_err();
-    write(&folder, "less.txt", "less");
-    repo.stage().unwrap();
-    let _ = repo.commit("less").unwrap();
-    repo.close().unwrap();
-    w.assert_clean(&folder);
-}
-
-#[test]
-fn only_what_the_patterns_catch_gets_its_content() {
-    let w = World::new();
-    let seed = with_weights(&w);
-    let odd = "big [1]/a*.bin";
-    let patterns = vec![
-        Pattern::Glob("tokenizer/".to_owned()),
-        Pattern::Glob("[f].bin".to_owned()),
-        Pattern::Literal(path(odd)),
-    ];
-    let prepared = w.prepare("alice/m", "ours");
-    let prepared = prepared.content(Content::Matching(patterns.clone()));
-    let repo = prepared.clone_repo().unwrap();
-    let folder = repo.workdir().to_path_buf();
-    assert_eq!(pointers(&folder).len(), 11);
-    assert_eq!(fs::read(folder.join("f.bin")).unwrap(), weights(3, 3000));
-    assert_eq!(repo.content().unwrap(), Some(Content::Matching(patterns)));
-    // Later pulls and checkouts keep to it, and to what has been asked for besides.
-    assert_eq!(
-        repo.fetch_content(["extra/*.bin"]).unwrap(),
-        [path("extra/e.bin")]
-    );
-    let theirs = w.prepare("alice/m", "seed").open().unwrap();
-    for (name, number) in [
-        ("tokenizer/u.bin", 4),
-        ("u.bin", 5),
-        ("extra/e.bin", 6),
-        (odd, 7),
-    ] {
-        write(&seed, name, weights(number, 3000));
+    let file = w.path("script");
+    fs::write(&file, script).unwrap();
+    let bare = w.bare("alice/m");
+    let mut import = w.command("git", &bare);
+    import.args(["fast-import", "--quiet"]);
+    import.stdin(fs::File::open(&file).unwrap());
+    assert!(import.status().unwrap().success());
+    for (depth, name) in [(21, "short"), (300, "long")] {
+        let prepared = w.prepare("alice/m", name).depth(depth);
+        let repo = prepared.clone_repo().unwrap();
+        let folder = repo.workdir();
+        assert_eq!(commits(&w, folder, "main"), depth as usize);
+        write(folder, name, name);
+        repo.stage().unwrap();
+        let _ = repo.commit(name).unwrap();
+        repo.checkout_with(name, CheckoutOptions::Create).unwrap();
+        repo.push().unwrap();
+        repo.fetch_history().unwrap();
+        assert_eq!(commits(&w, folder, "HEAD"), 401);
+        w.assert_sound(folder);
     }
-    theirs.stage().unwrap();
-    let _ = theirs.commit("more").unwrap();
-    theirs.push().unwrap();
-    repo.pull().unwrap();
-    let mut left = pointers(&folder);
-    left.retain(|name| !name.starts_with("big/"));
-    assert_eq!(left, ["u.bin"]);
-    assert_eq!(fs::read(folder.join(odd)).unwrap(), weights(7, 3000));
-    w.assert_clean(&folder);
-    // Switched later: what is there stays, what comes is as chosen now.
-    repo.set_content(&Content::PointersOnly).unwrap();
-    write(&seed, "tokenizer/v.bin", weights(8, 3000));
-    theirs.stage().unwrap();
-    let _ = theirs.commit("v").unwrap();
-    theirs.push().unwrap();
-    repo.pull().unwrap();
-    assert!(pointers(&folder).contains(&"tokenizer/v.bin".to_owned()));
-    assert_eq!(fs::read(folder.join("f.bin")).unwrap(), weights(3, 3000));
-    // What no server has is an error, and changes nothing.
-    let error = repo.fetch_content(["tokenizer", "big/1.bin"]).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::LfsObjectMissing, "{error:?}");
-    assert!(pointers(&folder).contains(&"tokenizer/v.bin".to_owned()));
-    let got = repo.fetch_content(["u.bin", "tokenizer/"]).unwrap();
-    assert_eq!(got, [path("tokenizer/v.bin"), path("u.bin")]);
-    w.assert_clean(&folder);
-    let refused = repo.set_content(&Content::matching(["!x"])).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
-    let refused = w.prepare("alice/m", "no").content(Content::matching([""]));
-    assert_eq!(
-        refused.clone_repo().unwrap_err().kind(),
-        ErrorKind::InvalidInput
-    );
-    assert!(!w.path("no").exists());
+}
+
+#[test]
+fn a_depth_goes_through_ssh() {
+    let w = World::new();
+    let theirs = with_history(&w);
+    // What ssh comes to where both ends are one machine.
+    let ssh = w.path("ssh");
+    fs::write(
+        &ssh,
+        "#!/bin/sh\nfor last; do :; done\nexec sh -c \"$last\"\n",
+    )
+    .unwrap();
+    fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
+    let bare = w.path("plain.git");
+    let name = bare.to_string_lossy();
+    w.git(&theirs, &["clone", "-q", "--bare", ".", &name]);
+    let url = format!("ssh://here{name}");
+    let folder = w.path("ours");
+    let mut child = child(&w, "shallow-jobs", &[&url, &folder.to_string_lossy()]);
+    succeed(&child.env("GIT_SSH_COMMAND", &ssh).output().unwrap());
+    assert_eq!(commits(&w, &folder, "HEAD"), 6);
+    w.assert_sound(&folder);
+}
+
+#[test]
+fn a_server_that_is_shallow_itself_is_no_source() {
+    let w = World::new();
+    let theirs = with_history(&w);
+    let end = w.git(&theirs, &["rev-parse", "main~1"]);
+    fs::write(w.bare("alice/m").join("shallow"), format!("{end}\n")).unwrap();
+    for depth in [None, Some(1)] {
+        let prepared = w.prepare("alice/m", "ours");
+        let error = match depth {
+            None => prepared.clone_repo().unwrap_err(),
+            Some(depth) => prepared.depth(depth).clone_repo().unwrap_err(),
+        };
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
+        assert!(!w.path("ours").exists());
+    }
+}
+
+/// A clone to a depth, and the fetch of the rest, are killed at as many moments; the next call copes.
+pub(crate) fn killed_at(moments: u64) {
+    let w = World::new();
+    with_history(&w);
+    for moment in 0..moments {
+        let folder = w.path(&format!("ours-{moment}"));
+        let arguments = ["alice/m", &folder.to_string_lossy()];
+        let mut process = w.child("shallow-clone", &arguments).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20 + 4 * moment));
+        process.kill().unwrap();
+        process.wait().unwrap();
+        let prepared = w.prepare("alice/m", &format!("ours-{moment}"));
+        let prepared = match moment % 2 {
+            0 => prepared.depth(1),
+            _ => prepared,
+        };
+        let repo = prepared.open_or_clone().unwrap();
+        w.assert_sound(&folder);
+        repo.pull().unwrap();
+        repo.fetch_history().unwrap();
+        assert_eq!(commits(&w, &folder, "main"), 5, "{moment}");
+        w.assert_sound(&folder);
+    }
 }
