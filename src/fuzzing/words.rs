@@ -81,6 +81,7 @@ pub(super) fn source(data: &[u8]) {
 
 /// What is written down of a place names the same place when it is read.
 fn assert_is_itself(location: &Location, endpoint: &Endpoint) {
+    assert!(location.is_same_place(location, endpoint));
     let text = match location {
         Location::Hub { id, repo_type } => format!("{}{id}", repo_type.url_prefix()),
         Location::Http(url) => url.to_full(),

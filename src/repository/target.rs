@@ -34,8 +34,8 @@ impl Making {
 
     /// Keeps files if this call or the one that was interrupted said so.
     pub(super) fn or_as_begun(self, git_dir: &Path) -> Result<Self> {
-        let words = fs::read_if_exists(&private_folder(git_dir).join(UNFINISHED))?;
-        if words.as_deref() == Some(ADOPTING) {
+        let mark = private_folder(git_dir).join(UNFINISHED);
+        if fs::read_start(&mark, ADOPTING.len() as u64)?.as_deref() == Some(ADOPTING) {
             return Ok(Self::Adopt);
         }
         if self == Self::Adopt {
