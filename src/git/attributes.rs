@@ -21,7 +21,7 @@ pub(crate) enum Filter {
     /// Nothing is said.
     None,
     Lfs,
-    /// `-filter`: somebody wants the file as it is.
+    /// `-filter` or `!filter`: somebody wants the file as it is.
     Off,
     /// It asks for a filter other than LFS, or for another encoding.
     Foreign,
@@ -168,7 +168,7 @@ impl Stack {
         Ok(match (decided.get("filter"), decided.get(ENCODING)) {
             (Some(State::Value(filter)), _) if **filter == *b"lfs" => Filter::Lfs,
             (Some(State::Value(_)), _) | (_, Some(State::Value(_))) => Filter::Foreign,
-            (Some(State::Unset), _) => Filter::Off,
+            (Some(State::Unset | State::Unspecified), _) => Filter::Off,
             _ => Filter::None,
         })
     }

@@ -25,7 +25,7 @@ pub(crate) struct Assignment {
 }
 
 /// Bytes from which on git leaves out a line.
-const LONGEST_LINE: usize = 2048;
+pub(crate) const LONGEST_LINE: usize = 2048;
 
 /// What a line is about.
 pub(crate) struct Split<'a> {

@@ -13,7 +13,7 @@ mod rules;
 mod wildmatch;
 
 pub(crate) use glob::{Case, Glob};
-pub(crate) use line::{Assignment, State, assignments, split};
+pub(crate) use line::{Assignment, LONGEST_LINE, State, assignments, split};
 pub(crate) use rules::{Macros, Rules, decide};
 
 /// Bytes of a file in which git still looks for rules.

@@ -6,7 +6,7 @@ use super::attributes::{Outcome, track, untrack};
 use super::pattern::Pattern;
 use super::pointer::{MAX_POINTER_BYTES, Pointer};
 use crate::error::Error;
-use crate::gitattributes::{Case, Glob, split};
+use crate::gitattributes::{Case, Glob, Macros, Rules, decide, split};
 use crate::id::LfsOid;
 use crate::path::RepoPath;
 use crate::probe::{assert_fit_to_print, parts};
@@ -69,7 +69,7 @@ pub(crate) fn attributes(data: &[u8]) {
     let patterns: Vec<Pattern> = list
         .split('\n')
         .filter_map(read)
-        .filter(|pattern| pattern.check().is_ok())
+        .filter(|pattern| pattern.check_new().is_ok())
         .collect();
     for pattern in &patterns {
         assert_one_word(pattern);
@@ -94,6 +94,15 @@ pub(crate) fn attributes(data: &[u8]) {
         let kept = lines.filter(is_theirs).filter(|line| !line.is_empty());
         kept.map(str::to_owned).collect()
     };
+    // Whatever the rules are, they can be asked.
+    let rules = Rules::parse(before.as_bytes());
+    let mut macros = Macros::default();
+    macros.add(&rules);
+    for name in list.split('\n') {
+        let asked = std::iter::once((name, &rules));
+        decide(asked, &macros, &["filter"], Case::Folds);
+    }
+
     let wanted = of_others(before.as_bytes());
     assert_eq!(of_others(&once.content), wanted, "tracking");
     assert_eq!(of_others(&none.content), wanted, "untracking");

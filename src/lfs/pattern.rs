@@ -6,8 +6,16 @@
 
 use std::fmt;
 
+use super::meaning::Meaning;
 use crate::error::{Error, ErrorKind, Result};
+use crate::gitattributes::{Case, Glob, LONGEST_LINE};
 use crate::path::RepoPath;
+
+/// Bytes that a line has besides its pattern, at most.
+const RULE_BYTES: usize = 64;
+
+/// Files that git reads for itself, of whatever folder.
+const GIT_FILES: [&str; 3] = [".gitattributes", ".gitignore", ".gitmodules"];
 
 /// Which files a rule is for.
 ///
@@ -37,36 +45,67 @@ impl fmt::Display for Pattern {
 }
 
 impl Pattern {
-    /// Refuses patterns that no line can hold, or that would catch git's own files.
+    /// Refuses patterns that no line can hold.
     pub(crate) fn check(&self) -> Result<()> {
-        let refuse = |why: &str| {
-            Err(Error::new(
-                ErrorKind::InvalidInput,
-                format!("cannot track {self:?}: {why}"),
-            )
-            .with_hint(
-                "a glob looks like \"*.bin\"; for a name with odd characters use Pattern::Literal",
-            ))
+        let Self::Glob(glob) = self else {
+            return Ok(());
         };
-        let glob = match self {
-            Self::Glob(glob) => below_root(glob),
-            Self::Literal(_) => "",
+        let glob = below_root(glob);
+        if glob.is_empty() {
+            return self.refuse("it is empty");
+        }
+        if glob.contains(['\n', '\0']) {
+            return self.refuse("it spans lines");
+        }
+        if glob.starts_with('!') {
+            return self.refuse("rules of attributes cannot be negated");
+        }
+        if glob.starts_with("[attr]") {
+            return self.refuse("it would define a macro");
+        }
+        Ok(())
+    }
+
+    /// Refuses also what had no effect, or a wrong one: to take a file from git that git must be able to
+    /// read.
+    pub(crate) fn check_new(&self) -> Result<()> {
+        self.check()?;
+        let spelling = self.spelling();
+        if spelling.len() + RULE_BYTES >= LONGEST_LINE {
+            return self.refuse("git reads no line as long as its would be");
+        }
+        if spelling.ends_with('/') {
+            return self.refuse("it would match no file; all below a folder is \"folder/**\"");
+        }
+        let glob = self.glob();
+        let catches = |file| {
+            glob.as_ref()
+                .is_some_and(|glob| glob.matches(file, Case::Folds))
         };
+        if GIT_FILES.into_iter().any(catches) {
+            return self.refuse("git must be able to read .gitattributes and the like");
+        }
         match self {
-            Self::Glob(_) if glob.is_empty() => refuse("it is empty"),
-            Self::Glob(_) if glob.contains(['\n', '\0']) => refuse("it spans lines"),
-            Self::Glob(_) if glob.starts_with('!') => {
-                refuse("rules of attributes cannot be negated")
-            }
-            Self::Glob(_) if glob.starts_with("[attr]") => refuse("it would define a macro"),
-            Self::Glob(_) if catches_git_files(glob) => {
-                refuse("it would catch .gitattributes itself")
-            }
             Self::Literal(path) if path.file_name().starts_with(".git") => {
-                refuse("git must be able to read that file")
+                self.refuse("git must be able to read that file")
             }
             _ => Ok(()),
         }
+    }
+
+    fn refuse(&self, why: &str) -> Result<()> {
+        Err(Error::new(
+            ErrorKind::InvalidInput,
+            format!("cannot track {self:?}: {why}"),
+        )
+        .with_hint(
+            "a glob looks like \"*.bin\"; for a name with odd characters use Pattern::Literal",
+        ))
+    }
+
+    /// What its rule, in the root's file, is for.
+    pub(crate) fn glob(&self) -> Option<Glob> {
+        Glob::parse(self.spelling().as_bytes())
     }
 
     /// The first word of the rule's line.
@@ -130,107 +169,9 @@ impl Pattern {
     }
 }
 
-/// What a pattern means, however it is spelt.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Meaning {
-    /// Just this file, seen from the folder of the rule. git-lfs leaves the anchor away at the root, so
-    /// it does not count here.
-    File(String),
-    /// All that the glob matches.
-    Glob(String),
-}
-
-impl Meaning {
-    /// The meanings of a line's first word, its quotes gone.
-    pub(super) fn of_word(word: &[u8]) -> Vec<Self> {
-        let Ok(word) = std::str::from_utf8(word) else {
-            return Vec::new();
-        };
-        let glob = Self::glob(word);
-        match plain_name(word) {
-            Some(name) => vec![glob, Self::File(name)],
-            None => vec![glob],
-        }
-    }
-
-    fn glob(pattern: &str) -> Self {
-        let mut text = String::new();
-        for part in parts(pattern) {
-            match part {
-                // What a backslash does within a class is left as it is written.
-                Part::Live('[') => {
-                    text = pattern.to_owned();
-                    break;
-                }
-                Part::Live(c) => text.push(c),
-                Part::Letter(c) => {
-                    if matches!(c, '*' | '?' | '[' | '\\') {
-                        text.push('\\');
-                    }
-                    text.push(c);
-                }
-            }
-        }
-        // A slash further on anchors as well.
-        if text.get(1..).is_some_and(|rest| rest.contains('/')) && text.starts_with('/') {
-            text.remove(0);
-        }
-        Self::Glob(text)
-    }
-}
-
-/// The file a pattern names; `None` if it is for more than one name.
-fn plain_name(pattern: &str) -> Option<String> {
-    let letters = parts(pattern).map(|part| match part {
-        Part::Letter(c) => Some(c),
-        Part::Live(_) => None,
-    });
-    let name: String = letters.collect::<Option<_>>()?;
-    Some(match name.strip_prefix('/') {
-        Some(below) => below.to_owned(),
-        None => name,
-    })
-}
-
-/// A letter of a pattern that stands for itself, or one that does not.
-enum Part {
-    Letter(char),
-    Live(char),
-}
-
-/// What a pattern is made of; git-lfs's way to write a space is one.
-fn parts(pattern: &str) -> impl Iterator<Item = Part> {
-    const SPACE: &str = "[[:space:]]";
-    let mut rest = pattern;
-    std::iter::from_fn(move || {
-        if let Some(after) = rest.strip_prefix(SPACE) {
-            rest = after;
-            return Some(Part::Letter(' '));
-        }
-        let mut letters = rest.chars();
-        let part = match letters.next()? {
-            '\\' => match letters.next() {
-                Some(c) => Part::Letter(c),
-                // git matches nothing by it.
-                None => Part::Live('\\'),
-            },
-            c @ ('*' | '?' | '[') => Part::Live(c),
-            c => Part::Letter(c),
-        };
-        rest = letters.as_str();
-        Some(part)
-    })
-}
-
 /// The glob without the `./` that shells put before names.
 fn below_root(glob: &str) -> &str {
     glob.strip_prefix("./").unwrap_or(glob)
-}
-
-/// Globs that would give `.gitattributes` or `.gitignore` to LFS.
-fn catches_git_files(glob: &str) -> bool {
-    let name = glob.rsplit('/').next().unwrap_or(glob);
-    matches!(name, "*" | "**" | ".*" | ".git*") || name.starts_with(".gitattributes")
 }
 
 /// Backslashes before the `special` characters, and classes for what a line cannot hold.
@@ -319,6 +260,9 @@ mod tests {
             ("/*.b", "*.b", false),
             ("/s/*.b", "s/*.b", true),
             ("x", "/x", false),
+            ("**/x*", "x*", true),
+            ("x*", "/**/x*", true),
+            ("**/s/x", "s/x", false),
         ] {
             let glob = Pattern::Glob(glob.into());
             assert_eq!(glob.is_spelt(word.as_bytes()), same, "{glob:?} {word:?}");
@@ -337,6 +281,7 @@ mod tests {
         assert_eq!(glob("a/b/*.x"), [": a/b/*.x", "a: b/*.x", "a/b: /*.x"]);
         assert_eq!(glob("/a/*/*.x"), [": /a/*/*.x", "a: */*.x"]);
         assert_eq!(glob("*.x"), [": *.x"]);
+        assert_eq!(glob("a/**/*.x"), [": a/**/*.x", "a: **/*.x"]);
     }
 
     #[test]
@@ -353,10 +298,19 @@ mod tests {
             "./*",
             "./!x",
             "./[attr]x",
+            "?gitignore",
+            "**/.g*",
+            "*attributes",
+            "data/",
         ] {
-            assert!(Pattern::Glob(glob.into()).check().is_err(), "{glob:?}");
+            assert!(Pattern::Glob(glob.into()).check_new().is_err(), "{glob:?}");
         }
-        assert!(literal("sub/.gitignore").check().is_err());
-        assert!(Pattern::Glob("*.bin".into()).check().is_ok());
+        assert!(literal("sub/.gitignore").check_new().is_err());
+        assert!(literal(&"a ".repeat(200)).check_new().is_err());
+        for glob in ["*.bin", "data/*", "data/**", "g*", "[!.]*"] {
+            assert!(Pattern::Glob(glob.into()).check_new().is_ok(), "{glob:?}");
+        }
+        // What others wrote may be taken out.
+        assert!(Pattern::Glob("*".into()).check().is_ok());
     }
 }

@@ -4,8 +4,10 @@ use super::Repository;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
 use crate::git::{Filter, Git};
-use crate::lfs::attributes::{self, Lockable, Outcome};
+use crate::gitattributes::{Case, Glob};
+use crate::lfs::attributes::{self, Edit, Outcome};
 use crate::lfs::pattern::Pattern;
+use crate::lfs::rule::Lockable;
 use crate::path::RepoPath;
 use crate::worktree::{Folders, read_if_plain, read_rules, rules_file_of};
 
@@ -67,21 +69,21 @@ impl Repository {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for a pattern no rule can hold,
-    /// or that would catch `.gitattributes` itself; for a file that a nearer `.gitattributes` or
+    /// or that would catch `.gitattributes`, `.gitignore` or a file in the index whose name begins with `.git`; for a file that a nearer `.gitattributes` or
     /// `.git/info/attributes` keeps from LFS. Nothing is written then.
     pub fn track_with(
         &self,
         patterns: impl IntoIterator<Item = Pattern>,
         options: &TrackOptions,
     ) -> Result<TrackReport> {
-        let patterns = checked(patterns)?;
+        let patterns = checked(patterns, Pattern::check_new)?;
         self.settle();
         let git = self.local.git()?;
         let _lock = self.local.lock(&[])?;
         let file = self.workdir().join(rules_file_of("")?.as_str());
         let before = read_rules(&file)?.unwrap_or_default();
         let edit = attributes::track_as(&before, &patterns, options.lockable);
-        check_effect(&git, &patterns, &edit.content)?;
+        check_effect(&git, &patterns, &edit)?;
         if edit.content != before {
             fs::atomic_write_by_way_of(&self.local.private(), &file, &edit.content)?;
         }
@@ -98,7 +100,7 @@ impl Repository {
     /// # Errors
     /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for a pattern no rule can hold.
     pub fn untrack(&self, patterns: impl IntoIterator<Item = Pattern>) -> Result<TrackReport> {
-        let patterns = checked(patterns)?;
+        let patterns = checked(patterns, Pattern::check)?;
         self.settle();
         let git = self.local.git()?;
         let _lock = self.local.lock(&[])?;
@@ -144,18 +146,23 @@ impl Repository {
     }
 }
 
-fn checked(patterns: impl IntoIterator<Item = Pattern>) -> Result<Vec<Pattern>> {
+fn checked(
+    patterns: impl IntoIterator<Item = Pattern>,
+    check: fn(&Pattern) -> Result<()>,
+) -> Result<Vec<Pattern>> {
     let patterns: Vec<Pattern> = patterns.into_iter().collect();
-    for pattern in &patterns {
-        pattern.check()?;
-    }
+    patterns.iter().try_for_each(check)?;
     Ok(patterns)
 }
 
-/// Rules for single files must count, with `content` in the root's file.
-fn check_effect(git: &Git, patterns: &[Pattern], content: &[u8]) -> Result<()> {
-    let after = git.attributes()?.with_root(content);
-    for pattern in patterns {
+/// Rules for single files must count, and new globs catch none of git's own files.
+fn check_effect(git: &Git, patterns: &[Pattern], edit: &Edit) -> Result<()> {
+    let after = git.attributes()?.with_root(&edit.content);
+    let mut globs = Vec::new();
+    for (pattern, outcome) in patterns.iter().zip(&edit.outcomes) {
+        if let (Pattern::Glob(_), Outcome::Changed) = (pattern, outcome) {
+            globs.extend(pattern.glob().map(|glob| (pattern, glob)));
+        }
         if let Pattern::Literal(path) = pattern
             && after.filter(path)? != Filter::Lfs
         {
@@ -167,6 +174,21 @@ fn check_effect(git: &Git, patterns: &[Pattern], content: &[u8]) -> Result<()> {
                 "look for it with git check-attr in the .gitattributes of its folders and in \
                  .git/info/attributes",
             ));
+        }
+    }
+    if globs.is_empty() {
+        return Ok(());
+    }
+    for entry in git.index()?.entries() {
+        let path = entry?.path;
+        let is_gits = path.file_name().starts_with(".git");
+        let catches = |(_, glob): &&(&Pattern, Glob)| glob.matches(path.as_str(), Case::Counts);
+        if let Some((pattern, _)) = globs.iter().filter(|_| is_gits).find(catches) {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!("cannot track {pattern} with LFS: it would catch {path}"),
+            )
+            .with_hint("git must be able to read that file: choose a narrower glob"));
         }
     }
     Ok(())

@@ -15,12 +15,13 @@ use super::pointers::Pointers;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AutoTrack {
-    /// Files of at least this many bytes, and binary files of any size.
+    /// Files of at least this many bytes, and binary files of any size. Rules that name a file go again when
+    /// its deletion is staged.
     From {
         /// The size in bytes from which text files are LFS files as well.
         bytes: u64,
     },
-    /// No file; only the rules of `.gitattributes` decide.
+    /// No file; only the rules of `.gitattributes` decide, and they stay as they are.
     Off,
 }
 
@@ -153,5 +154,9 @@ pub(super) fn extension(path: &RepoPath) -> Option<&str> {
     let plain = extension
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    (!stem.is_empty() && !extension.is_empty() && plain).then_some(extension)
+    // `*.gitignore` would take git's own file along.
+    let gits = extension
+        .get(..3)
+        .is_some_and(|start| start.eq_ignore_ascii_case("git"));
+    (!stem.is_empty() && !extension.is_empty() && plain && !gits).then_some(extension)
 }

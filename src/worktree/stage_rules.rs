@@ -22,6 +22,7 @@ impl Stage<'_> {
         stale: StaleRules,
         report: &mut StageReport,
     ) -> Result<Vec<RulesFile>> {
+        report.tracked.iter().try_for_each(Pattern::check_new)?;
         let mut edited = Vec::new();
         let mut untracked = BTreeSet::new();
         for (folder, gone) in stale {

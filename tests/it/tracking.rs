@@ -379,7 +379,7 @@ fn a_nearer_rule_wins_and_is_not_overruled() {
     let w = World::new();
     let repo = empty(&w);
     let folder = repo.workdir();
-    let root = "*.raw -filter\nsub/seen.bin -filter\n";
+    let root = "*.raw -filter\nsub/seen.bin -filter\nspecial.y !filter\n";
     write(folder, ".gitattributes", root);
     write(
         folder,
@@ -399,7 +399,7 @@ fn a_nearer_rule_wins_and_is_not_overruled() {
     let before = w.git(folder, &["ls-files", "-s"]);
 
     // Binary files that a rule keeps from LFS: nothing is overruled, nothing is staged.
-    for name in ["a.raw", "sub/b.bin", "secret.dat"] {
+    for name in ["a.raw", "sub/b.bin", "secret.dat", "special.y"] {
         write(folder, name, weights(2, 100));
         let error = repo.stage().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
@@ -414,6 +414,13 @@ fn a_nearer_rule_wins_and_is_not_overruled() {
         fs::remove_file(folder.join(name)).unwrap();
     }
 
+    // A glob must leave git its own files, where there are any.
+    let error = repo.track([glob("sub/*")]).unwrap_err();
+    assert!(error.to_string().contains("sub/.git"), "{error}");
+    repo.track([glob("other/**")]).unwrap();
+    repo.untrack([glob("other/**")]).unwrap();
+    assert_eq!(rules(folder), root);
+
     // A rule that would not count is not written; one at the root can be overruled by another there.
     for name in ["sub/b.bin", "secret.dat"] {
         let error = repo.track([glob("*.zip"), literal(name)]).unwrap_err();
@@ -424,7 +431,12 @@ fn a_nearer_rule_wins_and_is_not_overruled() {
     assert!(w.lfs_by_git(folder, &["a.raw"])[0]);
 
     // Rules of folders are taken out where they are.
-    let all = [literal("sub/seen.bin"), glob("sub/*.npy"), literal("a.raw")];
+    let all = [
+        literal("sub/seen.bin"),
+        literal("a.raw"),
+        glob("sub/*.npy"),
+        glob("sub/**/*.npy"),
+    ];
     let report = repo.untrack(all).unwrap();
     assert_eq!(
         report.unchanged,
@@ -433,7 +445,7 @@ fn a_nearer_rule_wins_and_is_not_overruled() {
     );
     assert_eq!(rules(folder), root);
     let nested = fs::read_to_string(folder.join("sub/.gitattributes")).unwrap();
-    assert_eq!(nested, format!("*.npy {RULE}\n*.bin !filter\n"));
+    assert_eq!(nested, "*.bin !filter\n");
 }
 
 #[test]
@@ -443,6 +455,7 @@ fn a_part_of_the_tree_takes_the_rules_along() {
     let folder = repo.workdir();
     write(folder, "sub/w.bin", weights(1, 100));
     write(folder, "raw.npy", weights(2, 100));
+    write(folder, "sub/saved.gitignore", weights(3, 100));
     write(folder, "other.txt", "text\n");
     // Staged as it is by somebody without filters.
     w.git(folder, &["add", "raw.npy"]);
@@ -450,7 +463,12 @@ fn a_part_of_the_tree_takes_the_rules_along() {
         .stage_with(&StageOptions::default().path("sub"))
         .unwrap();
     assert_eq!(report.plain, [path(".gitattributes")]);
-    assert_eq!(report.lfs, [path("sub/w.bin")]);
+    assert_eq!(report.lfs, [path("sub/saved.gitignore"), path("sub/w.bin")]);
+    // Not `*.gitignore`: git has to read its own.
+    assert_eq!(
+        report.tracked,
+        [glob("*.bin"), literal("sub/saved.gitignore")]
+    );
     let report = repo
         .stage_with(&StageOptions::default().path("raw.npy"))
         .unwrap();
