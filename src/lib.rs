@@ -39,6 +39,9 @@
 //!   where the library knows, a [`hint`](Error::hint). Partial success is a value in a report.
 //! * Long work reports to a [`Progress`] and ends when its [`CancelToken`] is pulled.
 //!
+//! Users of Python's `huggingface_hub.Repository` find each of its names in the
+//! [migration guide](_migrating_from_python).
+//!
 //! # Who you are
 //!
 //! The token you pass, else `HF_TOKEN` and what else the Hub's tools know, goes to the Hub and nowhere else. Where
@@ -135,11 +138,17 @@ pub use repository::{
 };
 pub use secret::{Login, Token};
 pub use worktree::{
-    AutoTrack, BadPointer, Content, Damage, DamagedObject, FsckChecks, FsckReport, OnChanging,
-    PointerProblem, Repair, SharedStore, Skipped, StageOptions, StageReport,
+    AutoTrack, AutoTrackPreview, BadPointer, Content, Damage, DamagedObject, FsckChecks,
+    FsckReport, OnChanging, PointerProblem, Repair, SharedStore, Skipped, StageOptions,
+    StageReport, TrackReason,
 };
 
 /// The README's example, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// How to do with this crate what Python's `huggingface_hub.Repository` did.
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../docs/migrating-from-python.md")]
+pub mod _migrating_from_python {}

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::git::{self, Git};
 use crate::http::{self, Client, Given, Grant, LoginSource, Reach, Settings};
 use crate::hub::{self, Hub};
-use crate::id::{CommitId, Endpoint};
+use crate::id::{CommitId, Endpoint, RepoId, RepoType};
 use crate::lfs;
 use crate::lfs::endpoint;
 use crate::name::RemoteName;
@@ -300,10 +300,19 @@ impl Connection {
         &self.client
     }
 
-    /// The page of a commit, where the remote has such pages.
+    /// The page of a commit; where other servers than the Hub have theirs is not known.
     pub(crate) fn commit_url(&self, commit: CommitId) -> Option<String> {
-        let url = http_url(&self.endpoint, &self.home)?;
+        let (id, repo_type) = self.hub_repo()?;
+        let url = hub::git_url(&self.endpoint, id, repo_type);
         Some(hub::commit_url(&url, commit).to_full())
+    }
+
+    /// The Hub's repository, if this is one.
+    pub(crate) fn hub_repo(&self) -> Option<(&RepoId, RepoType)> {
+        match &self.home {
+            Location::Hub { id, repo_type } => Some((id, *repo_type)),
+            Location::Http(_) | Location::Folder(_) | Location::Ssh(_) => None,
+        }
     }
 }
 

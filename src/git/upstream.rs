@@ -1,6 +1,7 @@
 //! What a branch follows: `branch.<name>.remote` and `branch.<name>.merge`.
 
 use super::Git;
+use super::error::wrap;
 use crate::error::Result;
 use crate::name::{BranchName, RefName, RemoteName};
 
@@ -54,6 +55,18 @@ impl Git {
             remote: self.upstream_remote(branch)?,
             name: name.parse().ok()?,
         })
+    }
+
+    /// Whether a branch follows one that is known here: what `@{u}` is to git.
+    pub(crate) fn has_upstream(&self, branch: &BranchName) -> Result<bool> {
+        match self.repo.branch_upstream_name(&branch.local_ref()) {
+            Ok(name) => match name.as_str() {
+                Ok(name) => Ok(self.ref_commit(name)?.is_some()),
+                Err(_) => Ok(false),
+            },
+            Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(false),
+            Err(error) => Err(wrap(&format!("look for what {branch} follows"))(error)),
+        }
     }
 
     /// Makes a branch follow a ref of a remote.

@@ -65,6 +65,20 @@ fn output_and_failures_come_back() {
 }
 
 #[test]
+fn a_program_that_was_killed_has_failed() {
+    let cancel = CancelToken::new();
+    for signal in ["KILL", "HUP", "TERM"] {
+        let script = format!("echo so far; kill -{signal} $$; sleep 60");
+        let error = shell(&script).run(&cancel).expect_err("killed");
+        assert_eq!(error.kind(), ErrorKind::ProgramFailed, "{signal}");
+        let mut child = start(&script, &cancel);
+        assert_eq!(child.read_line(LIMIT).expect("said"), Some("so far".into()));
+        // It is over, and seen to be: not for ever under way.
+        assert_eq!(child.read_line(LIMIT).expect("ended"), None, "{signal}");
+    }
+}
+
+#[test]
 fn the_last_word_on_a_variable_counts() {
     let told = shell("echo $A $GIT_ASKPASS. $LC_ALL")
         .variable("A", "one")

@@ -40,7 +40,7 @@ pub struct PushReport {
     pub lfs_bytes: u64,
     /// The server's `remote:` text, if it said something.
     pub server_message: Option<String>,
-    /// The page of the commit, where the remote has such pages.
+    /// The page of the commit; `None` where the remote is no repository of the Hub.
     pub url: Option<String>,
     /// What was done because the remote had moved.
     pub integration: Integration,

@@ -25,6 +25,22 @@ impl Status {
     pub fn is_clean(&self) -> bool {
         self.entries.is_empty()
     }
+
+    /// Files that are gone, whether or not their removal is staged.
+    pub fn deleted(&self) -> impl Iterator<Item = &RepoPath> {
+        let gone = |entry: &&StatusEntry| match entry.worktree {
+            None => entry.staged == Some(FileState::Deleted),
+            worktree => worktree == Some(FileState::Deleted),
+        };
+        self.entries.iter().filter(gone).map(|entry| &entry.path)
+    }
+
+    /// Files that [`stage`](Repository::stage) would take up: those of the work tree that are not as
+    /// the index says, new and deleted ones included.
+    pub fn unstaged(&self) -> impl Iterator<Item = &RepoPath> {
+        let changed = |entry: &&StatusEntry| entry.worktree.is_some();
+        self.entries.iter().filter(changed).map(|entry| &entry.path)
+    }
 }
 
 /// One path that differs.

@@ -16,6 +16,8 @@ mod history;
 mod history_words;
 mod integrate;
 mod look;
+mod look_files;
+mod look_remote;
 mod open;
 mod prepare;
 mod prune;

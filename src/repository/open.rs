@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::git::Git;
 use crate::id::Endpoint;
 use crate::name::RemoteName;
-use crate::place::Reading;
+use crate::place::{Place, Reading};
 use crate::remote::Connection;
 use crate::source::Location;
 
@@ -22,6 +22,12 @@ impl PrepareRepository {
     /// a clone of something else than the source names; with a revision those of
     /// [`checkout`](Repository::checkout).
     pub fn open(self) -> Result<Repository> {
+        let git = self.git()?;
+        self.attach(&git)
+    }
+
+    /// The git repository in the folder, if it is a complete clone.
+    pub(super) fn git(&self) -> Result<Git> {
         let git = Git::open(&self.folder)?;
         if is_unfinished(git.git_dir()) {
             return Err(Error::new(
@@ -30,7 +36,7 @@ impl PrepareRepository {
             )
             .with_hint("finish it with open_or_clone()"));
         }
-        self.attach(&git)
+        Ok(git)
     }
 
     /// Opens the clone if the folder is one, else makes it; finishes one that was interrupted.
@@ -55,6 +61,27 @@ impl PrepareRepository {
 
     /// The repository object for an open clone, its remote checked against the source.
     pub(super) fn attach(mut self, git: &Git) -> Result<Repository> {
+        let (name, mut there) = self.recorded_place(git)?;
+        let revision = self.revision.take().or(there.fetch.revision.take());
+        let connection = Connection::new(
+            name,
+            self.resolve_endpoint()?,
+            there,
+            self.logins(git.workdir()),
+            self.http_settings(git.whole_config()?),
+            &self.cancel,
+        )?;
+        crate::local::recorded::warn(git.common_dir());
+        let missing = self.missing;
+        let repository = self.finish(git, connection)?;
+        if let Some(revision) = revision {
+            repository.go_to_revision(&revision, missing)?;
+        }
+        Ok(repository)
+    }
+
+    /// The remote an open clone has recorded, checked against the source, with the source's revision.
+    pub(super) fn recorded_place(&self, git: &Git) -> Result<(RemoteName, Place)> {
         let endpoint = self.resolve_endpoint()?;
         let head = git.head()?;
         let name = head
@@ -79,6 +106,7 @@ impl PrepareRepository {
             repo_type: None,
         };
         let mut there = reading.place(&recorded)?;
+        there.fetch.revision = None;
         if let Some(push) = reading.push_place(&name) {
             there.push = push;
         }
@@ -88,23 +116,9 @@ impl PrepareRepository {
             self.refuse_other_source(&there.fetch.location, wanted_at, &endpoint)?;
             // What the caller wrote into the URL just now is newer than what is recorded.
             there.fetch.userinfo = wanted.fetch.userinfo.or(there.fetch.userinfo);
-            self.revision = self.revision.or(wanted.fetch.revision);
+            there.fetch.revision = wanted.fetch.revision;
         }
-        let connection = Connection::new(
-            name,
-            endpoint,
-            there,
-            self.logins(git.workdir()),
-            self.http_settings(config),
-            &self.cancel,
-        )?;
-        crate::local::recorded::warn(git.common_dir());
-        let (revision, missing) = (self.revision.take(), self.missing);
-        let repository = self.finish(git, connection)?;
-        if let Some(revision) = revision {
-            repository.go_to_revision(&revision, missing)?;
-        }
-        Ok(repository)
+        Ok((name, there))
     }
 
     /// Checks that the remote a clone has recorded is the one that is wanted.

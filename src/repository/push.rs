@@ -86,24 +86,6 @@ impl Repository {
         self.pushes.arrived(&git, &sent.report);
         Ok(sent.report)
     }
-
-    /// The page of the commit that is checked out, where the remote has such pages.
-    ///
-    /// `None` before the first commit and for remotes that are folders. The commit need not be
-    /// pushed yet.
-    ///
-    /// # Errors
-    /// If HEAD cannot be read.
-    pub fn head_commit_url(&self) -> Result<Option<String>> {
-        Ok(self
-            .head()?
-            .and_then(|commit| self.local.remote.commit_url(commit)))
-    }
-
-    /// The address of the remote, without credentials.
-    pub fn remote_url(&self) -> String {
-        self.local.remote.config_url()
-    }
 }
 
 pub(super) fn unborn(branch: &BranchName) -> Error {

@@ -36,8 +36,11 @@ impl Default for AutoTrack {
 
 /// Why a file is to be an LFS file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+#[non_exhaustive]
+pub enum TrackReason {
+    /// It is text, and as large as [`AutoTrack::From`] says.
     Large,
+    /// Its first 8,000 bytes hold one that no text has; UTF-8 and Latin-1 are text, UTF-16 is not.
     Binary,
 }
 
@@ -56,7 +59,12 @@ impl AutoTrack {
     }
 
     /// Whether a file that no rule speaks of should be an LFS file.
-    pub(super) fn reason(self, git: &Git, path: &RepoPath, size: u64) -> Result<Option<Reason>> {
+    pub(super) fn reason(
+        self,
+        git: &Git,
+        path: &RepoPath,
+        size: u64,
+    ) -> Result<Option<TrackReason>> {
         let Self::From { bytes } = self else {
             return Ok(None);
         };
@@ -65,8 +73,8 @@ impl AutoTrack {
             return Ok(None);
         }
         Ok(match detect::content(&path.under(git.workdir()))? {
-            Some(Content::Binary) => Some(Reason::Binary),
-            Some(Content::Text) if size >= bytes => Some(Reason::Large),
+            Some(Content::Binary) => Some(TrackReason::Binary),
+            Some(Content::Text) if size >= bytes => Some(TrackReason::Large),
             // It vanished: then no rule is needed.
             Some(Content::Text) | None => None,
         })
@@ -82,14 +90,14 @@ impl AutoTrack {
 pub(super) fn rules(
     git: &Git,
     index: &Index,
-    files: &[(RepoPath, Reason)],
+    files: &[(RepoPath, TrackReason)],
     others: &[RepoPath],
 ) -> Result<Vec<Pattern>> {
-    let mut by_extension: BTreeMap<&str, Vec<&(RepoPath, Reason)>> = BTreeMap::new();
+    let mut by_extension: BTreeMap<&str, Vec<&(RepoPath, TrackReason)>> = BTreeMap::new();
     let mut rules = BTreeSet::new();
     for file in files {
         match extension(&file.0) {
-            Some(extension) if file.1 == Reason::Binary => {
+            Some(extension) if file.1 == TrackReason::Binary => {
                 by_extension.entry(extension).or_default().push(file);
             }
             _ => {
@@ -116,7 +124,7 @@ pub(super) fn rules(
 fn raw_extensions(
     git: &Git,
     index: &Index,
-    files: &[(RepoPath, Reason)],
+    files: &[(RepoPath, TrackReason)],
     others: &[RepoPath],
 ) -> Result<BTreeSet<String>> {
     let mut raw: BTreeSet<String> = others
@@ -124,7 +132,7 @@ fn raw_extensions(
         .chain(
             files
                 .iter()
-                .filter(|(_, reason)| *reason == Reason::Large)
+                .filter(|(_, reason)| *reason == TrackReason::Large)
                 .map(|(path, _)| path),
         )
         .filter_map(|path| extension(path).map(str::to_owned))

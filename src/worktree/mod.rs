@@ -31,7 +31,7 @@ mod tree;
 mod wanted;
 
 pub(crate) use adopt::adopt;
-pub use autotrack::AutoTrack;
+pub use autotrack::{AutoTrack, TrackReason};
 pub(crate) use follow_rewrite::FollowRewrite;
 pub use fsck::{BadPointer, Damage, DamagedObject, FsckChecks, FsckReport, PointerProblem, Repair};
 pub(crate) use fsck::{Fsck, Repairing};
@@ -49,7 +49,7 @@ pub(crate) use rules_file::{file_of as rules_file_of, read as read_rules, read_i
 pub(crate) use scan::{Folders, scan, scan_selected};
 pub(crate) use selection::Selection;
 pub(crate) use stage::Stage;
-pub use stage::{Skipped, StageReport};
+pub use stage::{AutoTrackPreview, Skipped, StageReport};
 pub use survey::SharedStore;
 pub(crate) use survey::Survey;
 pub(crate) use tree::staged_tree;

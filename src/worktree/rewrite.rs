@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use super::Context;
-use super::autotrack::{Reason, extension};
+use super::autotrack::{TrackReason, extension};
 use super::pointers::Pointers;
 use super::preflight::{BINARY_SAMPLE, new_blobs};
 use super::rules_file::RulesFile;
@@ -118,7 +118,7 @@ impl Rewrite<'_> {
 /// The files of all parents, and those that come with the commit itself.
 fn united<'a>(
     mut parents: impl Iterator<Item = &'a Rc<BTreeSet<RepoPath>>>,
-    own: Option<&BTreeMap<RepoPath, Reason>>,
+    own: Option<&BTreeMap<RepoPath, TrackReason>>,
 ) -> Rc<BTreeSet<RepoPath>> {
     let mut files = parents.next().map(Rc::clone).unwrap_or_default();
     for more in parents.map(|parent| parent.iter()) {
@@ -131,12 +131,12 @@ fn united<'a>(
 }
 
 /// Content below this many bytes that a commit brings in, by path: what the Hub would refuse.
-type Refused = HashMap<CommitId, BTreeMap<RepoPath, Reason>>;
+type Refused = HashMap<CommitId, BTreeMap<RepoPath, TrackReason>>;
 
 struct Maker<'a> {
     rewrite: &'a Rewrite<'a>,
     pointers: Pointers<'a>,
-    reasons: HashMap<ObjectId, Option<Reason>>,
+    reasons: HashMap<ObjectId, Option<TrackReason>>,
     /// The pointers that took the place of blobs.
     made: HashMap<ObjectId, ObjectId>,
     rules: Option<Rules>,
@@ -183,16 +183,18 @@ impl<'a> Maker<'a> {
     }
 
     /// Why the Hub would refuse a blob.
-    fn reason(&mut self, blob: ObjectId) -> Result<Option<Reason>> {
+    fn reason(&mut self, blob: ObjectId) -> Result<Option<TrackReason>> {
         if let Some(known) = self.reasons.get(&blob) {
             return Ok(*known);
         }
         let reason = match self.pointers.get(blob)? {
             Some(_) => None,
             None if self.git().blob_start(blob, BINARY_SAMPLE)?.contains(&0) => {
-                Some(Reason::Binary)
+                Some(TrackReason::Binary)
             }
-            None if self.git().blob_size(blob)? > self.rewrite.larger_than => Some(Reason::Large),
+            None if self.git().blob_size(blob)? > self.rewrite.larger_than => {
+                Some(TrackReason::Large)
+            }
             None => None,
         };
         self.reasons.insert(blob, reason);
@@ -204,7 +206,7 @@ impl<'a> Maker<'a> {
     fn plain_extensions(&mut self, commits: &[CommitId], refused: &Refused) -> Result<Extensions> {
         let git = self.git();
         let binary = refused.values().flatten();
-        let binary = binary.filter(|(_, reason)| **reason == Reason::Binary);
+        let binary = binary.filter(|(_, reason)| **reason == TrackReason::Binary);
         let candidates: BTreeSet<String> = binary
             .filter_map(|(path, _)| extension(path).map(str::to_owned))
             .collect();
@@ -217,7 +219,7 @@ impl<'a> Maker<'a> {
         for commit in commits {
             for (path, blob) in new_blobs(git, *commit)? {
                 let raw = self.pointers.get(blob)?.is_none();
-                if raw && self.reason(blob)? != Some(Reason::Binary) {
+                if raw && self.reason(blob)? != Some(TrackReason::Binary) {
                     extensions.forbid(&path);
                 }
             }
@@ -240,7 +242,7 @@ impl<'a> Maker<'a> {
             if extensions.speaks_of(&entry.path)
                 && entry.mode.is_file()
                 && self.pointers.get(entry.id)?.is_none()
-                && self.reason(entry.id)? != Some(Reason::Binary)
+                && self.reason(entry.id)? != Some(TrackReason::Binary)
             {
                 extensions.forbid(&entry.path);
             }

@@ -1,9 +1,13 @@
 //! Staging: what changed in the work tree goes into the index, LFS files as pointers.
 
+mod preview;
+
 use std::collections::BTreeMap;
 
+pub use preview::AutoTrackPreview;
+
 use super::Context;
-use super::autotrack::{self, AutoTrack, Reason};
+use super::autotrack::{self, AutoTrack, TrackReason};
 use super::guard::changes_attributes;
 use super::options::{OnChanging, StageOptions};
 use super::pointers::Pointers;
@@ -90,31 +94,19 @@ impl Stage<'_> {
         }
         let changed: BTreeMap<RepoPath, FileState> = scan.changes.into_iter().collect();
         // Files staged as they are by another tool may still have to become LFS files.
-        let head = git
-            .head()?
-            .commit()
-            .map(|commit| git.tree_of(commit))
-            .transpose()?;
-        let staged = git.staged_changes(head, &index)?;
-        let is_file = |change: &&Change| change.new.is_some_and(|(_, mode)| mode.is_file());
-        let only_staged = staged.iter().filter(is_file).map(|change| &change.path);
-        let only_staged = only_staged.filter(|path| !changed.contains_key(*path));
-        let only_staged = only_staged.filter(|path| selection.takes(path));
-
+        let staged = self.staged(&index)?;
         self.remove(&mut index, &changed, &mut report)?;
-        let present = changed
-            .iter()
-            .filter(|(_, state)| **state != FileState::Deleted);
+        let present = present(&changed, &staged, &selection);
         let mut stale = match self.options.auto_track {
             AutoTrack::Off => StaleRules::new(),
             AutoTrack::From { .. } => {
-                let present: Vec<&RepoPath> = present.clone().map(|(path, _)| path).collect();
-                stale_rules(git, &index, &selection, &present, &report.removed)?
+                let there = changed
+                    .iter()
+                    .filter(|(_, state)| **state != FileState::Deleted);
+                let there: Vec<&RepoPath> = there.map(|(path, _)| path).collect();
+                stale_rules(git, &index, &selection, &there, &report.removed)?
             }
         };
-        let present = present
-            .map(|(path, _)| (path, Found::Changed))
-            .chain(only_staged.map(|path| (path, Found::Staged)));
         let Sorted {
             mut plain,
             mut lfs,
@@ -180,6 +172,14 @@ impl Stage<'_> {
         index.write()?;
         rules_files.into_iter().for_each(RulesFile::keep);
         Ok(report)
+    }
+
+    /// How the index differs from HEAD.
+    fn staged(&self, index: &Index) -> Result<Vec<Change>> {
+        let git = self.context.git;
+        let head = git.head()?.commit();
+        let head = head.map(|commit| git.tree_of(commit)).transpose()?;
+        git.staged_changes(head, index)
     }
 
     /// What is written in the very moment it is read might change without showing it.
@@ -369,6 +369,24 @@ impl Stage<'_> {
     }
 }
 
+/// The files to be looked at: those that changed, and those that only the index has.
+fn present<'p>(
+    changed: &'p BTreeMap<RepoPath, FileState>,
+    staged: &'p [Change],
+    selection: &Selection,
+) -> impl Iterator<Item = (&'p RepoPath, Found)> {
+    let is_file = |change: &&Change| change.new.is_some_and(|(_, mode)| mode.is_file());
+    let only_staged = staged.iter().filter(is_file).map(|change| &change.path);
+    let only_staged = only_staged.filter(|path| !changed.contains_key(*path));
+    let only_staged = only_staged.filter(move |path| selection.takes(path));
+    let there = changed
+        .iter()
+        .filter(|(_, state)| **state != FileState::Deleted);
+    there
+        .map(|(path, _)| (path, Found::Changed))
+        .chain(only_staged.map(|path| (path, Found::Staged)))
+}
+
 fn changed_meanwhile(paths: Vec<RepoPath>) -> Error {
     let offence = |path| Offence::new(path, None, "it changed while it was read");
     Error::new(
@@ -394,7 +412,7 @@ enum Found {
 struct Sorted {
     plain: Vec<RepoPath>,
     lfs: Vec<RepoPath>,
-    to_track: Vec<(RepoPath, Reason)>,
+    to_track: Vec<(RepoPath, TrackReason)>,
     /// Files that something else than LFS would have to convert.
     foreign: Vec<RepoPath>,
 }

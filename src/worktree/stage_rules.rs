@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::autotrack::Reason;
+use super::autotrack::TrackReason;
 use super::pointers::Pointers;
 use super::rules_file::{RulesFile, file_of};
 use super::scan::Folders;
@@ -46,7 +46,7 @@ impl Stage<'_> {
     }
 
     /// The new rules must count.
-    pub(super) fn check_tracked(&self, files: &[(RepoPath, Reason)]) -> Result<()> {
+    pub(super) fn check_tracked(&self, files: &[(RepoPath, TrackReason)]) -> Result<()> {
         let attributes = self.context.git.attributes()?;
         for (path, _) in files {
             if !attributes.is_lfs(path)? {

@@ -219,6 +219,9 @@ fn run() {
             &argument(4),
             Path::new(&argument(5)),
         ),
+        "odd-environment" => {
+            crate::predecessor::traces::cycle(&argument(1), Path::new(&argument(2)));
+        }
         "permissions" => {
             crate::permissions::work(&argument(1), Path::new(&argument(2)), &argument(3));
         }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The names in backticks that look like tests: `module::test`.
-fn named(text: &str) -> Vec<&str> {
+pub(crate) fn named(text: &str) -> Vec<&str> {
     let is_name = |word: &&str| {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == ':';
         word.contains("::") && word.chars().all(plain)
@@ -30,7 +30,7 @@ fn files(module: &str) -> Vec<PathBuf> {
     files.iter().map(|file| root.join(file)).collect()
 }
 
-fn exists(name: &str) -> bool {
+pub(crate) fn exists(name: &str) -> bool {
     let (module, test) = name.rsplit_once("::").unwrap();
     let texts = files(module)
         .into_iter()
