@@ -90,16 +90,28 @@ impl Git {
         tree: ObjectId,
         path: &RepoPath,
     ) -> Result<Option<(ObjectId, Mode)>> {
+        let found = self.files_at(tree, [path].into_iter())?;
+        Ok(found.first().map(|(_, file)| *file))
+    }
+
+    /// Those of the paths at which a tree has files, with blob and mode.
+    pub(crate) fn files_at<'p>(
+        &self,
+        tree: ObjectId,
+        paths: impl Iterator<Item = &'p RepoPath>,
+    ) -> Result<Vec<(&'p RepoPath, (ObjectId, Mode))>> {
         let tree = self.repo.find_tree(tree).map_err(wrap("read a tree"))?;
-        let entry = match tree.get_path(std::path::Path::new(path.as_str())) {
-            Err(error) if error.code() == git2::ErrorCode::NotFound => return Ok(None),
-            entry => entry.map_err(wrap("read a tree"))?,
-        };
-        let mode = u32::try_from(entry.filemode())
-            .ok()
-            .and_then(Mode::from_raw)
-            .filter(|mode| mode.is_file());
-        Ok(mode.map(|mode| (entry.id(), mode)))
+        let mut found = Vec::new();
+        for path in paths {
+            let entry = match tree.get_path(std::path::Path::new(path.as_str())) {
+                Err(error) if error.code() == git2::ErrorCode::NotFound => continue,
+                entry => entry.map_err(wrap("read a tree"))?,
+            };
+            let mode = u32::try_from(entry.filemode()).ok();
+            let mode = mode.and_then(Mode::from_raw).filter(|mode| mode.is_file());
+            found.extend(mode.map(|mode| (path, (entry.id(), mode))));
+        }
+        Ok(found)
     }
 
     /// A tree with some files replaced or added.

@@ -144,11 +144,12 @@ struct Maker<'a> {
 }
 
 /// What a tree's own rules lack for some files; commits that follow one another mostly agree.
+#[derive(Default)]
 struct Rules {
     files: Rc<BTreeSet<RepoPath>>,
-    /// The `.gitattributes` above those files, in the order of their folders.
-    said_by: Vec<Option<ObjectId>>,
-    lacking: Vec<Pattern>,
+    /// The `.gitattributes` that speak of those files.
+    said_by: BTreeMap<RepoPath, Option<ObjectId>>,
+    lacking: BTreeSet<Pattern>,
 }
 
 impl<'a> Maker<'a> {
@@ -260,39 +261,28 @@ impl<'a> Maker<'a> {
         let git = self.git();
         let old = git.tree_of(commit)?;
         let mut replacements = Vec::new();
-        for path in files.iter() {
-            if let Some((blob, mode)) = git.file_at(old, path)?
-                && self.pointers.get(blob)?.is_none()
-            {
+        for (path, (blob, mode)) in git.files_at(old, files.iter())? {
+            if self.pointers.get(blob)?.is_none() {
                 let blob = self.pointer(path, blob)?;
                 self.done.files.insert(path.clone());
                 let path = path.clone();
                 replacements.push(Replacement { path, blob, mode });
             }
         }
-        let said_by = rules_above(git, old, files)?;
-        let known = self.rules.take().filter(|known| {
-            known.said_by == said_by && (Rc::ptr_eq(&known.files, files) || known.files == *files)
-        });
-        let rules = match &known {
-            Some(known) => known.lacking.clone(),
-            None => lacking(git, old, files, extensions)?,
-        };
-        replacements.extend(with_rules(git, old, &rules)?);
+        let known = self.rules.take();
+        let (rules, fresh) = Rules::of(git, old, files, known, extensions)?;
+        let lacking: Vec<Pattern> = rules.lacking.iter().cloned().collect();
+        self.rules = Some(rules);
+        replacements.extend(with_rules(git, old, &lacking)?);
         let new = if replacements.is_empty() {
             old
         } else {
             git.tree_with(old, &replacements)?
         };
-        if known.is_none() {
-            refuse_unruled(git, new, files)?;
+        if !fresh.is_empty() {
+            refuse_unruled(git, new, &fresh)?;
         }
-        self.rules = Some(Rules {
-            files: Rc::clone(files),
-            said_by,
-            lacking: rules.clone(),
-        });
-        Ok((new, rules))
+        Ok((new, lacking))
     }
 
     /// The pointer for a blob, whose content goes into the store.
@@ -302,7 +292,6 @@ impl<'a> Maker<'a> {
         }
         let Context {
             git,
-            store,
             progress,
             cancel,
             ..
@@ -314,7 +303,6 @@ impl<'a> Maker<'a> {
             bytes,
         });
         let (object, pointer) = into_store(&self.rewrite.context, blob, self.rewrite.keep)?;
-        debug_assert!(store.contains(object) || self.rewrite.keep == Keep::Nothing);
         self.done.objects.insert(object);
         self.made.insert(blob, pointer);
         Ok(pointer)
@@ -337,39 +325,54 @@ pub(super) fn into_store(
     Ok((object, context.git.write_blob(&text)?))
 }
 
-/// The `.gitattributes` of the folders that hold the files.
-fn rules_above(
-    git: &Git,
-    tree: ObjectId,
-    files: &BTreeSet<RepoPath>,
-) -> Result<Vec<Option<ObjectId>>> {
-    let mut folders = BTreeSet::from([""]);
-    for path in files {
-        let path = path.as_str();
-        folders.extend(path.match_indices('/').map(|(at, _)| &path[..=at]));
+impl Rules {
+    /// Those of a tree, and the files that were looked at for it: what is `known` of another tree holds
+    /// for this one if the same `.gitattributes` speak of the same files.
+    fn of(
+        git: &Git,
+        tree: ObjectId,
+        files: &Rc<BTreeSet<RepoPath>>,
+        known: Option<Self>,
+        extensions: &Extensions,
+    ) -> Result<(Self, Vec<RepoPath>)> {
+        let mut rules = known.unwrap_or_default();
+        let same = Rc::ptr_eq(&rules.files, files) || rules.files.is_subset(files);
+        if !same || said_in(git, tree, rules.said_by.keys())? != rules.said_by {
+            rules = Self::default();
+        }
+        let fresh: Vec<RepoPath> = files.difference(&rules.files).cloned().collect();
+        rules.files = Rc::clone(files);
+        if fresh.is_empty() {
+            return Ok((rules, fresh));
+        }
+        let snapshot = git.snapshot(Some(tree))?;
+        let mut above = BTreeSet::new();
+        for path in &fresh {
+            let name = path.as_str();
+            let folders = name.match_indices('/').map(|(at, _)| &name[..=at]);
+            for folder in folders.chain([""]) {
+                above.insert(RepoPath::new(format!("{folder}{}", RulesFile::NAME))?);
+            }
+            if !snapshot.is_lfs(path)? {
+                rules.lacking.insert(extensions.rule(path));
+            }
+        }
+        rules.said_by.extend(said_in(git, tree, above.iter())?);
+        Ok((rules, fresh))
     }
-    let find = |folder: &str| -> Result<Option<ObjectId>> {
-        let path = RepoPath::new(format!("{folder}{}", RulesFile::NAME))?;
-        Ok(git.file_at(tree, &path)?.map(|(blob, _)| blob))
-    };
-    folders.into_iter().map(find).collect()
 }
 
-/// Rules for those of the files that a tree does not give to LFS yet.
-fn lacking(
+/// The files of these names that a tree has.
+fn said_in<'p>(
     git: &Git,
     tree: ObjectId,
-    files: &BTreeSet<RepoPath>,
-    extensions: &Extensions,
-) -> Result<Vec<Pattern>> {
-    let snapshot = git.snapshot(Some(tree))?;
-    let mut rules = BTreeSet::new();
-    for path in files {
-        if !snapshot.is_lfs(path)? {
-            rules.insert(extensions.rule(path));
-        }
+    names: impl Iterator<Item = &'p RepoPath> + Clone,
+) -> Result<BTreeMap<RepoPath, Option<ObjectId>>> {
+    let mut said: BTreeMap<_, _> = names.clone().map(|name| (name.clone(), None)).collect();
+    for (name, (blob, _)) in git.files_at(tree, names)? {
+        said.insert(name.clone(), Some(blob));
     }
-    Ok(rules.into_iter().collect())
+    Ok(said)
 }
 
 /// The root's `.gitattributes` of a tree with more rules, if there are any.
@@ -386,7 +389,7 @@ fn with_rules(git: &Git, tree: ObjectId, rules: &[Pattern]) -> Result<Option<Rep
 }
 
 /// Refuses to go on where some other rule keeps a file from LFS.
-fn refuse_unruled(git: &Git, tree: ObjectId, files: &BTreeSet<RepoPath>) -> Result<()> {
+fn refuse_unruled(git: &Git, tree: ObjectId, files: &[RepoPath]) -> Result<()> {
     let snapshot = git.snapshot(Some(tree))?;
     for path in files {
         if !snapshot.is_lfs(path)? {

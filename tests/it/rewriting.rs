@@ -132,6 +132,43 @@ impl Clone {
         }
     }
 
+    /// The different sets of oids that commits of the branch name.
+    fn sets(&self) -> BTreeSet<BTreeSet<String>> {
+        let commits = self.git(&["rev-list", "main"]);
+        let grep = ["grep", "^oid sha256:"].into_iter().chain(commits.lines());
+        let told = self
+            .w
+            .try_git(&self.folder(), &grep.collect::<Vec<_>>())
+            .stdout;
+        let mut sets: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for line in String::from_utf8(told).unwrap().lines() {
+            let oid = line.rsplit(':').next().unwrap().to_owned();
+            sets.entry(line[..40].to_owned()).or_default().insert(oid);
+        }
+        sets.into_values().collect()
+    }
+
+    /// A clean-up leaves at most so many sets of objects, and tells of all others; it is undone again.
+    #[track_caller]
+    fn assert_old_checkpoints_go(&self, most: usize) {
+        let all: BTreeSet<String> = self.sets().into_iter().flatten().collect();
+        let plan = self
+            .repo
+            .plan_cleanup(Retention::LastCheckpoints(most))
+            .unwrap();
+        let report = self.repo.clean_up(&plan).unwrap();
+        let left = self.sets();
+        assert!(left.len() <= most && !left.is_empty(), "{left:?}");
+        let left: BTreeSet<String> = left.into_iter().flatten().collect();
+        let gone = report.objects.iter().map(|object| object.oid.to_string());
+        assert_eq!(
+            gone.collect::<BTreeSet<_>>(),
+            all.difference(&left).cloned().collect()
+        );
+        self.git(&["diff", "--quiet", &report.before.to_string(), "main"]);
+        self.git(&["update-ref", "refs/heads/main", &report.before.to_string()]);
+    }
+
     fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         write(&self.folder(), name, content);
     }
@@ -525,11 +562,15 @@ fn a_history_that_was_never_pushed_needs_no_rules_to_begin_with() {
     let folder = c.folder();
     c.write("a b.xyz", weights(1, 100));
     c.write("c[1].xyz", "text\n");
+    c.write("d/t\tab \"q\" ü#!.abc", weights(2, 100));
+    c.write("d/other.abc", "text\n");
     c.commit(1, "first");
     c.git(&["rm", "-q", "a b.xyz"]);
     c.commit(2, "gone");
     let report = c.repo.rewrite_unpushed_to_lfs_with(&options()).unwrap();
-    assert_eq!(report.tracked, [Pattern::Literal(path("a b.xyz"))]);
+    let names = ["a b.xyz", "d/t\tab \"q\" ü#!.abc"];
+    let literal = |name: &str| Pattern::Literal(path(name));
+    assert_eq!(report.tracked, names.map(literal));
     assert_eq!(c.status(), "");
     assert_eq!(c.repo.push().unwrap().commits, 2);
     c.w.assert_sound(&folder);
@@ -658,6 +699,7 @@ pub(crate) fn repair_random_histories(seeds: std::ops::RangeInclusive<u64>) {
         c.assert_same_content(&report.rewritten);
         // The hook looks at every commit.
         c.repo.push().unwrap();
+        c.assert_old_checkpoints_go(usize::try_from(seed % 3).unwrap() + 1);
     }
     c.w.assert_sound(&folder);
 }
