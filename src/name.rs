@@ -144,6 +144,21 @@ impl RefName {
         self.0.strip_prefix("refs/heads/")?.parse().ok()
     }
 
+    /// The local branch for it, if it is a pull request: `pr/3` for `refs/pr/3`.
+    pub(crate) fn pull_request(&self) -> Option<BranchName> {
+        let number = self.0.strip_prefix("refs/pr/")?;
+        let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| format!("pr/{number}").parse().ok())?
+    }
+
+    /// Whether it is none of those that every clone has or makes: branches, tags and what keeps track of
+    /// them.
+    pub(crate) fn is_other(&self) -> bool {
+        let usual = ["heads/", "tags/", "remotes/", "hf-repository/"];
+        let rest = &self.0["refs/".len()..];
+        !usual.iter().any(|kind| rest.starts_with(kind))
+    }
+
     /// The name of its tracking ref.
     ///
     /// What is no branch is not tracked where branches are: `git fetch --prune` deletes there what is

@@ -13,6 +13,7 @@ mod config;
 mod diff;
 mod error;
 mod fetch;
+mod fetch_ref;
 mod formats;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;

@@ -6,6 +6,7 @@
 //! | `pushing/<commit>` | the same for what a push itself made: a merge, or replayed commits |
 //! | `integrated/<branch>`, a `/` as `%2F` | where the remote's branch was put; the local branch is to follow |
 //! | `rewritten/<commit>` | what a rebase made of the commit |
+//! | `remotes/<remote>/<ref>` | where `refs/<ref>` of a remote was when last heard of, for what is no branch (`pr/3`) |
 
 use git2::ErrorCode;
 
@@ -14,7 +15,7 @@ use super::error::{patiently, wrap};
 use super::refs::object_id;
 use crate::error::Result;
 use crate::id::CommitId;
-use crate::name::{BranchName, RemoteName};
+use crate::name::{BranchName, RemoteName, other_tracking};
 
 /// The folder of all private refs.
 pub(crate) const PRIVATE_REFS: &str = "refs/hf-repository/";
@@ -142,6 +143,20 @@ impl Git {
             Ok(found.flatten().filter_map(commit).collect())
         };
         list().map_err(wrap("list the branches"))
+    }
+
+    /// Commits that a remote had when last heard of, be it on a branch or elsewhere.
+    pub(crate) fn tracked(&self, remote: &RemoteName) -> Result<Vec<CommitId>> {
+        let branches = self.tracked_branches(remote)?.into_iter();
+        let mut commits: Vec<CommitId> = branches.map(|(_, tip)| tip).collect();
+        let list = || -> Result<Vec<CommitId>, git2::Error> {
+            let others = format!("{}*", other_tracking(remote));
+            let found = self.repo.references_glob(&others)?;
+            let commit = |found: git2::Reference<'_>| self.known_commit(found.target()?);
+            Ok(found.flatten().filter_map(commit).collect())
+        };
+        commits.extend(list().map_err(wrap("list the tracking refs"))?);
+        Ok(commits)
     }
 
     /// The branches of a remote where they were when last heard of.

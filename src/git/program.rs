@@ -133,7 +133,7 @@ impl Git {
         .with_hint("call again"))
     }
 
-    fn program_download(
+    pub(super) fn program_download(
         &self,
         url: &str,
         names: &[String],

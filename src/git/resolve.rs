@@ -2,12 +2,12 @@
 
 use git2::ErrorCode;
 
-use super::Git;
 use super::error::wrap;
 use super::refs::commit_id;
+use super::{Git, Upstream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::CommitId;
-use crate::name::{BranchName, RemoteName, Revision, TagName};
+use crate::name::{BranchName, RefName, RemoteName, Revision, TagName};
 
 /// The fewest digits that git takes for the beginning of an id.
 const MIN_PREFIX: usize = 4;
@@ -22,6 +22,12 @@ pub(crate) enum Resolved {
     RemoteBranch {
         branch: BranchName,
         remote: RemoteName,
+        commit: CommitId,
+    },
+    /// A ref of the remote that is no branch there, and the local branch that is to be made for it.
+    Followed {
+        branch: BranchName,
+        upstream: Upstream,
         commit: CommitId,
     },
     Tag {
@@ -39,6 +45,7 @@ impl Resolved {
         match self {
             Self::LocalBranch { commit, .. }
             | Self::RemoteBranch { commit, .. }
+            | Self::Followed { commit, .. }
             | Self::Tag { commit, .. }
             | Self::Commit { commit } => *commit,
         }
@@ -46,8 +53,8 @@ impl Resolved {
 }
 
 impl Git {
-    /// What a full name of a branch or tag leads to, if there is one.
-    fn resolve_full(&self, name: &str) -> Result<Option<Resolved>> {
+    /// What a full name leads to, if there is one. What is neither branch nor tag is one of `remote`.
+    fn resolve_full(&self, name: &str, remote: &RemoteName) -> Result<Option<Resolved>> {
         let commit = || self.ref_commit(name);
         if let Some(Ok(branch)) = name.strip_prefix("refs/heads/").map(str::parse) {
             return Ok(commit()?.map(|commit| Resolved::LocalBranch { branch, commit }));
@@ -55,13 +62,19 @@ impl Git {
         if let Some(Ok(tag)) = name.strip_prefix("refs/tags/").map(str::parse) {
             return Ok(commit()?.map(|commit| Resolved::Tag { tag, commit }));
         }
-        Ok(None)
+        match name.parse::<RefName>() {
+            Ok(name) if name.is_other() => {
+                let commit = self.ref_commit(&name.tracking_ref(remote))?;
+                Ok(commit.map(|commit| Resolved::Commit { commit }))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Finds a revision: a full name, then local branch, tag, branch of `remote`, and commit id.
     pub(crate) fn resolve(&self, revision: &Revision, remote: &RemoteName) -> Result<Resolved> {
         let name = revision.as_str();
-        if let Some(resolved) = self.resolve_full(name)? {
+        if let Some(resolved) = self.resolve_full(name, remote)? {
             return Ok(resolved);
         }
         if let Ok(branch) = name.parse::<BranchName>()

@@ -64,9 +64,36 @@ impl Git {
                 Ok(name) => Ok(self.ref_commit(name)?.is_some()),
                 Err(_) => Ok(false),
             },
-            Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(false),
+            // To git nothing keeps track of what is no branch.
+            Err(error) if error.code() == git2::ErrorCode::NotFound => {
+                match self.upstream(branch) {
+                    Some(upstream) if upstream.name.is_other() => {
+                        let tracking = upstream.name.tracking_ref(&upstream.remote);
+                        Ok(self.ref_commit(&tracking)?.is_some())
+                    }
+                    _ => Ok(false),
+                }
+            }
             Err(error) => Err(wrap(&format!("look for what {branch} follows"))(error)),
         }
+    }
+
+    /// What a branch is pulled from: what it follows on that remote, else the branch of its name there.
+    pub(crate) fn pull_source(&self, branch: &BranchName, remote: &RemoteName) -> RefName {
+        let upstream = self.upstream(branch).filter(|it| it.remote == *remote);
+        upstream.map_or_else(|| RefName::from(branch), |upstream| upstream.name)
+    }
+
+    /// Where a branch is pushed to: the branch of its name on the remote. Only what is no branch there, as
+    /// a pull request, is pushed to if it is followed; another branch if `push.default` says so.
+    pub(crate) fn push_target(&self, branch: &BranchName, remote: &RemoteName) -> RefName {
+        let source = self.pull_source(branch, remote);
+        let default = self.config("push.default").unwrap_or_default();
+        let to_upstream = ["upstream", "tracking"].contains(&default.as_str());
+        if source.is_other() || (to_upstream && source.branch().is_some()) {
+            return source;
+        }
+        RefName::from(branch)
     }
 
     /// Makes a branch follow a ref of a remote.

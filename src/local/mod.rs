@@ -1,6 +1,7 @@
 //! A clone on this machine and the way to its remote: what the caller's thread and the worker share.
 
 mod author;
+mod other_refs;
 pub(crate) mod recorded;
 mod there;
 
@@ -253,8 +254,7 @@ impl Local {
 
     /// Whether the remote, as it was last heard of, lacks a commit.
     pub(crate) fn is_unpushed(&self, git: &Git, commit: CommitId) -> Result<bool> {
-        let tracked = git.tracked_branches(self.remote_name())?;
-        let there: Vec<CommitId> = tracked.into_iter().map(|(_, tip)| tip).collect();
+        let there = git.tracked(self.remote_name())?;
         Ok(!git.commits_between(commit, &there)?.is_empty())
     }
 }

@@ -11,13 +11,14 @@ use crate::git::{Change, Git, Merge, PrivateRef, Rebase, Tags};
 use crate::id::CommitId;
 use crate::lfs::Object;
 use crate::local::Local;
-use crate::name::BranchName;
+use crate::name::{BranchName, RefName};
 use crate::path::RepoPath;
 use crate::worktree::{Fill, Pointers, Wanted, fill};
 
-/// Which commit goes to which branch.
+/// Which commit goes where.
 pub(super) struct Plan {
     pub(super) branch: BranchName,
+    pub(super) target: RefName,
     pub(super) commit: CommitId,
     pub(super) integration: Integration,
 }
@@ -27,6 +28,7 @@ impl Plan {
     pub(super) fn direct(promise: &PushPromise) -> Self {
         Self {
             branch: promise.branch.clone(),
+            target: promise.target.clone(),
             commit: promise.commit,
             integration: Integration::None,
         }
@@ -73,6 +75,7 @@ fn replayed(git: &Git, promise: &PushPromise) -> Result<Option<Plan>> {
     };
     Ok(git.is_ancestor(new, tip)?.then(|| Plan {
         branch: promise.branch.clone(),
+        target: promise.target.clone(),
         commit: new,
         integration: Integration::Rebased {
             rewritten: vec![(promise.commit, new)],
@@ -93,7 +96,10 @@ pub(super) fn plan(
         return Err(refusal);
     }
     local.fetch(git, Tags::Following, cancel)?;
-    let tracking = promise.branch.tracking_ref(local.remote_name());
+    if promise.target.is_other() {
+        local.fetch_ref(git, &promise.target, cancel)?;
+    }
+    let tracking = promise.target.tracking_ref(local.remote_name());
     let deepened = match git.ref_commit(&tracking)? {
         Some(theirs) => local.deepen_to_join(git, (promise.commit, theirs), cancel)?,
         None => None,
@@ -119,8 +125,8 @@ pub(super) fn plan(
 
 /// What to push now that the remote's branches are known.
 fn integrate(local: &Local, git: &Git, promise: &PushPromise, policy: OnConflict) -> Result<Plan> {
-    let (branch, ours) = (&promise.branch, promise.commit);
-    let theirs = git.ref_commit(&branch.tracking_ref(local.remote_name()))?;
+    let ours = promise.commit;
+    let theirs = git.ref_commit(&promise.target.tracking_ref(local.remote_name()))?;
     let Some(theirs) = theirs else {
         return Ok(Plan::direct(promise));
     };
@@ -137,7 +143,8 @@ fn integrate(local: &Local, git: &Git, promise: &PushPromise, policy: OnConflict
             // Until the remote's branch is there nothing else keeps it from `git gc`.
             git.set_private(&PrivateRef::Pushing(commit), commit)?;
             Ok(Plan {
-                branch: branch.clone(),
+                branch: promise.branch.clone(),
+                target: promise.target.clone(),
                 commit,
                 integration,
             })
@@ -228,6 +235,7 @@ fn divert(
         }
     };
     Ok(Plan {
+        target: RefName::from(&branch),
         branch,
         commit: promise.commit,
         integration: Integration::Diverted {

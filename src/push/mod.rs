@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `ship` | what a remote lacks of a commit, and the ref: preflight, LFS objects, push |
 //! | `refs` | tags and branches that are made on a remote, or deleted there |
-//! | `send` | one commit to one branch |
+//! | `send` | one commit of a branch to its place on the remote |
 //! | `state` | the steps of that as a table |
 //! | `cell`, `handle` | what a push and those who wait for it share |
 //! | `journal` | what was promised, kept across crashes |

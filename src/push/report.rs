@@ -3,7 +3,7 @@
 use super::handle::PushHandle;
 use crate::error::Error;
 use crate::id::CommitId;
-use crate::name::BranchName;
+use crate::name::{BranchName, RefName};
 use crate::path::RepoPath;
 use crate::progress::PushState;
 use crate::worktree::StageReport;
@@ -26,11 +26,14 @@ pub enum PushedRef {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PushReport {
-    /// The branch of the remote that has the commit now.
+    /// The branch: that of this clone, or the one of its own that the commit got on the remote.
     pub branch: BranchName,
-    /// The commit the remote's branch is at now.
+    /// The ref of the remote that has the commit now: the branch of that name, or what the branch follows
+    /// if that is no branch, `refs/pr/3` say.
+    pub target: RefName,
+    /// The commit the remote's ref is at now.
     pub commit: CommitId,
-    /// What became of the remote's branch.
+    /// What became of the remote's ref.
     pub outcome: PushedRef,
     /// Commits the remote did not have.
     pub commits: usize,

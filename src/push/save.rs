@@ -146,7 +146,7 @@ impl Crew {
         commit: CommitId,
         branch: &BranchName,
     ) -> Result<PushHandle> {
-        let promise = self.shared.plain_promise(commit, branch.clone());
+        let promise = self.shared.plain_promise(git, commit, branch);
         let entry = self.shared.promise(git, &promise)?;
         Ok(self.enqueue(promise, entry, Vec::new()))
     }
@@ -166,7 +166,7 @@ impl Crew {
         if under_way || !self.shared.local.is_unpushed(git, commit)? {
             return Ok(false);
         }
-        let promise = self.shared.plain_promise(commit, branch.clone());
+        let promise = self.shared.plain_promise(git, commit, branch);
         self.shared.rewrite_promise(git, &promise, written.entry)?;
         written.cell.staged(commit);
         let cell = Some(Arc::clone(written.cell));
@@ -207,6 +207,7 @@ impl Crew {
         step("committed");
         let promise = PushPromise {
             commit,
+            target: git.push_target(&branch, shared.local.remote_name()),
             branch,
             remote: shared.local.remote_name().clone(),
             maker: Maker::Save,

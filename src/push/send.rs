@@ -1,4 +1,4 @@
-//! Pushing one commit to one branch: LFS objects first, then the ref.
+//! Pushing one commit of a branch to its place on the remote: LFS objects first, then the ref.
 
 use super::report::{Integration, PushReport, PushedRef};
 use super::ship::{Shipment, rejected};
@@ -6,17 +6,20 @@ use super::state::Signal;
 use crate::cancel::CancelToken;
 use crate::config::Use;
 use crate::error::{Error, ErrorKind, Result};
-use crate::git::{Git, How, Lease, ObjectId, PushOutcome, RefUpdate, object_id};
+use crate::git::{Git, How, Lease, ObjectId, PushOutcome, RefUpdate, Upstream, object_id};
 use crate::id::CommitId;
 use crate::local::Local;
-use crate::name::BranchName;
+use crate::name::{BranchName, RefName};
 use crate::progress::Progress;
 
-/// A commit on its way to a branch of the remote.
+/// A commit of a branch on its way to the remote.
 pub(crate) struct Sending<'a> {
     pub(crate) local: &'a Local,
     pub(crate) git: &'a Git,
+    /// The local branch.
     pub(crate) branch: &'a BranchName,
+    /// The ref of the remote.
+    pub(crate) target: &'a RefName,
     pub(crate) commit: CommitId,
     /// Where the remote's branch is, if it may lose what it has; `None` for a step forward.
     pub(crate) overwrites: Option<CommitId>,
@@ -45,13 +48,14 @@ impl Sending<'_> {
             local,
             git,
             branch,
+            target,
             commit,
             cancel,
             ..
         } = *self;
         let remote = local.remote.git(Use::Push, cancel)?;
         let advertised = git.push_advertisement(&remote, cancel)?;
-        let found = advertised.find(&branch.local_ref());
+        let found = advertised.find(target.as_str());
         let update = self.update(found)?;
         update.check_lease(found)?;
         let forward = update.how == How::FastForward;
@@ -85,7 +89,7 @@ impl Sending<'_> {
             cancel,
             done: self.done,
         };
-        let lacked = shipment.load(commit, &branch.local_ref(), &confirmed)?;
+        let lacked = shipment.load(commit, target.as_str(), &confirmed)?;
         let pushed = match shipment.push(&remote, &update) {
             Err(error) if forward && is_elsewhere(&error) => {
                 return Err(moved(branch).with_source(error));
@@ -105,7 +109,7 @@ impl Sending<'_> {
                 }
             }
             PushOutcome::Refused(reason) => {
-                let what = format!("the push of {branch}");
+                let what = format!("the push of {branch} to {target}");
                 return Err(rejected(&what, reason, &pushed.server_text));
             }
         }
@@ -116,7 +120,7 @@ impl Sending<'_> {
             None => PushedRef::Created,
         };
         let text = crate::secret::fit_to_show(pushed.server_text.trim());
-        tracing::info!(%commit, %branch, ?lacked, "pushed");
+        tracing::info!(%commit, %target, ?lacked, "pushed");
         confirmed.push(commit);
         let report = PushReport {
             commits: lacked.commits,
@@ -139,7 +143,7 @@ impl Sending<'_> {
             None => (Lease::of(found), How::FastForward),
         };
         Ok(RefUpdate {
-            name: self.branch.local_ref(),
+            name: self.target.to_string(),
             to: Some(object_id(self.commit)?),
             lease,
             how,
@@ -152,15 +156,20 @@ impl Sending<'_> {
     /// next fetch or push mends it.
     fn after_push(&self, tip: CommitId) {
         let Self {
-            local, git, branch, ..
+            local,
+            git,
+            branch,
+            target,
+            ..
         } = *self;
-        let tracking = branch.tracking_ref(local.remote_name());
+        let tracking = target.tracking_ref(local.remote_name());
         let remember = || -> Result<()> {
             let _lock = local.lock(&[&format!("{tracking}.lock"), "config.lock"])?;
             git.track_commit(&tracking, tip, "update by push")?;
             let followed = git.upstream_remote(branch).is_some();
             if !followed && git.ref_commit(&branch.local_ref())?.is_some() {
-                git.set_upstream(branch, local.remote_name())?;
+                let remote = local.remote_name().clone();
+                git.follow(branch, &Upstream::new(remote, target.clone()))?;
             }
             Ok(())
         };
@@ -172,6 +181,7 @@ impl Sending<'_> {
     fn report(&self, commit: CommitId, outcome: PushedRef) -> PushReport {
         PushReport {
             branch: self.branch.clone(),
+            target: self.target.clone(),
             commit,
             outcome,
             commits: 0,

@@ -51,11 +51,18 @@ impl Shared {
     }
 
     /// A promise of a commit that is on its branch already.
-    pub(super) fn plain_promise(&self, commit: CommitId, branch: BranchName) -> PushPromise {
+    pub(super) fn plain_promise(
+        &self,
+        git: &Git,
+        commit: CommitId,
+        branch: &BranchName,
+    ) -> PushPromise {
+        let remote = self.local.remote_name();
         PushPromise {
             commit,
-            branch,
-            remote: self.local.remote_name().clone(),
+            branch: branch.clone(),
+            remote: remote.clone(),
+            target: git.push_target(branch, remote),
             maker: Maker::User,
             moves: Move::Done,
             supersedes: Vec::new(),

@@ -125,6 +125,7 @@ impl Shared {
             local: &self.local,
             git,
             branch: &plan.branch,
+            target: &plan.target,
             commit: plan.commit,
             overwrites: None,
             progress: &self.progress_of(job),
@@ -188,9 +189,9 @@ impl Shared {
         }
     }
 
-    /// Earlier pushes to the same branch failed; their commits may have come along.
+    /// Earlier pushes to the same ref failed; their commits may have come along.
     pub(super) fn release_with(&self, git: &Git, integration: &Integration, report: &PushReport) {
-        let same = |other: &Job| other.promise.branch == report.branch;
+        let same = |other: &Job| other.promise.target == report.target;
         let replayed = |commit| match integration {
             Integration::Rebased { rewritten } => rewritten.iter().any(|(old, _)| *old == commit),
             _ => false,

@@ -3,7 +3,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::git::{Git, Head, Resolved};
 use crate::id::CommitId;
 use crate::local::refuse_unfinished;
-use crate::name::{BranchName, Revision};
+use crate::name::{BranchName, RefName, Revision};
 
 /// How to check out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +36,11 @@ impl Repository {
     /// branch that follows them) and commit ids, in this order; never among files. Local edits
     /// are never overwritten: files that do not differ between the two commits keep them.
     ///
+    /// A full name, `refs/tags/v1`, is looked for as such. What is neither branch nor tag is fetched:
+    /// `refs/pr/3`, a pull request of the Hub, becomes the local branch `pr/3`, which follows it, so that
+    /// [`pull`](Self::pull) takes from there and [`push`](Self::push) and [`save`](Self::save) go there; any
+    /// other, `refs/convert/parquet` say, is checked out without a branch.
+    ///
     /// # Errors
     /// [`ErrorKind::InvalidName`], [`ErrorKind::RevisionNotFound`], [`ErrorKind::DirtyWorktree`]
     /// with the files in the way, and those of downloads. Nothing has changed then.
@@ -57,11 +62,15 @@ impl Repository {
         let _settled = self.local.progress.settled();
         self.settle();
         let git = self.local.git()?;
-        let branch: Option<BranchName> = revision.as_str().parse().ok();
+        let name: Option<RefName> = revision.as_str().parse().ok();
+        let branch = match name.and_then(|name| name.pull_request()) {
+            Some(branch) => Some(branch),
+            None => revision.as_str().parse().ok(),
+        };
         let _lock = self.local.lock_branch(branch.as_ref())?;
         refuse_unfinished(&git, "check out")?;
         let head = git.head()?;
-        let resolved = match git.resolve(&revision, self.local.remote_name()) {
+        let resolved = match self.local.resolve(&git, &revision) {
             Err(error) if may_create(&error, &revision, options) => {
                 return self.create_branch_at_head(&git, revision.as_str().parse()?, &head);
             }
@@ -105,7 +114,8 @@ impl Repository {
     fn go_to(&self, git: &Git, head: &Head, resolved: &Resolved) -> Result<CheckoutReport> {
         let (commit, branch, created) = match resolved {
             Resolved::LocalBranch { branch, commit } => (*commit, Some(branch.clone()), false),
-            Resolved::RemoteBranch { branch, commit, .. } => (*commit, Some(branch.clone()), true),
+            Resolved::RemoteBranch { branch, commit, .. }
+            | Resolved::Followed { branch, commit, .. } => (*commit, Some(branch.clone()), true),
             Resolved::Tag { commit, .. } | Resolved::Commit { commit } => (*commit, None, false),
         };
         if let Some(branch) = &branch

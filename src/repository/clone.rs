@@ -237,6 +237,16 @@ impl Repository {
                 git.set_upstream(branch, remote)?;
                 git.set_symbolic("HEAD", &branch.local_ref(), log)
             }
+            Resolved::Followed {
+                branch,
+                upstream,
+                commit,
+            } => {
+                // In this order: a branch that follows nothing would be pushed to one of its name.
+                git.follow(branch, upstream)?;
+                git.set_ref(&branch.local_ref(), *commit, None, "branch: created")?;
+                git.set_symbolic("HEAD", &branch.local_ref(), log)
+            }
             Resolved::Tag { commit, .. } | Resolved::Commit { commit } => git.detach_head(*commit),
         }?;
         worktree::complete(git)

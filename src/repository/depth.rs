@@ -105,7 +105,7 @@ impl Repository {
                 .bytes()
                 .all(|byte| byte.is_ascii_hexdigit())
         };
-        let find = |git: &Git| git.resolve(revision, self.local.remote_name());
+        let find = |git: &Git| self.local.resolve(git, revision);
         match find(git) {
             Err(error)
                 if error.kind() == ErrorKind::RevisionNotFound

@@ -1,7 +1,7 @@
 use super::Repository;
 use crate::config::Use;
 use crate::error::Result;
-use crate::git::{Git, Resolved};
+use crate::git::Git;
 use crate::id::CommitId;
 use crate::name::Revision;
 use crate::worktree::{Fsck, FsckChecks, FsckReport, Repairing, Wanted};
@@ -129,12 +129,7 @@ impl Repository {
     fn commits(&self, git: &Git, revisions: &[String]) -> Result<Vec<CommitId>> {
         let commit = |text: &String| {
             let revision: Revision = text.parse()?;
-            Ok(match git.resolve(&revision, self.local.remote_name())? {
-                Resolved::LocalBranch { commit, .. }
-                | Resolved::RemoteBranch { commit, .. }
-                | Resolved::Tag { commit, .. }
-                | Resolved::Commit { commit } => commit,
-            })
+            Ok(git.resolve(&revision, self.local.remote_name())?.commit())
         };
         revisions.iter().map(commit).collect()
     }

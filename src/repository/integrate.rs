@@ -5,13 +5,15 @@ use super::pull::PullStrategy;
 use crate::error::{Error, ErrorKind, Offence, Result};
 use crate::git::{Git, Identity, Merge, Rebase};
 use crate::id::CommitId;
-use crate::name::{BranchName, RemoteName};
+use crate::name::{BranchName, RefName, RemoteName};
 use crate::path::RepoPath;
 
 /// A branch, where it is, and where the remote has it.
 pub(super) struct Parted<'a> {
     pub(super) branch: &'a BranchName,
     pub(super) remote: &'a RemoteName,
+    /// Where it is pulled from.
+    pub(super) source: &'a RefName,
     pub(super) ours: CommitId,
     pub(super) theirs: CommitId,
 }
@@ -49,10 +51,10 @@ impl Parted<'_> {
             Merge::Conflicts(paths) => return Err(self.conflict(None, paths)),
             Merge::Unrelated => return Err(self.unrelated()),
         };
-        let message = format!(
-            "Merge remote-tracking branch '{}/{}'\n",
-            self.remote, self.branch
-        );
+        let message = match self.source.branch() {
+            Some(branch) => format!("Merge remote-tracking branch '{}/{branch}'\n", self.remote),
+            None => format!("Merge {} of {}\n", self.source, self.remote),
+        };
         let commit = git.write_commit(tree, &[self.ours, self.theirs], &message, identity)?;
         Ok(Joined {
             tip: commit,
@@ -93,13 +95,15 @@ impl Parted<'_> {
 
     fn conflict(&self, commit: Option<CommitId>, paths: Vec<RepoPath>) -> Error {
         let offence = |path| Offence::new(path, commit, "changed here and on the remote");
-        let (remote, branch) = (self.remote, self.branch);
+        let branch = self.branch;
+        let theirs = self.source.tracking_ref(self.remote);
+        let theirs = theirs.trim_start_matches("refs/remotes/");
         Error::new(
             ErrorKind::Conflict,
             format!("{branch} and its remote changed the same files"),
         )
         .with_hint(format!(
-            "resolve it with git: git merge {remote}/{branch}; or push to another branch"
+            "resolve it with git: git merge {theirs}; or push to another branch"
         ))
         .with_offences(paths.into_iter().map(offence).collect())
     }

@@ -178,7 +178,9 @@ impl Repository {
         let Some(commit) = head.commit() else {
             return Ok(0);
         };
-        match git.ref_commit(&branch.tracking_ref(self.local.remote_name()))? {
+        let remote = self.local.remote_name();
+        let tracking = git.push_target(branch, remote).tracking_ref(remote);
+        match git.ref_commit(&tracking)? {
             Some(theirs) => Ok(git.ahead_behind(commit, theirs)?.0),
             None => Ok(git.commits_between(commit, &[])?.len()),
         }

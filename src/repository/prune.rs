@@ -228,6 +228,5 @@ fn remote_to_check(config: &Config) -> Result<Option<RemoteName>> {
 
 /// What a remote has, as far as is remembered here.
 fn tracked(git: &Git, remote: &RemoteName) -> Result<Vec<CommitId>> {
-    let tracked = git.tracked_branches(remote)?;
-    Ok(tracked.into_iter().map(|(_, tip)| tip).collect())
+    git.tracked(remote)
 }

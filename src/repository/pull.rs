@@ -4,7 +4,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::git::{Git, Tags};
 use crate::id::CommitId;
 use crate::local::refuse_unfinished;
-use crate::name::BranchName;
+use crate::name::{BranchName, RefName};
 use crate::push;
 use crate::worktree;
 
@@ -111,6 +111,15 @@ impl Repository {
             .local
             .fetch(&git, Tags::Following, &self.local.cancel)?;
         self.local.learn_owner(&git);
+        let remote = self.local.remote_name();
+        let source = git.pull_source(&branch, remote);
+        let is_there = if source == RefName::from(&branch) {
+            fetched.branches.contains(&branch)
+        } else {
+            // Not among what a fetch brings, or not surely.
+            let found = self.local.fetch_ref(&git, &source, &self.local.cancel)?;
+            found.is_some()
+        };
         let head = git.head()?;
         let before = head.commit();
         let report = |after| PullReport {
@@ -120,18 +129,22 @@ impl Repository {
             merged: None,
             rewritten: Vec::new(),
         };
-        if !fetched.branches.contains(&branch) {
+        if !is_there {
             if fetched.branches.is_empty() && before.is_none() {
                 return Ok(report(None));
             }
-            self.forget_tracking(&git, &branch, before)?;
+            self.forget_tracking(&git, &source, before)?;
+            let what = match source.branch() {
+                Some(branch) => format!("branch {branch}"),
+                None => source.to_string(),
+            };
             return Err(Error::new(
                 ErrorKind::RevisionNotFound,
-                format!("the remote has no branch {branch}"),
+                format!("the remote has no {what}"),
             )
             .with_hint("push the branch first"));
         }
-        let Some(theirs) = git.ref_commit(&branch.tracking_ref(self.local.remote_name()))? else {
+        let Some(theirs) = git.ref_commit(&source.tracking_ref(remote))? else {
             return Ok(report(before));
         };
         let deepened = match before {
@@ -155,7 +168,8 @@ impl Repository {
             Some(ours) if !git.is_ancestor(ours, theirs)? => {
                 let parted = Parted {
                     branch: &branch,
-                    remote: self.local.remote_name(),
+                    remote,
+                    source: &source,
                     ours,
                     theirs,
                 };
@@ -185,13 +199,8 @@ impl Repository {
     }
 
     /// The remote's branch is gone: what was known of it is forgotten, unless it has commits of its own.
-    fn forget_tracking(
-        &self,
-        git: &Git,
-        branch: &BranchName,
-        ours: Option<CommitId>,
-    ) -> Result<()> {
-        let name = branch.tracking_ref(self.local.remote_name());
+    fn forget_tracking(&self, git: &Git, source: &RefName, ours: Option<CommitId>) -> Result<()> {
+        let name = source.tracking_ref(self.local.remote_name());
         match (git.ref_commit(&name)?, ours) {
             (Some(theirs), Some(ours)) if git.is_ancestor(theirs, ours)? => git.drop_ref(&name),
             _ => Ok(()),

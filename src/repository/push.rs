@@ -35,6 +35,9 @@ impl PushOptions {
 impl Repository {
     /// Pushes the current branch: LFS objects first, then the branch.
     ///
+    /// It goes to the branch of its name on the remote, whatever it follows; only if it follows what is no
+    /// branch, as a pull request's `refs/pr/3`, it goes there.
+    ///
     /// It waits for a background push that is under way, and takes along what is waiting behind it.
     ///
     /// All commits the remote lacks are examined before anything is sent. A branch the server
@@ -76,6 +79,7 @@ impl Repository {
             local,
             git: &git,
             branch: &branch,
+            target: &git.push_target(&branch, local.remote_name()),
             commit,
             overwrites: options.overwrites,
             progress: &local.progress,

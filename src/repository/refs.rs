@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fs::lock::AdvisoryLock;
 use crate::git::{Advertisement, Git, ObjectId};
 use crate::id::CommitId;
-use crate::name::{RemoteName, Revision};
+use crate::name::{RefName, RemoteName, Revision};
 
 /// Where a tag or branch is to be deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,41 @@ impl Where {
 
     pub(super) fn is_here(&self) -> bool {
         matches!(self, Self::Here | Self::HereAndOn(_))
+    }
+}
+
+/// Refs that are neither branches nor tags.
+impl Repository {
+    /// Fetches any ref of the remote, a pull request (`refs/pr/3`) or what the Hub made of the files
+    /// (`refs/convert/parquet`), and says where it is. Nothing is checked out.
+    ///
+    /// From then on it can be named as a revision, where a tag is to be, say.
+    /// [`checkout`](Self::checkout) fetches by itself.
+    ///
+    /// ```no_run
+    /// # let repo = hf_repository::Repository::open("out")?;
+    /// use hf_repository::TagOptions;
+    /// repo.fetch_ref("refs/pr/3")?;
+    /// repo.create_tag_with("proposed", TagOptions::default().at("refs/pr/3".parse()?))?;
+    /// # Ok::<(), hf_repository::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidName`], [`ErrorKind::InvalidInput`] for a tag's, [`ErrorKind::RevisionNotFound`] if the remote has no such ref, and
+    /// those of credentials and network.
+    pub fn fetch_ref(&self, name: impl AsRef<str>) -> Result<CommitId> {
+        let name: RefName = name.as_ref().parse()?;
+        let _span = tracing::info_span!("fetch_ref", %name).entered();
+        let _settled = self.local.progress.settled();
+        if !name.is_other() && name.branch().is_none() {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!("{name} is not fetched by itself"),
+            )
+            .with_hint("pull() brings the tags of what it fetches"));
+        }
+        let git = self.local.git()?;
+        self.local.fetch_known_ref(&git, &name)
     }
 }
 

@@ -59,6 +59,7 @@ mod progress;
 mod promises;
 mod proxy;
 mod pruning;
+mod pull_requests;
 mod push_corners;
 mod reaching;
 mod readers;

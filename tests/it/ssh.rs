@@ -3,8 +3,12 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use hf_repository::{CancelToken, ErrorKind, PushedRef, Repository, SaveOptions, Saved};
+use hf_repository::{
+    CancelToken, ErrorKind, PushedRef, RefChange, RemoteName, Repository, SaveOptions, Saved,
+    TagOptions, Where,
+};
 
 use crate::child::succeed;
 use crate::engines::child;
@@ -43,6 +47,7 @@ fn everything_works_through_ssh() {
     let url = sshd.url(&w.bare("alice/m"));
     let (ours, theirs) = (w.path("ours"), w.path("theirs"));
     let name = ours.to_string_lossy();
+    w.git(w.bare("alice/m"), &["update-ref", "refs/pr/5", "main"]);
     let told = succeed(
         &ssh_child(&w, &sshd, "key", "ssh-work", &[&url, &name])
             .output()
@@ -50,6 +55,21 @@ fn everything_works_through_ssh() {
     );
     let pushed = told.lines().find_map(|line| line.strip_prefix("at "));
     assert_eq!(w.remote_tip("alice/m", "main").as_deref(), pushed);
+    let request = told.lines().find_map(|line| line.strip_prefix("request "));
+    assert_eq!(
+        request,
+        Some(
+            w.git(w.bare("alice/m"), &["rev-parse", "refs/pr/5"])
+                .as_str()
+        )
+    );
+    assert_eq!(
+        w.git(
+            w.bare("alice/m"),
+            &["for-each-ref", "refs/tags", "refs/heads/pr"]
+        ),
+        ""
+    );
     w.assert_sound(&ours);
     git(&w, &sshd, &w.path(""), &["clone", "-q", &url, "theirs"]);
     assert_same_files(&ours, &theirs);
@@ -132,7 +152,34 @@ pub(crate) fn work(url: &str, folder: &Path) {
         assert!(matches!(saved, Saved::Queued { .. }));
     }
     println!("at {}", repo.head().unwrap().unwrap());
-    assert_eq!(repo.close().unwrap().pushed.len(), 2);
+    assert_eq!(repo.flush(Duration::from_secs(60)).unwrap().pushed.len(), 2);
+    other_refs(&repo);
+    repo.close().unwrap();
+}
+
+/// A tag that comes and goes, and a pull request that is worked on.
+fn other_refs(repo: &Repository) {
+    let origin = RemoteName::origin();
+    let options = TagOptions::default().message("by ssh").on(origin.clone());
+    let made = repo.create_tag_with("by-ssh", options).unwrap();
+    assert_eq!(
+        (made.local, made.remote),
+        (RefChange::Created, RefChange::Created)
+    );
+    for expected in [RefChange::Deleted, RefChange::Missing] {
+        let gone = repo
+            .delete_tag_from("by-ssh", &Where::HereAndOn(origin.clone()))
+            .unwrap();
+        assert_eq!((gone.local, gone.remote), (expected, expected));
+    }
+    repo.checkout("refs/pr/5").unwrap();
+    write(repo.workdir(), "request.bin", weights(5, 50_000));
+    repo.stage().unwrap();
+    let _ = repo.commit("a request").unwrap();
+    let report = repo.push().unwrap();
+    assert_eq!(report.target.as_str(), "refs/pr/5");
+    repo.checkout("main").unwrap();
+    println!("request {}", report.commit);
 }
 
 pub(crate) fn pull(folder: &Path) {

@@ -6,10 +6,16 @@ use sha2::{Digest, Sha256};
 use super::{Intent, Maker, Move, Promise, PushPromise, SeenFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::CommitId;
+use crate::name::RefName;
 use crate::path::RepoPath;
 
-/// Version of the format.
-const VERSION: u32 = 1;
+/// The newest version of the format that is read.
+const VERSION: u32 = 2;
+/// The version of what says no more than this one knows.
+const PLAIN: u32 = 1;
+/// The version of what goes to another ref than the branch of its name: who does not know of it must not
+/// push it there.
+const TARGETED: u32 = 2;
 
 /// The record as it is written: texts and numbers, checked when they are read.
 #[derive(Serialize, Deserialize)]
@@ -27,6 +33,8 @@ enum Kind {
         commit: String,
         branch: String,
         remote: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<String>,
         maker: Maker,
         #[serde(skip_serializing_if = "Option::is_none")]
         from: Option<String>,
@@ -64,6 +72,7 @@ pub(in crate::push) fn encode(owner: &str, promise: &Promise) -> Result<Vec<u8>>
             commit: push.commit.to_string(),
             branch: push.branch.to_string(),
             remote: push.remote.to_string(),
+            target: target(push),
             maker: push.maker,
             from: match push.moves {
                 Move::Done => None,
@@ -94,7 +103,12 @@ pub(in crate::push) fn encode(owner: &str, promise: &Promise) -> Result<Vec<u8>>
         },
     };
     let record = Record {
-        version: VERSION,
+        version: match &kind {
+            Kind::Push {
+                target: Some(_), ..
+            } => TARGETED,
+            _ => PLAIN,
+        },
         owner: owner.to_owned(),
         kind,
     };
@@ -104,6 +118,11 @@ pub(in crate::push) fn encode(owner: &str, promise: &Promise) -> Result<Vec<u8>>
     let sum = checksum(&text);
     text.extend_from_slice(format!("\n{sum}\n").as_bytes());
     Ok(text)
+}
+
+/// The ref of the remote, if it is not the branch of its name.
+fn target(push: &PushPromise) -> Option<String> {
+    (push.target != RefName::from(&push.branch)).then(|| push.target.to_string())
 }
 
 pub(in crate::push) fn decode(text: &[u8]) -> std::result::Result<(String, Promise), Unreadable> {
@@ -132,11 +151,16 @@ fn read(kind: Kind) -> Result<Promise> {
             commit,
             branch,
             remote,
+            target,
             maker,
             from,
             supersedes,
         } => Promise::Push(PushPromise {
             commit: commit.parse()?,
+            target: match target {
+                Some(target) => target.parse()?,
+                None => RefName::from(&branch.parse()?),
+            },
             branch: branch.parse()?,
             remote: remote.parse()?,
             maker,

@@ -13,7 +13,7 @@ use super::step::step;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
 use crate::id::CommitId;
-use crate::name::{BranchName, RemoteName};
+use crate::name::{BranchName, RefName, RemoteName};
 use crate::path::RepoPath;
 use format::{Unreadable, decode, encode};
 
@@ -73,12 +73,15 @@ impl Promise {
     }
 }
 
-/// A commit on its way to a branch.
+/// A commit on its way to a ref of a remote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PushPromise {
     pub(crate) commit: CommitId,
+    /// The local branch.
     pub(crate) branch: BranchName,
     pub(crate) remote: RemoteName,
+    /// The ref of the remote.
+    pub(crate) target: RefName,
     pub(crate) maker: Maker,
     /// Where the local branch is to move to the commit from, if it has not yet.
     pub(crate) moves: Move,

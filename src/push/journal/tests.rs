@@ -8,6 +8,7 @@ fn push() -> PushPromise {
             .expect("id"),
         branch: "experiments/ü".parse().expect("name"),
         remote: "origin".parse().expect("name"),
+        target: "refs/heads/experiments/ü".parse().expect("name"),
         maker: Maker::Save,
         moves: Move::Create,
         supersedes: vec![
@@ -15,6 +16,32 @@ fn push() -> PushPromise {
                 .parse()
                 .expect("id"),
         ],
+    }
+}
+
+fn for_request() -> PushPromise {
+    PushPromise {
+        branch: "pr/3".parse().expect("name"),
+        target: "refs/pr/3".parse().expect("name"),
+        ..push()
+    }
+}
+
+/// Who knows nothing of targets would push it to a branch.
+#[test]
+fn what_is_for_no_branch_is_of_a_later_version() {
+    for (promise, version) in [(push(), 1), (for_request(), 2)] {
+        let text = encode("owner", &Promise::Push(promise)).expect("encoded");
+        let text = String::from_utf8(text).expect("UTF-8");
+        assert!(
+            text.starts_with(&format!("{{\"version\":{version},")),
+            "{text}"
+        );
+        assert_eq!(
+            text.contains("\"target\":\"refs/pr/3\""),
+            version == 2,
+            "{text}"
+        );
     }
 }
 
@@ -51,6 +78,7 @@ fn what_is_written_is_read_again() {
         Promise::Push(push()),
         Promise::Stage(intent()),
         Promise::Push(moved),
+        Promise::Push(for_request()),
     ];
     let ids: Vec<EntryId> = promises
         .iter()
@@ -70,7 +98,12 @@ fn what_is_written_is_read_again() {
         .iter()
         .map(|entry| (entry.owner.as_str(), entry.id))
         .collect();
-    assert_eq!(owners, [("owner-b", ids[0]), ("owner-a", ids[2])]);
+    let kept = [
+        ("owner-b", ids[0]),
+        ("owner-a", ids[2]),
+        ("owner-a", ids[3]),
+    ];
+    assert_eq!(owners, kept);
 }
 
 #[test]
@@ -108,7 +141,7 @@ fn the_format_of_a_newer_version_is_left_alone() {
     let folder = tempfile::tempdir().expect("temp");
     let journal = Journal::new(folder.path());
     std::fs::create_dir_all(&journal.folder).expect("created");
-    let json = r#"{"version":2,"owner":"x","kind":"dance"}"#;
+    let json = r#"{"version":3,"owner":"x","kind":"dance"}"#;
     let text = format!("{json}\n{}\n", checksum(json.as_bytes()));
     let path = journal.path(EntryId(u64::MAX - 1));
     std::fs::write(&path, text).expect("written");
