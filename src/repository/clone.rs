@@ -195,26 +195,39 @@ impl Repository {
                 resolved => return resolved.map(Start::At),
             }
         }
-        let Some(commit) = git.ref_commit(&default.tracking_ref(remote))? else {
-            return Ok(Start::Unborn(new.unwrap_or_else(|| default.clone())));
-        };
-        Ok(Start::At(match new {
-            Some(branch) => {
-                git.set_ref(&branch.local_ref(), commit, None, "branch: created")?;
-                Resolved::LocalBranch { branch, commit }
-            }
-            None => Resolved::RemoteBranch {
+        let there = git.ref_commit(&default.tracking_ref(remote))?;
+        if let (Some(branch), Some(commit)) = (&new, there) {
+            git.set_ref(&branch.local_ref(), commit, None, "branch: created")?;
+            let branch = branch.clone();
+            return Ok(Start::At(Resolved::LocalBranch { branch, commit }));
+        }
+        // A call that was killed at its end had it already, where the remote was at that time.
+        let begun = git.ref_commit(&default.local_ref())?;
+        Ok(match begun.or(there) {
+            Some(commit) if new.is_none() => Start::At(Resolved::RemoteBranch {
                 branch: default.clone(),
                 remote: remote.clone(),
                 commit,
-            },
-        }))
+            }),
+            _ => Start::Unborn(new.unwrap_or_else(|| default.clone())),
+        })
     }
 
     fn check_out_new(&self, git: &Git, resolved: &Resolved, how: Making) -> Result<()> {
         match how {
-            Making::Clone => self.local.switch_to(git, None, resolved.commit())?,
+            Making::Clone => {
+                // With an index, what HEAD is at was checked out by a call that was killed at its end.
+                let is_begun = git.index()?.entries().next().is_some();
+                let from = if is_begun { git.head()?.commit() } else { None };
+                self.local.switch_to(git, from, resolved.commit())?;
+            }
             Making::Adopt => self.local.adopt(git, resolved.commit())?,
+        }
+        if let Resolved::LocalBranch { branch, .. } = resolved
+            && let remote = self.local.remote_name()
+            && git.ref_commit(&branch.tracking_ref(remote))?.is_some()
+        {
+            git.set_upstream(branch, remote)?;
         }
         self.point_head(git, resolved)
     }

@@ -524,3 +524,24 @@ fn git_finds_what_was_changed_in_any_folder() {
         assert_untouched(&folder, &before);
     }
 }
+
+#[test]
+fn of_two_at_a_time_one_adopts_and_the_other_opens() {
+    let w = World::new();
+    let first = remote(&w);
+    let folder = w.path("ours");
+    write(&folder, "model.bin", weights(1, 40_000));
+    let before = look(&folder);
+    w.hub.clear_requests();
+    std::thread::scope(|threads| {
+        let adopt = || w.prepare("alice/m", "ours").open_or_adopt().unwrap().head();
+        let both = [threads.spawn(adopt), threads.spawn(adopt)];
+        for one in both {
+            assert_eq!(one.join().unwrap().unwrap(), first.head().unwrap());
+        }
+    });
+    assert_eq!(requests(&w, Route::LfsGet).len(), 2);
+    assert_untouched(&folder, &before);
+    assert_same_files(first.workdir(), &folder);
+    w.assert_sound(&folder);
+}

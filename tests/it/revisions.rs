@@ -291,3 +291,37 @@ fn a_program_may_leave_the_folder_it_started_in() {
     succeed(&child.output().unwrap());
     w.assert_sound(&start.join("runs/one"));
 }
+
+#[test]
+fn a_clone_that_was_killed_at_its_very_end_is_finished_where_it_was() {
+    let w = World::new();
+    let (first, tagged) = remote(&w);
+    for (number, (folder, words)) in [("ours", ""), ("adopted", "adopt\n")].iter().enumerate() {
+        let repo = w.clone("alice/m", folder);
+        let (path, head) = (repo.workdir().to_path_buf(), repo.head().unwrap());
+        drop(repo);
+        // All is done but for the last file to be removed, and what the branch follows to be noted.
+        let killed = || {
+            write(&path, ".git/hf-repository/clone-unfinished", words);
+            w.git(&path, &["branch", "-q", "--unset-upstream"]);
+        };
+        killed();
+        commit(&first, "main.bin", weights(10 + number as u64, 500));
+        first.push().unwrap();
+        let repo = w.prepare("alice/m", folder).open_or_clone().unwrap();
+        assert_eq!(repo.head().unwrap(), head);
+        assert_eq!(repo.status().unwrap().entries, []);
+        assert_eq!(repo.pull().unwrap().after, first.head().unwrap());
+        w.assert_sound(&path);
+        killed();
+        at(&w, folder, "main").open_or_clone().unwrap();
+        let upstream = w.git(&path, &["rev-parse", "--abbrev-ref", "@{u}"]);
+        assert_eq!(upstream, "origin/main");
+        killed();
+        if words.is_empty() {
+            let repo = at(&w, folder, "v1").open_or_clone().unwrap();
+            assert_eq!(repo.head().unwrap().unwrap().to_string(), tagged);
+            w.assert_sound(&path);
+        }
+    }
+}
