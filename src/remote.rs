@@ -2,19 +2,18 @@
 
 mod other;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cancel::CancelToken;
 use crate::config::Use;
 use crate::credential::{self, Asking, Found, Helpers, Netrc, Prompt};
 use crate::error::{Error, ErrorKind, Result};
-use crate::git::{self, Git};
+use crate::git::{self, Elsewhere, Git};
 use crate::http::{self, Client, Given, Grant, LoginSource, Reach, Settings};
 use crate::hub::{self, Hub};
 use crate::id::{CommitId, Endpoint, RepoId, RepoType};
-use crate::lfs;
-use crate::lfs::endpoint;
+use crate::lfs::{self, Neighbour, endpoint, storage};
 use crate::name::RemoteName;
 use crate::place::{Place, PushPlace, http_url};
 use crate::secret::{Secret, Token};
@@ -259,14 +258,14 @@ impl Connection {
                 return Ok(lfs::Remote::Http(url));
             }
             Some(endpoint::Endpoint::Folder(path)) => {
-                return Ok(lfs::Remote::Folder(git::git_dir_of(&path)));
+                return Ok(neighbour(&path));
             }
             Some(endpoint::Endpoint::Ssh(url)) => return Ok(lfs::Remote::Ssh(url)),
             None => {}
         }
         let location = self.side(usage)?;
         match (location, http_url(&self.endpoint, location)) {
-            (Location::Folder(path), _) => Ok(lfs::Remote::Folder(git::git_dir_of(path))),
+            (Location::Folder(path), _) => Ok(neighbour(path)),
             (_, Some(url)) => Ok(lfs::Remote::Http(hub::lfs_url(&url))),
             (Location::Ssh(url), _) => Ok(lfs::Remote::Ssh(url.clone())),
             (Location::Hub { .. } | Location::Http(_), None) => Err(no_url()),
@@ -314,6 +313,17 @@ impl Connection {
             Location::Http(_) | Location::Folder(_) | Location::Ssh(_) => None,
         }
     }
+}
+
+/// The objects of a repository on this machine.
+fn neighbour(folder: &Path) -> lfs::Remote {
+    let Elsewhere {
+        git_dir,
+        common_dir,
+        lfs_storage,
+    } = Elsewhere::at(folder);
+    let store = storage::root(&common_dir, lfs_storage.as_deref());
+    lfs::Remote::Folder(Neighbour { git_dir, store })
 }
 
 /// What somebody wrote into a URL, for just that server.

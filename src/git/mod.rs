@@ -55,7 +55,7 @@ pub(crate) use diff::{Change, TreeFile};
 pub(crate) use fetch::{Fetched, Tags};
 pub(crate) use index::{Entry, Index, Mode};
 pub(crate) use merge::{Merge, MergedTree};
-pub(crate) use open::{create, git_dir_of, private_folder};
+pub(crate) use open::{Elsewhere, create, private_folder};
 pub(crate) use private_refs::{PRIVATE_REFS, PrivateRef};
 pub(crate) use push::{How, Lease, PushOutcome, RefPush, RefUpdate};
 pub(crate) use rebase::Rebase;

@@ -19,9 +19,34 @@ pub(crate) fn private_folder(git_dir: &Path) -> PathBuf {
     git_dir.join("hf-repository")
 }
 
-/// The git folder of a repository on this machine: bare, or with a work tree.
-pub(crate) fn git_dir_of(folder: &Path) -> PathBuf {
-    Repository::open(folder).map_or_else(|_| folder.to_path_buf(), |repo| repo.path().to_path_buf())
+/// Another repository on this machine, as far as its objects are concerned.
+pub(crate) struct Elsewhere {
+    /// Its git folder.
+    pub(crate) git_dir: PathBuf,
+    /// The git folder that its work trees share.
+    pub(crate) common_dir: PathBuf,
+    /// Its `lfs.storage`.
+    pub(crate) lfs_storage: Option<String>,
+}
+
+impl Elsewhere {
+    /// Looks at a repository: bare, or with a work tree. What cannot be opened is taken for a git folder.
+    pub(crate) fn at(folder: &Path) -> Self {
+        let Ok(repo) = Repository::open(folder) else {
+            return Self {
+                git_dir: folder.to_path_buf(),
+                common_dir: folder.to_path_buf(),
+                lfs_storage: None,
+            };
+        };
+        let config = repo.config().and_then(|mut config| config.snapshot());
+        let storage = config.and_then(|config| config.get_str("lfs.storage").map(str::to_owned));
+        Self {
+            git_dir: repo.path().to_path_buf(),
+            common_dir: repo.commondir().to_path_buf(),
+            lfs_storage: storage.ok(),
+        }
+    }
 }
 
 /// Creates an empty repository with an unborn `branch`, and opens it.

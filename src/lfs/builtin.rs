@@ -82,7 +82,7 @@ impl Engine for Builtin {
         }
         match job.remote {
             Remote::Http(lfs) => transfer::upload(self.means(lfs), job),
-            Remote::Folder(git_dir) => folder::upload(&self.store, git_dir, job),
+            Remote::Folder(theirs) => folder::upload(&self.store, theirs, job),
             Remote::Ssh(_) => self.ssh.upload(job),
         }
     }
@@ -93,7 +93,7 @@ impl Engine for Builtin {
         }
         match job.remote {
             Remote::Http(lfs) => transfer::download(self.means(lfs), job),
-            Remote::Folder(git_dir) => folder::download(&self.store, git_dir, job),
+            Remote::Folder(theirs) => folder::download(&self.store, theirs, job),
             Remote::Ssh(_) => self.ssh.download(job),
         }
     }
@@ -108,7 +108,7 @@ impl Engine for Builtin {
             // Agents cannot be asked: nothing is known to be there.
             _ if self.agents.is_standalone(remote) => Ok(Vec::new()),
             Remote::Http(lfs) => api::there(&self.client.with_cancel(cancel)?, lfs, objects),
-            Remote::Folder(git_dir) => Ok(folder::there(&self.store, git_dir, objects)),
+            Remote::Folder(theirs) => Ok(folder::there(&self.store, theirs, objects)),
             Remote::Ssh(_) => self.ssh.there(remote, objects, cancel),
         }
     }

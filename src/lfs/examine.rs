@@ -7,7 +7,7 @@ use super::clean::hash_file;
 use super::store::{Store, remove_empty_parents};
 use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
-use crate::fs::{self, Stat};
+use crate::fs::{self, FileKind, Stat};
 use crate::id::LfsOid;
 
 /// What lies where an object should.
@@ -41,7 +41,8 @@ impl Store {
     /// If cancelled, or the folders cannot be read.
     pub(crate) fn examine(&self, oid: LfsOid, cancel: &CancelToken) -> Result<Examined> {
         let path = self.object_path(oid);
-        let Some(stat) = self.object_stat(&path)? else {
+        let stat = fs::lstat(&path)?.filter(|stat| stat.kind == FileKind::File);
+        let Some(stat) = stat else {
             return Ok(Examined::Missing);
         };
         match hash_file(&path, u64::MAX, cancel) {
@@ -55,7 +56,7 @@ impl Store {
 
     /// Moves what is no object to `bad`, where git-lfs has such files; its new place.
     ///
-    /// `None`, and nothing done, if what lies there is not what was `seen`.
+    /// `None`, and nothing done, if what lies there is not what was `seen`, or lies behind a link.
     pub(crate) fn set_aside(&self, oid: LfsOid, seen: &Stat) -> Result<Option<PathBuf>> {
         let path = self.object_path(oid);
         if self.object_stat(&path)?.as_ref() != Some(seen) {

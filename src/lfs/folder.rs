@@ -1,21 +1,20 @@
 //! Remotes on this machine: objects are copied between the two stores.
 //!
-//! This is what git-lfs's standalone file agent does; the remote's objects lie in its own
-//! `lfs/objects`.
+//! This is what git-lfs's standalone file agent does; the remote's objects lie where its own
+//! `lfs.storage` says.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::meter::Meter;
 use super::store::Store;
-use super::{Job, Object, Outcome, Report, total_bytes};
+use super::{Job, Neighbour, Object, Outcome, Report, total_bytes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::{Direction, Event};
 
 /// Copies objects into the remote's store. If one is missing on both sides, none is copied.
-pub(crate) fn upload(store: &Store, git_dir: &Path, job: &Job<'_>) -> Result<Report> {
-    let remote = Store::new(git_dir.join("lfs"));
+pub(crate) fn upload(store: &Store, theirs: &Neighbour, job: &Job<'_>) -> Result<Report> {
+    let remote = Store::new(theirs.store.clone());
     let lost: Vec<Object> = job
         .objects
         .iter()
@@ -32,14 +31,14 @@ pub(crate) fn upload(store: &Store, git_dir: &Path, job: &Job<'_>) -> Result<Rep
 }
 
 /// Copies objects out of the remote's store.
-pub(crate) fn download(store: &Store, git_dir: &Path, job: &Job<'_>) -> Result<Report> {
-    let remote = Store::new(git_dir.join("lfs"));
+pub(crate) fn download(store: &Store, theirs: &Neighbour, job: &Job<'_>) -> Result<Report> {
+    let remote = Store::new(theirs.store.clone());
     copy_all(&remote, store, job, Direction::Download)
 }
 
 /// Those of the objects that the remote has in a file of its own.
-pub(crate) fn there(store: &Store, git_dir: &Path, objects: &[Object]) -> Vec<Object> {
-    let remote = Store::new(git_dir.join("lfs"));
+pub(crate) fn there(store: &Store, theirs: &Neighbour, objects: &[Object]) -> Vec<Object> {
+    let remote = Store::new(theirs.store.clone());
     let real = |store: &Store, object: &Object| store.object_path(object.oid).canonicalize().ok();
     let has = |object: &&Object| {
         // Two repositories may share one store; then there is one copy, not two.

@@ -163,7 +163,7 @@ mod tests {
         let (oid, size) = (LfsOid::EMPTY, 6 * BYTES);
         let name = RepoPath::new("w.bin").expect("valid");
         let job = Job {
-            remote: &super::super::Remote::Folder("nowhere".into()),
+            remote: &crate::lfs::Remote::Folder(crate::lfs::Neighbour::plain("nowhere")),
             remote_name: "origin",
             ref_name: None,
             commit: None,

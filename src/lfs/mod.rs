@@ -64,11 +64,32 @@ fn total_bytes(objects: &[Object]) -> u64 {
 pub(crate) enum Remote {
     /// A server that speaks the batch API below this URL (`…/info/lfs`).
     Http(Url),
-    /// The git folder of a repository on this machine; objects lie in its `lfs/objects`.
-    Folder(PathBuf),
+    /// A repository on this machine.
+    Folder(Neighbour),
     /// A repository behind ssh, of which git-lfs finds out where the objects are; its address, or
     /// what names it, for messages.
     Ssh(String),
+}
+
+/// A repository on this machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Neighbour {
+    /// Its git folder, for messages and for what the config says of its address.
+    pub(crate) git_dir: PathBuf,
+    /// The folder of its store; see [`storage`].
+    pub(crate) store: PathBuf,
+}
+
+#[cfg(test)]
+impl Neighbour {
+    /// One whose config says nothing.
+    pub(crate) fn plain(git_dir: impl Into<PathBuf>) -> Self {
+        let git_dir = git_dir.into();
+        Self {
+            store: git_dir.join("lfs"),
+            git_dir,
+        }
+    }
 }
 
 /// Objects to move, and under which conditions.

@@ -70,12 +70,15 @@ pub(crate) fn recent_objects(
 ) -> Result<HashSet<LfsOid>> {
     let before = |time: i64, days: u32| time.saturating_sub(i64::from(days) * DAY);
     let mut blobs = HashSet::new();
-    let mut tips: HashSet<CommitId> = git.head()?.commit().into_iter().collect();
+    let head = git.head_in(git.git_dir())?;
+    let mut tips: HashSet<CommitId> = head.into_iter().collect();
+    // What HEAD holds is kept in any case.
+    let kept = head.map(|head| git.tree_of(head)).transpose()?;
     if window.refs > 0 {
         for tip in git.recent_tips(before(now, window.refs), window.remote_refs)? {
             cancel.check()?;
             if tips.insert(tip) {
-                git.blobs_beyond(git.tree_of(tip)?, &[], &mut blobs)?;
+                git.blobs_beyond(git.tree_of(tip)?, kept.as_slice(), &mut blobs)?;
             }
         }
     }

@@ -159,3 +159,36 @@ fn a_relative_store_begins_at_gits_folder_for_all_work_trees() {
         assert_eq!(objects(&store), 1);
     }
 }
+
+#[test]
+fn a_folder_as_remote_keeps_its_objects_where_its_config_says() {
+    needs_git_lfs!();
+    let w = World::new();
+    let bare = w.path("bare.git");
+    let name = bare.to_string_lossy().into_owned();
+    w.git(w.path(""), &["init", "-q", "--bare", &name]);
+    w.git(&bare, &["config", "lfs.storage", "../kept"]);
+    let repo = w.prepare(&name, "ours").clone_repo().unwrap();
+    save(&repo, "a.bin", 1);
+    save(&repo, "a.bin", 2);
+    assert_eq!(
+        (objects(&w.path("kept")), objects(&bare.join("lfs"))),
+        (2, 0)
+    );
+    assert_eq!(repo.prune().unwrap().objects, 1);
+    // git-lfs finds them there, and puts its own there, where we find them.
+    let git = w.path("git");
+    let url = format!("file://{name}");
+    // Not while git clones: a filter is told of the clone's config, and takes it for the remote's.
+    let mut clone = w.command("git", &w.path(""));
+    clone.args(["clone", "-q", &url]).arg(&git);
+    let cloned = clone.env("GIT_LFS_SKIP_SMUDGE", "1").status();
+    assert!(cloned.unwrap().success());
+    w.git(&git, &["lfs", "pull"]);
+    assert!(fs::read(git.join("a.bin")).unwrap() == weights(2, 3000));
+    write(&git, "b.bin", weights(3, 3000));
+    w.git_push_all(&git, "by git-lfs");
+    repo.pull().unwrap();
+    assert!(fs::read(repo.workdir().join("b.bin")).unwrap() == weights(3, 3000));
+    assert_eq!(objects(&w.path("kept")), 3);
+}

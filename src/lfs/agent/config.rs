@@ -156,7 +156,7 @@ impl AgentConfig {
     fn standalone_name(&self, remote: &Remote) -> Option<&str> {
         let name = match remote {
             Remote::Http(lfs) => self.config.value_for("lfs", STANDALONE, lfs, None),
-            Remote::Folder(git_dir) => self.at(&format!("file://{}", git_dir.display())),
+            Remote::Folder(theirs) => self.at(&format!("file://{}", theirs.git_dir.display())),
             Remote::Ssh(address) => self.at(address),
         };
         // An empty name takes back what is said for more URLs.
@@ -230,6 +230,7 @@ fn agent(config: &Config, name: &str) -> Option<AgentSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lfs::Neighbour;
     use crate::url::Url;
 
     fn config(text: &str) -> AgentConfig {
@@ -326,8 +327,14 @@ mod tests {
                 Some("all"),
             ),
             (http("http://hub.example/alice/m.git/info/lfs"), Some("all")),
-            (Remote::Folder("/srv/git/m.git".into()), Some("disk")),
-            (Remote::Folder("/srv/gitter/m.git".into()), Some("all")),
+            (
+                Remote::Folder(Neighbour::plain("/srv/git/m.git")),
+                Some("disk"),
+            ),
+            (
+                Remote::Folder(Neighbour::plain("/srv/gitter/m.git")),
+                Some("all"),
+            ),
             (Remote::Ssh("git@hub.example:m".to_owned()), Some("all")),
         ] {
             let found = config.standalone(&remote, Direction::Upload);
@@ -338,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_standalone_agent_that_cannot_work_is_an_error() {
-        let remote = Remote::Folder("/srv/m.git".into());
+        let remote = Remote::Folder(Neighbour::plain("/srv/m.git"));
         let missing = config("lfs.standalonetransferagent=gone");
         let one_way = config(
             "lfs.customtransfer.up.path=u

@@ -242,7 +242,7 @@ impl GitLfs {
 fn place(remote: &Remote) -> String {
     match remote {
         Remote::Http(url) => url.to_string(),
-        Remote::Folder(path) => path.display().to_string(),
+        Remote::Folder(theirs) => theirs.git_dir.display().to_string(),
         Remote::Ssh(address) => address.clone(),
     }
 }
@@ -290,7 +290,7 @@ impl Engine for GitLfs {
         }
         let before = match job.remote {
             // git-lfs copies these without a word.
-            Remote::Folder(git_dir) => folder::there(&self.store, git_dir, job.objects),
+            Remote::Folder(theirs) => folder::there(&self.store, theirs, job.objects),
             Remote::Http(_) | Remote::Ssh(_) => there,
         };
         let objects = job.objects.iter().copied();
@@ -365,7 +365,7 @@ impl Engine for GitLfs {
         match remote {
             // git-lfs cannot be asked about single objects, but its server can.
             Remote::Http(lfs) => api::there(&self.client.with_cancel(cancel)?, lfs, objects),
-            Remote::Folder(git_dir) => Ok(folder::there(&self.store, git_dir, objects)),
+            Remote::Folder(theirs) => Ok(folder::there(&self.store, theirs, objects)),
             // Nobody to ask: so none is known to be there, and all are kept here.
             Remote::Ssh(_) => Ok(Vec::new()),
         }

@@ -191,7 +191,7 @@ mod tests {
         let names = names.map(|(digit, name)| (oid(digit), RepoPath::new(name).expect("valid")));
         let (progress, events) = Progress::channel();
         let job = Job {
-            remote: &super::super::Remote::Folder("nowhere".into()),
+            remote: &crate::lfs::Remote::Folder(crate::lfs::Neighbour::plain("nowhere")),
             remote_name: "origin",
             ref_name: None,
             commit: None,

@@ -68,7 +68,10 @@ impl Repairing<'_> {
             match self.context.store.set_aside(damaged.oid, seen) {
                 Ok(Some(place)) => damaged.set_aside = Some(place),
                 Ok(None) => {
-                    let text = format!("the LFS object {} was replaced meanwhile", damaged.oid);
+                    let text = format!(
+                        "the LFS object {} was replaced meanwhile, or lies behind a link",
+                        damaged.oid
+                    );
                     let error = Error::new(ErrorKind::FileChanged, text);
                     damaged.repair = Repair::Failed(error.with_hint("check once more"));
                 }

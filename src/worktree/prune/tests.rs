@@ -10,6 +10,7 @@ use crate::fs;
 use crate::fs::lock::{GitFolders, Purpose};
 use crate::git::{Entry, Identity, Mode};
 use crate::http::{Client, Settings};
+use crate::lfs::Neighbour;
 use crate::lfs::agent::AgentConfig;
 use crate::lfs::builtin::Builtin;
 use crate::lfs::git_lfs::GitLfs;
@@ -82,7 +83,7 @@ impl Clone {
                 progress: &progress,
                 cancel: &cancel,
             },
-            remote: &Remote::Folder(self.folder.path().join("remote")),
+            remote: &Remote::Folder(Neighbour::plain(self.folder.path().join("remote"))),
             confirmed,
             lock: &|| {
                 AdvisoryLock::acquire(

@@ -407,3 +407,33 @@ fn a_folder_as_remote_must_have_a_copy_of_its_own() {
     assert_eq!(repo.prune().unwrap().objects, 1);
     assert_eq!(stored(&git_dir), BTreeSet::from([oid(2)]));
 }
+
+#[test]
+fn a_shallow_clone_is_pruned_by_what_it_has() {
+    needs_git_lfs!();
+    let c = Clone::new();
+    let _ = save(&c.repo, 3);
+    c.repo.push().unwrap();
+    let shallow = c.w.path("shallow");
+    let (url, target) = (c.w.url("alice/m"), shallow.to_string_lossy());
+    c.w.git(
+        c.w.path(""),
+        &["clone", "-q", "--depth", "2", &url, &target],
+    );
+    c.w.git(&shallow, &["lfs", "fetch", "origin", "HEAD~1"]);
+    let git_dir = shallow.join(".git");
+    assert_eq!(stored(&git_dir), BTreeSet::from([2, 3].map(oid)));
+    make_old(&git_dir);
+    let repo = c.w.prepare("alice/m", "shallow").open().unwrap();
+    let days = KeepRecent::Days {
+        refs: 5,
+        commits: 5,
+    };
+    let recent = PruneOptions::default().keep_recent(days);
+    assert_eq!(repo.prune_with(&recent).unwrap().objects, 0);
+    let _ = save(&repo, 4);
+    let report = repo.prune().unwrap();
+    assert_eq!(report.oids, [oid(2).parse().unwrap()]);
+    assert_eq!(stored(&git_dir), BTreeSet::from([3, 4].map(oid)));
+    assert!(repo.lfs_fsck().unwrap().is_ok());
+}
