@@ -95,6 +95,24 @@ impl Git {
         self.protected("pushing")
     }
 
+    /// Whether some of these commits are led to by no branch, no tag and no tracking ref.
+    pub(crate) fn has_unnamed_promises(&self) -> Result<bool> {
+        let mut ours = self.promised()?;
+        ours.extend(self.pushing()?);
+        if ours.is_empty() {
+            return Ok(false);
+        }
+        let named = self.named_commits()?.into_iter();
+        let named: Vec<CommitId> = named
+            .filter(|(name, _)| {
+                let kinds = ["refs/heads/", "refs/tags/", "refs/remotes/"];
+                kinds.iter().any(|kind| name.starts_with(kind))
+            })
+            .map(|(_, commit)| commit)
+            .collect();
+        Ok(!self.commits_beyond(&ours, &named)?.is_empty())
+    }
+
     /// Branches that are to follow what a push made of them.
     pub(crate) fn integrated(&self) -> Result<Vec<BranchName>> {
         let prefix = format!("{ROOT}/integrated/");

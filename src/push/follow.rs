@@ -1,5 +1,7 @@
 //! The local branch follows what a background push made of it, on the caller's thread.
 
+use std::collections::HashMap;
+
 use super::step::step;
 use crate::error::Result;
 use crate::git::{Git, Head, PrivateRef};
@@ -59,8 +61,21 @@ pub(crate) fn follow(local: &Local, git: &Git, head: Head) -> Result<Head> {
     }
 }
 
-/// A pull replayed commits: promises of the old ones are kept by the new ones.
+/// A pull or a repair made commits anew: promises of the old ones are kept by the new ones.
+///
+/// What was noted before is brought up to date, so that each note leads to the commit of today.
 pub(crate) fn note_replayed(git: &Git, rewritten: &[(CommitId, CommitId)]) -> Result<()> {
+    let became: HashMap<&CommitId, &CommitId> =
+        rewritten.iter().map(|(old, new)| (old, new)).collect();
+    for first in git.rewritten()? {
+        let note = PrivateRef::Rewritten(first);
+        if let Some(new) = git
+            .private(&note)?
+            .and_then(|noted| became.get(&noted).copied())
+        {
+            git.set_private(&note, *new)?;
+        }
+    }
     let promised = git.promised()?;
     for (old, new) in rewritten {
         if promised.contains(old) {

@@ -265,8 +265,10 @@ fn replaceable(
             break;
         };
         let parents = git.parents_of(commit)?;
-        // What somebody else has pushed is not taken back.
-        if parents.len() > 1 || !local.is_unpushed(git, commit)? {
+        // What somebody else has pushed is not taken back, and what has a name by now (a tag, another
+        // branch) is no longer one of many.
+        let only_here = git.only_by(commit, &[&branch.local_ref()], &[])?;
+        if parents.len() > 1 || !only_here.contains(&commit) || !local.is_unpushed(git, commit)? {
             break;
         }
         found.push(Arc::clone(job));

@@ -20,7 +20,7 @@ use super::state::Signal;
 use super::step::step;
 use crate::config::Use;
 use crate::error::{Error, ErrorKind, Result};
-use crate::git::Git;
+use crate::git::{Git, PrivateRef};
 use crate::id::LfsOid;
 use crate::progress::{Event, Progress, PushState};
 use crate::worktree::{Context, Prune, objects_brought, replaced_objects};
@@ -192,20 +192,21 @@ impl Shared {
     /// Earlier pushes to the same ref failed; their commits may have come along.
     pub(super) fn release_with(&self, git: &Git, integration: &Integration, report: &PushReport) {
         let same = |other: &Job| other.promise.target == report.target;
+        let within = |commit| git.is_ancestor(commit, report.commit).unwrap_or(false);
         let replayed = |commit| match integration {
             Integration::Rebased { rewritten } => rewritten.iter().any(|(old, _)| *old == commit),
             _ => false,
         };
+        // A pull or a repair made it anew since.
+        let became = |commit| git.private(&PrivateRef::Rewritten(commit)).ok().flatten();
         let (came, stay): (Vec<_>, Vec<_>) =
             self.board
                 .take_failed()
                 .into_iter()
                 .partition(|(other, _)| {
-                    same(other)
-                        && (replayed(other.promise.commit)
-                            || git
-                                .is_ancestor(other.promise.commit, report.commit)
-                                .unwrap_or(false))
+                    let commit = other.promise.commit;
+                    let carried = || within(commit) || became(commit).is_some_and(within);
+                    same(other) && (replayed(commit) || carried())
                 });
         self.board.put_failed(stay);
         let kept = |(other, _): &(Arc<Job>, Error)| (other.promise.commit, other.entry);
@@ -229,7 +230,7 @@ impl Shared {
             },
             remote: &local.remote.lfs(git, Use::Fetch, None)?,
             confirmed: &sent.confirmed,
-            lock: &|| local.lock(&[]),
+            lock: &|| local.lock(&["index.lock"]),
         };
         for commit in &job.replaced {
             let parent = git.parents_of(*commit)?.first().copied();

@@ -139,7 +139,12 @@ impl Repository {
             .check(&self.local.store, &self.local.common_dir)?;
         let by_engine = {
             let _lock = self.local.lock(&[])?;
-            self.local.engine.prune(options.wish, &self.local.cancel)?
+            // git-lfs looks at branches and tags alone.
+            if self.local.git()?.has_unnamed_promises()? {
+                None
+            } else {
+                self.local.engine.prune(options.wish, &self.local.cancel)?
+            }
         };
         let report = match by_engine {
             Some(stored) => PruneReport::new(stored, Vec::new()),

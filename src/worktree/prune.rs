@@ -5,7 +5,8 @@
 //!
 //! The lock keeps our own staging away. It does not keep others away, `git add` with git-lfs above
 //! all, which writes an object only if the store lacks it, and names it in the index a moment later.
-//! An object that is deleted within that moment is one the remote has, so it can be had again.
+//! An object that is deleted within that moment is one the remote has, so it can be had again; where
+//! it is not, the index is locked, too.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -67,12 +68,20 @@ impl Prune<'_> {
     /// Deletes those of the `candidates` that are not needed here, be they on the remote or not.
     ///
     /// For what commits brought in that were given up before they were pushed, and that no ref leads
-    /// to any more: see [`objects_brought`].
+    /// to any more: see [`objects_brought`]. Nobody else may have them, so the index is locked as
+    /// well; other work trees have one each, and there they are left to [`survey`](super::survey).
     ///
     /// # Errors
     /// If the clone cannot be read. What was deleted stays deleted.
     pub(crate) fn abandoned(&self, candidates: impl IntoIterator<Item = Object>) -> Result<Pruned> {
-        self.delete(&self.not_needed(candidates)?)
+        let git = self.context.git;
+        let found = self.not_needed(candidates)?;
+        if found.is_empty() || git.work_tree_folders()?.len() > 1 {
+            return Ok(Pruned::default());
+        }
+        let _lock = (self.lock)()?;
+        let _index = git.index_to_change()?;
+        self.delete_locked(&found)
     }
 
     /// Those of the objects that are here and that nothing keeps.
@@ -93,11 +102,15 @@ impl Prune<'_> {
 
     /// Deletes the objects, but for those that have come to be needed since they were found.
     fn delete(&self, objects: &[Object]) -> Result<Pruned> {
-        let mut pruned = Pruned::default();
         if objects.is_empty() {
-            return Ok(pruned);
+            return Ok(Pruned::default());
         }
         let _lock = (self.lock)()?;
+        self.delete_locked(objects)
+    }
+
+    fn delete_locked(&self, objects: &[Object]) -> Result<Pruned> {
+        let mut pruned = Pruned::default();
         let keep = self.keep_set()?;
         for Object { oid, .. } in objects {
             if !keep.contains(oid) {

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use hf_repository::{OnConflict, PullStrategy, PushState, Repository, SaveOptions};
 
+use sha2::{Digest, Sha256};
+
 use crate::moved_remote::{elsewhere, two_clients};
 use crate::support::saving::{branches, checkpoint, hold, latest, refuse, save, tip, until_state};
-use crate::support::{World, write};
+use crate::support::{World, weights, write};
 
 /// A pull replays a promised commit while an older merge is still to be followed: `forget` drops what
 /// `note_replayed` wrote a moment before, and the promise goes to a branch of its own.
@@ -279,4 +281,67 @@ fn a_push_sends_while_the_clone_is_being_changed() {
         drop(lock);
         assert_eq!(push.join().unwrap().unwrap().commit, commit);
     });
+}
+
+/// Pulled twice, the commit got two other ids: the second pull must not leave the promise with the first.
+#[test]
+fn a_promise_follows_its_commit_through_two_rebases() {
+    let w = World::new();
+    let (repo, other) = two_clients(&w, OnConflict::Merge);
+    refuse(&w);
+    write(repo.workdir(), "a.txt", "a\n");
+    save(&repo, "a").1.wait().unwrap_err();
+    w.hub.faults().clear();
+    for seed in 1..=2 {
+        elsewhere(&other, seed);
+        let pulled = repo.pull_with(PullStrategy::Rebase).unwrap();
+        assert_eq!(pulled.rewritten.len(), 1);
+    }
+    let head = repo.head().unwrap().unwrap();
+    repo.close().unwrap();
+    assert_eq!((branches(&w).as_str(), tip(&w)), ("main", head));
+}
+
+/// A commit that got a name is no longer one of many, though a newer checkpoint comes before its push.
+#[test]
+fn latest_takes_no_commit_off_the_branch_that_a_tag_or_another_branch_names() {
+    let w = World::new();
+    let repo = latest(&w);
+    let held = hold(&w);
+    checkpoint(&repo, 1);
+    held.arrived();
+    let (named, first) = checkpoint(&repo, 2);
+    w.git(repo.workdir(), &["tag", "v1", &named.to_string()]);
+    let (replaced, second) = checkpoint(&repo, 3);
+    let (last, third) = checkpoint(&repo, 4);
+    drop(held);
+    for handle in [&first, &second, &third] {
+        handle.wait().unwrap();
+    }
+    let log = w.git(w.bare("alice/m"), &["rev-list", "main"]);
+    assert!(log.contains(&named.to_string()) && log.contains(&last.to_string()));
+    assert!(!log.contains(&replaced.to_string()));
+}
+
+/// Saves in other work trees have locks of their own, and may be about to name what nobody else has.
+#[test]
+fn what_a_replaced_commit_brought_stays_where_there_are_other_work_trees() {
+    let w = World::new();
+    let repo = latest(&w);
+    w.git(
+        repo.workdir(),
+        &["worktree", "add", "-q", "../second", "-b", "second"],
+    );
+    let held = hold(&w);
+    checkpoint(&repo, 1);
+    held.arrived();
+    checkpoint(&repo, 2);
+    let (_, last) = checkpoint(&repo, 3);
+    drop(held);
+    last.wait().unwrap();
+    repo.wait_for_pushes().unwrap();
+    let replaced = Sha256::digest(weights(2, 60_000));
+    let oid: String = replaced.iter().map(|byte| format!("{byte:02x}")).collect();
+    let objects = repo.workdir().join(".git/lfs/objects");
+    assert!(objects.join(&oid[..2]).join(&oid[2..4]).join(&oid).exists());
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use hf_repository::{
-    CommitId, ErrorKind, Pattern, RepoPath, Repository, Retention, RewriteOptions,
+    CommitId, ErrorKind, Pattern, PullStrategy, RepoPath, Repository, Retention, RewriteOptions,
 };
 use mini_hub::MiniHub;
 use sha2::{Digest, Sha256};
@@ -553,6 +553,32 @@ fn promised_pushes_go_on_with_the_new_commits() {
         c.git(&["rev-parse", "HEAD"])
     );
     c.w.assert_sound(&c.folder());
+}
+
+/// Each time the commit gets another id; the promise has to know the last one.
+#[test]
+fn a_promise_follows_its_commit_through_a_repair_and_a_rebase() {
+    let c = Clone::new();
+    c.write("a.dat", weights(1, 100));
+    let _ = c.commit(1, "binary");
+    let handle = c.repo.push_in_background().unwrap();
+    assert_eq!(handle.wait().unwrap_err().kind(), ErrorKind::Preflight);
+    let report = c.repo.rewrite_unpushed_to_lfs_with(&options()).unwrap();
+    assert_eq!(report.rewritten.len(), 1);
+    let other = c.w.clone("alice/m", "other");
+    write(other.workdir(), "theirs.txt", "theirs\n");
+    other.stage().unwrap();
+    let _ = other.commit("theirs").unwrap();
+    other.push().unwrap();
+    let pulled = c.repo.pull_with(PullStrategy::Rebase).unwrap();
+    assert_eq!(pulled.rewritten.len(), 1);
+    c.repo.push().unwrap();
+    // The commit that was promised came along, in its third form.
+    c.repo.wait_for_pushes().unwrap();
+    c.repo.flush(crate::support::saving::LONG).unwrap();
+    assert_eq!(crate::support::saving::branches(&c.w), "main");
+    assert_eq!(c.repo.pending_pushes().unwrap().len(), 0);
+    assert_eq!(c.git(&["for-each-ref", "refs/hf-repository/promised"]), "");
 }
 
 #[test]

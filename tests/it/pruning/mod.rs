@@ -385,6 +385,37 @@ fn a_store_that_others_may_use_is_left_alone() {
     assert!(elsewhere.join("objects").exists());
 }
 
+/// git-lfs looks at branches and tags, and a promise that was amended away has neither.
+#[test]
+fn git_lfs_prunes_nothing_that_a_promise_alone_names() {
+    needs_git_lfs!();
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.prepare("alice/m", "ours").lfs_engine(LfsEngine::GitLfs);
+    let repo = repo.clone_repo().unwrap();
+    saving::refuse(&w);
+    write(repo.workdir(), FILE, weights(1, SIZE));
+    saving::save(&repo, "promised").1.wait().unwrap_err();
+    write(repo.workdir(), FILE, weights(2, SIZE));
+    w.git(
+        repo.workdir(),
+        &["commit", "-q", "-a", "--amend", "-m", "again"],
+    );
+    make_old(&repo.workdir().join(".git"));
+    let options = PruneOptions::default().keep_recent(KeepRecent::Nothing);
+    assert_eq!(repo.prune_with(&options).unwrap().oids, []);
+    w.hub.faults().clear();
+    repo.flush(saving::LONG).unwrap();
+    // The promised commit arrived, with what it needs.
+    let side = saving::branches(&w);
+    let side = side.lines().find(|name| name.starts_with("main-")).unwrap();
+    let theirs = w
+        .prepare("alice/m", "theirs")
+        .revision(side.parse().unwrap());
+    let theirs = theirs.clone_repo().unwrap();
+    assert!(fs::read(theirs.workdir().join(FILE)).unwrap() == weights(1, SIZE));
+}
+
 #[test]
 fn a_folder_as_remote_must_have_a_copy_of_its_own() {
     let w = World::new();
