@@ -730,6 +730,42 @@ pub(crate) fn repair_random_histories(seeds: std::ops::RangeInclusive<u64>) {
     c.w.assert_sound(&folder);
 }
 
+#[test]
+fn saves_and_pushes_go_on_meanwhile() {
+    needs_git_lfs!();
+    let c = Clone::new();
+    c.write("a.dat", weights(1, 100));
+    c.commit(1, "binary");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..3 {
+                c.write(&format!("{number}.txt"), "text\n");
+                let _ = c.repo.save(format!("save {number}")).unwrap();
+            }
+        });
+        for _ in 0..2 {
+            c.repo.rewrite_unpushed_to_lfs_with(&options()).unwrap();
+        }
+    });
+    c.repo.rewrite_unpushed_to_lfs_with(&options()).unwrap();
+    c.repo.flush(crate::support::saving::LONG).unwrap();
+    c.repo.push().unwrap();
+    assert_eq!(c.repo.pending_pushes().unwrap().len(), 0);
+    let tip = c.git(&["rev-parse", "main"]);
+    assert_eq!(c.w.remote_tip("alice/m", "main").unwrap(), tip);
+    // Nothing was put aside, and every save is there once.
+    assert_eq!(crate::support::saving::branches(&c.w), "main");
+    let subjects = c.git(&["log", "--format=%s", "origin/main"]);
+    assert_eq!(
+        subjects
+            .lines()
+            .filter(|line| line.starts_with("save"))
+            .count(),
+        3
+    );
+    c.w.assert_sound(&c.folder());
+}
+
 /// Rewrites, and is killed at a step.
 pub(crate) fn child(folder: &Path, fatal: &str) {
     steps::say((!fatal.is_empty()).then_some((fatal, 1)));
@@ -755,6 +791,13 @@ fn killed_at_any_step_it_is_finished_by_the_next_call() {
         assert_eq!(c.git(&["diff", "--name-only"]), "", "{fatal}");
         let moved = c.git(&["rev-parse", "main~1"]) != old;
         assert_eq!(moved, fatal == "moved");
+        if fatal == "remade" {
+            // So it looks when it is killed after the rules are written, and before the index.
+            let rules = folder.join(".gitattributes");
+            let mut rules = fs::File::options().append(true).open(rules).unwrap();
+            let rule = format!("*.x{seed} filter=lfs diff=lfs merge=lfs -text\n");
+            rules.write_all(rule.as_bytes()).unwrap();
+        }
         let report = c.repo.rewrite_unpushed_to_lfs_with(&options()).unwrap();
         assert_eq!(report.rewritten.len(), if moved { 0 } else { 2 });
         assert_eq!(c.status(), "");
