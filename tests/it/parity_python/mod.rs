@@ -65,6 +65,11 @@
 //! | auto_no_track_large_files_through_git_add | unless told not to | `staging::large_files_are_not_tracked_if_that_is_off` |
 //! | auto_track_binary_files_through_git_add | staging tracks binary files | `staging::binary_files_are_tracked` |
 //! | auto_no_track_binary_files_through_git_add | unless told not to | `staging::binary_files_are_not_tracked_if_that_is_off` |
+//! | auto_track_updates_removed_gitattributes | a deleted file's rule goes | `tracking::the_rule_of_a_deleted_file_goes_with_it` |
+//! | auto_track_updates_removed_gitattributes | a small file in its place is no LFS file | `tracking::a_small_file_in_its_place_is_not_tracked` |
+//! | repo_init_checkout_default_revision | a missing revision becomes a branch | `opening::a_revision_that_is_missing_becomes_a_branch` |
+//! | repo_init_checkout_default_revision | opening again stays there | `opening::a_branch_stays_checked_out_when_it_is_opened_again` |
+//! | repo_init_checkout_revision | commits by their id | `opening::commits_are_checked_out_by_their_id` |
 //! | repo_clean | a clean clone, and an untracked file | `staging::an_untracked_file_is_not_clean` |
 //! | repo_user | the token's owner commits | `identity::the_owner_of_the_token_commits` |
 //! | repo_passed_user | who is named commits | `identity::who_is_named_commits` |
@@ -184,7 +189,7 @@ fn rows() -> Vec<&'static str> {
 #[test]
 fn the_list_is_complete() {
     let rows = rows();
-    assert!(rows.len() >= 55, "only {} behaviours", rows.len());
+    assert!(rows.len() >= 68, "only {} behaviours", rows.len());
     let mut listed = BTreeSet::new();
     for row in rows {
         let names = named(row);

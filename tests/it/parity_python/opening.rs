@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use hf_repository::{ErrorKind, Pattern, Repository};
+use hf_repository::{CheckoutOptions, ErrorKind, Pattern, Repository};
 
-use super::{SEED, commit, hub, identity, is_there, upload};
+use super::{SEED, commit, hub, identity, is_there, offline, upload};
 use crate::support::{World, path, write};
 
 /// What the old tests did with every new object: a rule, large files, a pull.
@@ -65,7 +65,11 @@ fn stray_files_stop_a_clone() {
     assert_eq!(error.kind(), ErrorKind::FolderNotEmpty);
     assert!(error.hint().is_some());
     assert_eq!(fs::read_dir(w.path("ours")).unwrap().count(), 2);
+    // Better: who means it has the folder adopted. The old error had a recipe to be typed by hand.
+    let repo = w.prepare("alice/m", "ours").adopt().unwrap();
+    assert!(is_there(&repo, SEED));
     assert_eq!(fs::read(w.path("ours/dummy.txt")).unwrap(), b"hello");
+    assert_eq!(repo.status().unwrap().entries.len(), 2);
 }
 
 #[test]
@@ -142,4 +146,69 @@ fn a_new_clone_follows_its_remote() {
     assert!(repo.has_upstream().unwrap());
     w.git(repo.workdir(), &["rev-parse", "@{u}"]);
     assert_eq!(repo.commits_ahead().unwrap(), 0);
+}
+
+/// Opens the clone at a revision, which is made if it is missing.
+fn open_at(w: &World, revision: &str) -> Repository {
+    let prepared = w.prepare("alice/m", "ours").identity(identity());
+    let revision = revision.parse().unwrap();
+    let prepared = prepared.revision_with(revision, CheckoutOptions::Create);
+    prepared.open().unwrap()
+}
+
+fn branch(repo: &Repository) -> String {
+    repo.current_branch().unwrap().unwrap().to_string()
+}
+
+#[test]
+fn a_revision_that_is_missing_becomes_a_branch() {
+    let w = World::new();
+    w.empty_model("alice/m");
+    let head = offline(&w).head().unwrap();
+    // Better: the remote is asked whether it has the branch, before another one of that name is made.
+    let repo = open_at(&w, "new-branch");
+    assert_eq!(branch(&repo), "new-branch");
+    assert_eq!(repo.head().unwrap(), head);
+    // Better: without being asked for, it is a mistake and no branch.
+    let prepared = w
+        .prepare("alice/m", "ours")
+        .revision("other".parse().unwrap());
+    assert_eq!(
+        prepared.open().unwrap_err().kind(),
+        ErrorKind::RevisionNotFound
+    );
+}
+
+#[test]
+fn a_branch_stays_checked_out_when_it_is_opened_again() {
+    let w = World::new();
+    w.empty_model("alice/m");
+    drop(offline(&w));
+    drop(open_at(&w, "new-branch"));
+    w.hub.clear_requests();
+    assert_eq!(branch(&open_at(&w, "new-branch")), "new-branch");
+    let repo = w.prepare("alice/m", "ours").open().unwrap();
+    assert_eq!(branch(&repo), "new-branch");
+    assert!(w.hub.requests().is_empty());
+}
+
+#[test]
+fn commits_are_checked_out_by_their_id() {
+    let w = World::new();
+    let repo = offline(&w);
+    let commits = ["This is a new text file.", "Some changes."].map(|text| {
+        write(repo.workdir(), "some_file.txt", text);
+        commit(&repo, text);
+        (repo.head().unwrap().unwrap().to_string(), text)
+    });
+    drop(repo);
+    for (commit, text) in &commits {
+        for revision in [commit.as_str(), &commit[..8]] {
+            let repo = open_at(&w, revision);
+            let file = repo.workdir().join("some_file.txt");
+            assert_eq!(fs::read_to_string(file).unwrap(), *text);
+            assert_eq!(repo.current_branch().unwrap(), None);
+        }
+    }
+    assert!(w.hub.requests().is_empty());
 }

@@ -179,3 +179,38 @@ fn ignored_binary_files_are_left_alone() {
     let rules = fs::read_to_string(repo.workdir().join(".gitattributes")).unwrap();
     assert!(!rules.contains("binary_file.txt"), "{rules}");
 }
+
+/// Stages, deletes and stages again, as `git_add(auto_lfs_track=True)` did.
+fn deleted(repo: &Repository) -> String {
+    let file = repo.workdir().join("large_file.txt");
+    fs::write(&file, large()).unwrap();
+    let report = repo.stage_with(&options()).unwrap();
+    assert_eq!(report.lfs, [path("large_file.txt")]);
+    assert!(rules_of(repo).contains("large_file.txt"));
+    fs::remove_file(&file).unwrap();
+    repo.stage_with(&options()).unwrap();
+    rules_of(repo)
+}
+
+fn rules_of(repo: &Repository) -> String {
+    fs::read_to_string(repo.workdir().join(".gitattributes")).unwrap()
+}
+
+#[test]
+fn the_rule_of_a_deleted_file_goes_with_it() {
+    let w = World::new();
+    let repo = offline(&w);
+    let before = rules_of(&repo);
+    assert_eq!(deleted(&repo), before);
+}
+
+#[test]
+fn a_small_file_in_its_place_is_not_tracked() {
+    let w = World::new();
+    let repo = offline(&w);
+    deleted(&repo);
+    write(repo.workdir(), "large_file.txt", small());
+    let report = repo.stage_with(&options()).unwrap();
+    assert_eq!(report.plain, [path("large_file.txt")]);
+    assert!(!is_tracked(&w, &repo, "large_file.txt"));
+}

@@ -23,6 +23,8 @@
 //! | pushes run side by side and overtake one another | `background::twenty_commits_arrive_in_order`, `interleavings::random_interleavings_lose_nothing` |
 //! | a push that failed is followed by pruning | `background::nothing_is_pruned_before_the_server_has_it` |
 //! | pruning happens only when somebody asks whether the push is done | `parity_python::space::a_push_that_prunes_keeps_the_size` |
+//! | pruning while a push runs takes what it has yet to send | `pruning::what_a_push_has_yet_to_send_stays` |
+//! | a background push shows no progress | `background::the_phases_of_a_push_are_told`, `predecessor::failures::looking_at_a_push_never_waits` |
 //! | each call waits for a second or two | `predecessor::failures::no_call_waits_for_a_clock` |
 //! | checking out a file's name throws its edits away | `predecessor::names::a_file_is_not_checked_out_by_its_name` |
 //! | deleting a tag always says it did | `predecessor::tags::deleting_says_what_was_there` |
@@ -39,6 +41,7 @@
 //! | the commit's address is returned before the commit has one | `parity_python::pushing::the_page_of_a_background_push_is_there_at_its_end` |
 //! | pulling by rebase and content exclude one another | `predecessor::failures::a_rebasing_pull_brings_the_content` |
 //! | whole files are read to see whether they are binary | `predecessor::failures::only_the_beginning_of_a_file_is_looked_at` |
+//! | the default branch and all its content is cloned before the revision that was asked for | `revisions::a_clone_downloads_the_content_of_its_revision_and_no_other` |
 //! | what is left out of LFS may still be refused by the server | `predecessor::failures::what_tracking_leaves_out_the_hub_takes` |
 
 mod failures;
@@ -59,7 +62,7 @@ fn rows() -> Vec<&'static str> {
 #[test]
 fn every_fault_has_a_test() {
     let rows = rows();
-    assert!(rows.len() >= 36, "only {} faults", rows.len());
+    assert!(rows.len() >= 41, "only {} faults", rows.len());
     for row in rows {
         let names = named(row);
         assert!(!names.is_empty(), "nothing shows {row}");
