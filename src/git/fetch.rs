@@ -158,10 +158,13 @@ impl Git {
             .ok()
             .and_then(|found| found.target());
         if current == Some(id) {
-            Ok(())
-        } else {
-            self.force_ref(full_name, id, log)
+            return Ok(());
         }
+        // What keeps track of a ref that is gone by now may have a name in the way of this one.
+        while let Some(old) = self.in_the_way_of(full_name)? {
+            self.drop_ref(&old)?;
+        }
+        self.force_ref(full_name, id, log)
     }
 
     /// Sets a tracking ref to a commit, if it is elsewhere.

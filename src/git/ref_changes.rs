@@ -34,7 +34,7 @@ impl Git {
     }
 
     /// A ref that keeps another from being created: there cannot be `a` and `a/b`.
-    fn in_the_way_of(&self, full_name: &str) -> Result<Option<String>> {
+    pub(super) fn in_the_way_of(&self, full_name: &str) -> Result<Option<String>> {
         let what = format!("look for {full_name}");
         let parts: Vec<usize> = full_name.match_indices('/').map(|(at, _)| at).collect();
         // `refs` and the kind of ref are no refs.

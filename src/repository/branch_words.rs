@@ -59,8 +59,8 @@ impl BranchOptions {
         self
     }
 
-    /// Creates the branch on a remote as well, with what that lacks of its commit, and lets the local one
-    /// follow it.
+    /// Creates the branch on a remote as well, with what that lacks of its commit. If that is the remote
+    /// the repository was opened with, the local branch follows it.
     pub fn on(mut self, remote: RemoteName) -> Self {
         self.remote = Some(remote);
         self

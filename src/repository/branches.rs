@@ -132,11 +132,29 @@ impl Repository {
             }
         }
         let upstream = Upstream::of_branch(remote.name().clone(), &outcome.name);
-        let tracking = upstream.name.tracking_ref(&upstream.remote);
-        let _lock = self.lock_refs(&[&full, &tracking])?;
-        git.track_commit(&tracking, commit, "update by push")?;
-        git.follow(&outcome.name, &upstream)?;
+        // Both branches are there, whatever happens here.
+        if let Err(error) = self.remember(&git, &outcome.name, &upstream, commit) {
+            tracing::warn!(%error, %upstream, "created, but not followed");
+        }
         Ok(outcome)
+    }
+
+    /// Notes where the remote has a branch now, and that the local one follows it: not if it is some other
+    /// remote than this object's, where the next one would push then.
+    fn remember(
+        &self,
+        git: &Git,
+        branch: &BranchName,
+        upstream: &Upstream,
+        commit: CommitId,
+    ) -> Result<()> {
+        let tracking = upstream.name.tracking_ref(&upstream.remote);
+        let _lock = self.lock_refs(&[&tracking])?;
+        git.track_commit(&tracking, commit, "update by push")?;
+        if upstream.remote == *self.local.remote_name() {
+            git.follow(branch, upstream)?;
+        }
+        Ok(())
     }
 
     fn branch_here(
@@ -185,7 +203,8 @@ impl Repository {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidName`], [`ErrorKind::RevisionNotFound`] if there is no such branch,
-    /// [`ErrorKind::AlreadyExists`] if there is one of the new name, or one in its way;
+    /// [`ErrorKind::AlreadyExists`] if there is one of the new name, or one in its way, as `a` is in that of
+    /// `a/b`;
     /// [`ErrorKind::BranchInUse`] if another work tree is on it, or it is being rebased.
     pub fn rename_branch(&self, from: impl AsRef<str>, to: impl AsRef<str>) -> Result<Branch> {
         let (from, to): (BranchName, BranchName) = (from.as_ref().parse()?, to.as_ref().parse()?);
@@ -197,6 +216,7 @@ impl Repository {
         let tip = tip.ok_or_else(|| no_branch(&from))?;
         if from != to {
             refuse_used_elsewhere(&git, &from, "rename")?;
+            refuse_nested(&from, &to)?;
             git.refuse_taken(&to.local_ref())?;
             git.rename_branch(&from, &to, tip)?;
         }
@@ -286,6 +306,22 @@ pub(super) fn no_branch(branch: &BranchName) -> Error {
         format!("this clone has no branch {branch}"),
     )
     .with_hint("branches() lists those it has")
+}
+
+/// Refuses two names of which one is a folder for the other: there would have to be a moment without any.
+fn refuse_nested(from: &BranchName, to: &BranchName) -> Result<()> {
+    let is_below = |one: &BranchName, other: &BranchName| {
+        let rest = one.as_str().strip_prefix(other.as_str());
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    };
+    match is_below(from, to) || is_below(to, from) {
+        false => Ok(()),
+        true => Err(Error::new(
+            ErrorKind::AlreadyExists,
+            format!("there cannot be {from} and {to}, not even for a moment"),
+        )
+        .with_hint("rename it to a third name first")),
+    }
 }
 
 /// Refuses what another work tree would not get over, or an operation under way in any.

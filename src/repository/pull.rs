@@ -63,6 +63,9 @@ impl Repository {
 
     /// Brings what the remote's branch has into the current branch.
     ///
+    /// That is the branch, or the pull request, that the current one [follows](Self::set_upstream) there;
+    /// if it follows none, the branch of its name.
+    ///
     /// Where only the remote has new commits, every strategy fast-forwards. Where both sides have,
     /// merge and rebase go path by path: a file that one side alone changed becomes what that side
     /// made of it, be it content, mode or its removal. Contents of two sides are never mixed, so a

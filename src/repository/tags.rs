@@ -25,7 +25,7 @@ impl Repository {
     /// [`RefChange::Existed`]: a script that runs again goes through. Any other of that name is an
     /// error, here as on the remote; tags are never moved.
     ///
-    /// A remote gets the tag's LFS objects before the tag. If it does not take the tag, for whatever
+    /// A remote gets the tag's LFS objects before the tag, after a background push that is under way. If it does not take the tag, for whatever
     /// reason, the one that was created here is removed again.
     ///
     /// ```no_run

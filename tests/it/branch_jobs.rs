@@ -162,6 +162,20 @@ fn branches_are_those_of_git_in_both_directions() {
         );
     }
     assert_eq!(listed(&w, &repo), before);
+    // What was known of a branch that is gone there is not in the way of a new one.
+    w.git(
+        repo.workdir(),
+        &["update-ref", "refs/remotes/origin/nest", &first],
+    );
+    let nested = repo
+        .create_branch_with("nest/egg", at("dev").on(origin()))
+        .unwrap();
+    assert_eq!(changes(&nested), (RefChange::Created, RefChange::Created));
+    let tracked = w.git(
+        repo.workdir(),
+        &["rev-parse", "origin/nest/egg", "nest/egg@{u}"],
+    );
+    assert_eq!(tracked, format!("{second}\n{second}"));
     // A name that looks like an id is a name.
     let odd = &first[..12];
     repo.create_branch_with(odd, at("dev").on(origin()))
@@ -305,9 +319,10 @@ fn a_branch_is_deleted_where_that_loses_nothing() {
     let on_disk = Where::On("disk".parse().unwrap());
     let options = BranchOptions::default().on("disk".parse().unwrap());
     repo.create_branch_with("d", options).unwrap();
+    assert_eq!(repo.upstream("d").unwrap(), None);
     assert_eq!(
-        w.git(folder, &["rev-parse", "--abbrev-ref", "d@{u}"]),
-        "disk/d"
+        w.git(folder, &["rev-parse", "disk/d"]),
+        w.git(folder, &["rev-parse", "d"])
     );
     let gone = repo
         .delete_branch_from("d", &on_disk, Unmerged::Keep)
@@ -392,7 +407,17 @@ fn a_renamed_branch_keeps_what_is_its() {
         repo.rename_branch("new", "new").unwrap().name.as_str(),
         "new"
     );
+    for (from, to) in [("a/b", "a/b/c"), ("a/b", "a")] {
+        let error = repo.rename_branch(from, to).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        assert!(error.hint().unwrap().contains("third name"), "{error:?}");
+    }
     let renamed = repo.rename_branch("a/b", "c").unwrap();
+    // Nothing is left in the way, of logs neither.
+    repo.create_branch("a").unwrap();
+    repo.delete_branch("a").unwrap();
+    repo.rename_branch("c", "a/b").unwrap();
+    repo.rename_branch("a/b", "c").unwrap();
     assert_eq!(
         (renamed.checked_out, renamed.upstream),
         (CheckedOut::Nowhere, None)
