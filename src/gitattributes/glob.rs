@@ -60,6 +60,13 @@ impl Glob {
         })
     }
 
+    /// The name or path that it is for, in lower case, if it has no wildcards.
+    pub(super) fn plain_text(&self) -> Option<Vec<u8>> {
+        let plain =
+            matches!(self.shape, Shape::Name | Shape::Path) && self.plain == self.text.len();
+        plain.then(|| self.text.to_ascii_lowercase())
+    }
+
     /// Whether the rule is for that path, seen from the folder whose file holds the rule.
     pub(crate) fn matches(&self, path: &str, case: Case) -> bool {
         let name = || path.rsplit('/').next().unwrap_or(path).as_bytes();

@@ -9,6 +9,10 @@ use super::line::{Assignment, State, assignments, split, valid_name};
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
     patterns: Vec<(Glob, Vec<Assignment>)>,
+    /// Where the patterns with wildcards are.
+    wild: Vec<usize>,
+    /// Where the others are. There may be one for each file, and each file is asked about.
+    plain: HashMap<Vec<u8>, Vec<usize>>,
     macros: Vec<(Box<str>, Vec<Assignment>)>,
 }
 
@@ -29,10 +33,46 @@ impl Rules {
                     rules.macros.push((name.into(), assigned));
                 }
             } else if let Some(glob) = Glob::parse(&split.word) {
+                let at = rules.patterns.len();
+                match glob.plain_text() {
+                    Some(text) => rules.plain.entry(text).or_default().push(at),
+                    None => rules.wild.push(at),
+                }
                 rules.patterns.push((glob, assigned));
             }
         }
         rules
+    }
+
+    /// What is assigned to a path, the last rule first.
+    fn of<'r>(&'r self, path: &str, case: Case) -> impl Iterator<Item = &'r [Assignment]> {
+        let matches = move |at: &usize| self.patterns[*at].0.matches(path, case);
+        let mut plain = self.plain_rules_of(path);
+        plain.retain(matches);
+        let mut wild = self.wild.iter().copied().rev().filter(matches).peekable();
+        let next = move || match (plain.last(), wild.peek()) {
+            (Some(one), other) if other.is_none_or(|other| other < one) => plain.pop(),
+            _ => wild.next(),
+        };
+        std::iter::from_fn(next).map(|at| &*self.patterns[at].1)
+    }
+
+    /// Where rules may be that name the path or the last part of it.
+    fn plain_rules_of(&self, path: &str) -> Vec<usize> {
+        if self.plain.is_empty() {
+            return Vec::new();
+        }
+        let path = path.as_bytes().to_ascii_lowercase();
+        let name = path.iter().rposition(|byte| *byte == b'/');
+        let name = name.map(|at| &path[at + 1..]);
+        let known = [Some(&*path), name].into_iter().flatten();
+        let mut found: Vec<usize> = known
+            .filter_map(|text| self.plain.get(text))
+            .flatten()
+            .copied()
+            .collect();
+        found.sort_unstable();
+        found
     }
 }
 
@@ -99,12 +139,10 @@ pub(crate) fn decide<'r>(
 ) -> Decided<'r> {
     let mut decided = Decided::default();
     for (path, rules) in files {
-        for (glob, assigned) in rules.patterns.iter().rev() {
-            if glob.matches(path, case) {
-                decided.fill(assigned, macros);
-                if wanted.iter().all(|name| decided.get(name).is_some()) {
-                    return decided;
-                }
+        for assigned in rules.of(path, case) {
+            decided.fill(assigned, macros);
+            if wanted.iter().all(|name| decided.get(name).is_some()) {
+                return decided;
             }
         }
     }
@@ -149,6 +187,35 @@ mod tests {
     }
 
     #[test]
+    fn rules_with_and_without_wildcards_keep_their_order() {
+        let lines = [
+            "a/x filter=1",
+            "*x filter=2",
+            "x filter=3",
+            "/a/* filter=4",
+            "A/x filter=5",
+        ];
+        for last in 0..lines.len() {
+            let (start, end) = lines.split_at(last);
+            let text = [end, start].concat().join("\n");
+            let wanted = if last == 0 { lines.len() - 1 } else { last };
+            assert_eq!(filter(&[&text], "a/x"), Some(wanted.to_string()), "{text}");
+        }
+    }
+
+    #[test]
+    fn of_many_rules_that_name_files_few_are_looked_at() {
+        let text: String = (0..1000)
+            .map(|n| format!("/part-{n} filter=lfs\n"))
+            .collect();
+        let rules = Rules::parse(format!("{text}part-7 -filter\n*.bin x\n").as_bytes());
+        assert_eq!(rules.wild, [1001]);
+        assert_eq!(rules.plain_rules_of("part-7"), [7, 1000]);
+        assert_eq!(rules.of("sub/part-7", Case::Counts).count(), 1);
+        assert_eq!(rules.plain_rules_of("other"), [0; 0]);
+    }
+
+    #[test]
     fn macros_are_expanded_where_they_are_set() {
         let lfs = Some("lfs".to_owned());
         let file = "[attr]big filter=lfs -text\n*.b big\n";
@@ -169,10 +236,10 @@ mod tests {
             filter(&["[attr]a b\n[attr]b a filter=lfs\n*.b a"], "x.b"),
             lfs
         );
-        let chain: String = (0..100_000)
+        let chain: String = (0..5_000)
             .map(|n| format!("[attr]m{n} m{}\n", n + 1))
             .collect();
-        let chain = format!("{chain}[attr]m100000 filter=lfs\n*.b m0\n");
+        let chain = format!("{chain}[attr]m5000 filter=lfs\n*.b m0\n");
         assert_eq!(filter(&[&chain], "x.b"), lfs);
     }
 }

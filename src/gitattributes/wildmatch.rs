@@ -329,9 +329,9 @@ mod tests {
 
     #[test]
     fn no_pattern_takes_for_ever() {
-        let text = "a/".repeat(1000);
-        assert!(!parts(&format!("{}b", "**/a/".repeat(300)), &text));
-        assert!(!parts(&format!("{}b", "*a".repeat(300)), &"a".repeat(2000)));
-        assert!(!parts(&format!("{}b", "**/*a".repeat(300)), &text));
+        let text = "a/".repeat(100);
+        assert!(!parts(&format!("{}b", "**/a/".repeat(100)), &text));
+        assert!(!parts(&format!("{}b", "*a".repeat(100)), &"a".repeat(1000)));
+        assert!(!parts(&format!("{}b", "**/*a".repeat(100)), &text));
     }
 }
