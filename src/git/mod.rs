@@ -48,7 +48,7 @@ mod upstream;
 use std::path::{Path, PathBuf};
 
 pub(crate) use any_names::NamedBlob;
-pub(crate) use attributes::Filter;
+pub(crate) use attributes::{Attributes, Filter};
 pub use commit::Identity;
 pub(crate) use config::user_config;
 pub(crate) use diff::{Change, TreeFile};

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use super::{Context, Wanted};
 use crate::error::Result;
 use crate::fs::Stat;
-use crate::git::{NamedBlob, ObjectId, Snapshot};
+use crate::git::{Attributes, NamedBlob, ObjectId, Snapshot};
 use crate::id::{CommitId, LfsOid};
 use crate::lfs::Object;
 use crate::lfs::examine::Examined;
@@ -87,7 +87,8 @@ impl Fsck<'_> {
             look.at(git.blobs_of_tree(tree)?, Some(*commit), &rules)?;
         }
         if self.index {
-            look.at(git.blobs_of_own_index()?, None, &Rules::Worktree)?;
+            let rules = Rules::Worktree(git.attributes()?);
+            look.at(git.blobs_of_own_index()?, None, &rules)?;
         }
         let Look {
             named,
@@ -195,9 +196,9 @@ fn damaged(oid: LfsOid, by_size: BySize, damage: Damage) -> Option<DamagedObject
 }
 
 /// Whose attributes say which files belong to Git LFS.
-enum Rules {
+enum Rules<'a> {
     Tree(Snapshot),
-    Worktree,
+    Worktree(Attributes<'a>),
 }
 
 /// What was seen so far.
@@ -211,7 +212,12 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    fn at(&mut self, blobs: Vec<NamedBlob>, commit: Option<CommitId>, rules: &Rules) -> Result<()> {
+    fn at(
+        &mut self,
+        blobs: Vec<NamedBlob>,
+        commit: Option<CommitId>,
+        rules: &Rules<'_>,
+    ) -> Result<()> {
         for NamedBlob { path, id } in blobs {
             self.fsck.context.cancel.check()?;
             if !self.seen.insert((path.clone(), id)) {
@@ -245,7 +251,7 @@ impl Look<'_> {
         path: RepoPath,
         commit: Option<CommitId>,
         kind: Kind,
-        rules: &Rules,
+        rules: &Rules<'_>,
     ) -> Result<()> {
         let problem = match kind {
             Kind::Pointer {
@@ -261,7 +267,7 @@ impl Look<'_> {
         }
         let is_lfs = match rules {
             Rules::Tree(snapshot) => snapshot.is_lfs(&path)?,
-            Rules::Worktree => self.fsck.context.git.is_lfs_in_worktree(&path)?,
+            Rules::Worktree(attributes) => attributes.is_lfs(&path)?,
         };
         if is_lfs {
             self.pointers.push(BadPointer {
