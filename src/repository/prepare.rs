@@ -201,7 +201,8 @@ impl PrepareRepository {
         self
     }
 
-    /// What is to be checked out: a branch, a tag or a commit, by its id or the beginning of it.
+    /// What is to be checked out: a branch, a tag, a commit by its id or the beginning of it, or a pull
+    /// request by its full name (`refs/pr/3`), as by [`checkout`](Repository::checkout).
     ///
     /// It must exist. A clone that exists already goes there when it is opened, unless it is there: then
     /// nothing happens, and no branch is ever pulled. Local edits in the way are an

@@ -4,7 +4,7 @@ use super::checkout::may_create;
 use super::{CheckoutOptions, Repository};
 use crate::error::{ErrorKind, Result};
 use crate::git::{Head, Resolved, Tags};
-use crate::name::Revision;
+use crate::name::{RefName, Revision};
 
 impl Repository {
     /// Checks out the revision, unless HEAD is there; asks the remote if it is not known here.
@@ -21,7 +21,17 @@ impl Repository {
         {
             return Ok(());
         }
-        match git.resolve(revision, self.local.remote_name()) {
+        let remote = self.local.remote_name();
+        // What is no branch and no tag is fetched by checking it out.
+        let other = revision.as_str().parse::<RefName>().ok();
+        let other = other.filter(RefName::is_other);
+        if let (Some(name), Ok(branch)) = (&other, head.branch(""))
+            && name.pull_request().as_ref() == Some(branch)
+            && git.pull_source(branch, remote) == *name
+        {
+            return Ok(());
+        }
+        match git.resolve(revision, remote) {
             Ok(Resolved::Tag { commit, .. } | Resolved::Commit { commit })
                 if head == (Head::Detached { commit }) =>
             {
@@ -31,6 +41,7 @@ impl Repository {
             Ok(Resolved::LocalBranch { branch, .. }) if head.branch("").ok() == Some(&branch) => {
                 return Ok(());
             }
+            Err(error) if error.kind() == ErrorKind::RevisionNotFound && other.is_some() => {}
             Err(error) if error.kind() == ErrorKind::RevisionNotFound => {
                 match self.local.fetch(&git, Tags::Following, &self.local.cancel) {
                     // Nobody can be asked, and a new branch can be made all the same.

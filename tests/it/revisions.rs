@@ -150,6 +150,25 @@ fn an_existing_clone_goes_to_the_revision_and_is_never_pulled() {
     }
     w.assert_sound(&folder);
 
+    // A pull request, and what the Hub converts.
+    for name in ["refs/pr/1", "refs/convert/x"] {
+        let refspec = format!("side:{name}");
+        w.git(first.workdir(), &["push", "-q", "origin", &refspec]);
+    }
+    for (name, on) in [("refs/pr/1", "pr/1"), ("refs/convert/x", "detached")] {
+        let repo = created(&w, "ours", name).open_or_clone().unwrap();
+        assert_eq!(branch(&repo), on);
+        w.hub.clear_requests();
+        let repo = at(&w, "ours", name).open_or_clone().unwrap();
+        assert!(w.hub.requests().is_empty());
+        assert_eq!(branch(&repo), on);
+        assert!(folder.join("side.bin").exists());
+    }
+    refused(
+        at(&w, "ours", "refs/pr/2").open(),
+        ErrorKind::RevisionNotFound,
+    );
+
     // Beyond what a shallow clone has.
     let shallow = w
         .prepare("alice/m", "shallow")
