@@ -49,6 +49,7 @@ impl Git {
         progress: &Progress,
         cancel: &CancelToken,
     ) -> Result<Fetched> {
+        let packs = self.packs()?;
         let these = self.branches_to_fetch(name)?;
         let deepening = self.begin_deepening(remote, reach)?;
         let wanted = (tags, deepening.reach);
@@ -58,6 +59,7 @@ impl Git {
                 self.download(remote, (name, &these), wanted, progress, cancel)?
             }
         };
+        packs.sync()?;
         self.sync_shallow()?;
         cancel.check()?;
         let mut branches = Vec::new();

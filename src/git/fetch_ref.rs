@@ -24,6 +24,7 @@ impl Git {
         progress: &Progress,
         cancel: &CancelToken,
     ) -> Result<Option<CommitId>> {
+        let packs = self.packs()?;
         let deepening = self.begin_deepening(remote, Reach::New)?;
         let full = wanted.as_str();
         let tracking = wanted.tracking_ref(name);
@@ -57,6 +58,7 @@ impl Git {
                 })?
             }
         };
+        packs.sync()?;
         self.sync_shallow()?;
         deepening.finish()?;
         cancel.check()?;

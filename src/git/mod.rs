@@ -24,6 +24,7 @@ mod merge;
 mod objects;
 mod odd_trees;
 mod open;
+mod packs;
 mod private_refs;
 mod program;
 mod program_push;

@@ -183,6 +183,7 @@ fn run() {
             crate::crash::child(&folder, &mode, number(3), number(4), &fatal, nth);
         }
         "rewrite" => crate::rewriting::child(Path::new(&argument(1)), &argument(2)),
+        "pull-once" => crate::durability::pull(&argument(1)),
         "save-once" => crate::durability::child(&argument(1)),
         "cancel-at-staged" => crate::deferred_corners::cancel_at_staged(&argument(1)),
         "hostile-create" => crate::hostile::files::create(&argument(1), &argument(2)),

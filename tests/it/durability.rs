@@ -17,6 +17,11 @@ pub(crate) fn child(folder: &str) {
     repo.close().unwrap();
 }
 
+/// Pulls once.
+pub(crate) fn pull(folder: &str) {
+    let _ = Repository::open(folder).unwrap().pull().unwrap();
+}
+
 fn strace() -> bool {
     let found = Command::new("strace")
         .arg("-V")
@@ -30,6 +35,82 @@ fn strace() -> bool {
     found
 }
 
+/// What a child did to files and folders, call by call.
+struct Calls(Vec<String>);
+
+impl Calls {
+    fn of(w: &World, job: &str, folder: &str) -> Self {
+        let plain = w.child(job, &[folder]);
+        let log = w.path("strace");
+        let mut traced = Command::new("strace");
+        traced
+            .args(["-f", "-y", "-s", "200", "-o"])
+            .arg(&log)
+            .args([
+                "-e",
+                "trace=fsync,fdatasync,rename,renameat,renameat2,link,linkat,write",
+            ])
+            .arg(plain.get_program())
+            .args(plain.get_args())
+            .env_clear();
+        for (name, value) in plain.get_envs() {
+            if let Some(value) = value {
+                traced.env(name, value);
+            }
+        }
+        crate::child::succeed(&traced.output().unwrap());
+        let log = std::fs::read_to_string(&log).unwrap();
+        // A call that another thread cuts in two is whole where it ends; its arguments are where it begins.
+        let calls = log.lines().filter(|call| !call.contains(" resumed>"));
+        Self(calls.map(str::to_owned).collect())
+    }
+
+    /// Asks for one call after the other.
+    fn in_order(&self) -> impl FnMut(&str, &dyn Fn(&str) -> bool, &str) {
+        let mut at = 0;
+        move |what, kind, file| {
+            let found = self.0[at..]
+                .iter()
+                .position(|call| kind(call) && call.contains(file));
+            at += 1 + found.unwrap_or_else(|| {
+                panic!(
+                    "{what} does not come after call {at}:\n{}",
+                    self.0.join("\n")
+                )
+            });
+        }
+    }
+}
+
+fn naming(call: &str) -> bool {
+    (call.contains("rename") || call.contains("link")) && call.ends_with("= 0")
+}
+
+fn syncing(call: &str) -> bool {
+    call.contains("sync(")
+}
+
+#[test]
+fn what_was_fetched_is_lasting_before_a_ref_leads_to_it() {
+    if !strace() {
+        return;
+    }
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    let theirs = w.git_clone("alice/m", "theirs");
+    write(&theirs, "a.txt", "a\n");
+    w.git_push_all(&theirs, "a");
+    let folder = w.path("ours").to_string_lossy().into_owned();
+    drop(repo);
+    let calls = Calls::of(&w, "pull-once", &folder);
+    let mut next = calls.in_order();
+    next("the pack", &syncing, "/objects/pack/pack-");
+    next("the packs' folder", &syncing, "/objects/pack>");
+    next("the tracking ref", &naming, "/refs/remotes/origin/main\"");
+    next("the branch", &naming, "/refs/heads/main\"");
+}
+
 #[test]
 fn a_promise_is_lasting_before_save_returns() {
     if !strace() {
@@ -39,46 +120,8 @@ fn a_promise_is_lasting_before_save_returns() {
     w.model("alice/m");
     w.clone("alice/m", "ours").close().unwrap();
     let folder = w.path("ours").to_string_lossy().into_owned();
-    let plain = w.child("save-once", &[&folder]);
-    let log = w.path("strace");
-    let mut traced = Command::new("strace");
-    traced
-        .args(["-f", "-y", "-s", "200", "-o"])
-        .arg(&log)
-        .args([
-            "-e",
-            "trace=fsync,fdatasync,rename,renameat,renameat2,link,linkat,write",
-        ])
-        .arg(plain.get_program())
-        .args(plain.get_args())
-        .env_clear();
-    for (name, value) in plain.get_envs() {
-        if let Some(value) = value {
-            traced.env(name, value);
-        }
-    }
-    crate::child::succeed(&traced.output().unwrap());
-    let log = std::fs::read_to_string(&log).unwrap();
-    // A call that another thread cuts in two is whole where it ends; its arguments are where it begins.
-    let calls: Vec<&str> = log
-        .lines()
-        .filter(|call| !call.contains(" resumed>"))
-        .collect();
-    let naming =
-        |call: &str| (call.contains("rename") || call.contains("link")) && call.ends_with("= 0");
-    let syncing = |call: &str| call.contains("sync(");
-    let mut at = 0;
-    let mut next = |what: &str, kind: &dyn Fn(&str) -> bool, file: &str| {
-        let found = calls[at..]
-            .iter()
-            .position(|call| kind(call) && call.contains(file));
-        at += 1 + found.unwrap_or_else(|| {
-            panic!(
-                "{what} does not come after call {at}:\n{}",
-                calls.join("\n")
-            )
-        });
-    };
+    let calls = Calls::of(&w, "save-once", &folder);
+    let mut next = calls.in_order();
     next("the object's content", &syncing, "/lfs/tmp/");
     next("the object's name", &naming, "/lfs/objects/");
     next("the object's folder", &syncing, "/lfs/objects/");
