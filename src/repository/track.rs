@@ -68,7 +68,7 @@ impl Repository {
     /// in it stay, a `diff` or `merge` driver of its own among them.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for a pattern no rule can hold,
+    /// [`ErrorKind::InvalidInput`] for a pattern no rule can hold,
     /// or that would catch `.gitattributes`, `.gitignore` or a file in the index whose name begins with `.git`; for a file that a nearer `.gitattributes` or
     /// `.git/info/attributes` keeps from LFS. Nothing is written then.
     pub fn track_with(
@@ -98,7 +98,7 @@ impl Repository {
     /// [`is_tracked_with_lfs`](Self::is_tracked_with_lfs) tells.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for a pattern no rule can hold.
+    /// [`ErrorKind::InvalidInput`] for a pattern no rule can hold.
     pub fn untrack(&self, patterns: impl IntoIterator<Item = Pattern>) -> Result<TrackReport> {
         let patterns = checked(patterns, Pattern::check)?;
         self.settle();
