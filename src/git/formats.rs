@@ -70,14 +70,30 @@ pub(super) fn refuse_unsupported(repo: &Repository, folder: &Path) -> Result<()>
 
 /// Why a repository cannot be opened, if its format is the reason.
 pub(super) fn explain(folder: &Path, error: git2::Error) -> Error {
-    let found = common_folder(folder).and_then(|common| {
-        let grafts = || error.message().contains("graft");
-        in_format(&common).or_else(|| grafts().then(grafted))
-    });
-    match found {
-        Some(feature) => feature.refuse(folder).with_source(error),
-        None => wrap(&format!("open {}", folder.display()))(error),
+    let Some(common) = common_folder(folder) else {
+        return wrap(&format!("open {}", folder.display()))(error);
+    };
+    if let Some(feature) = in_format(&common) {
+        return feature.refuse(folder).with_source(error);
     }
+    // libgit2 reads both lists the same way.
+    if error.message().contains("graft") {
+        if has_bytes(&common.join("info/grafts")).unwrap_or(false) {
+            return grafted().refuse(folder).with_source(error);
+        }
+        let list = common.join("shallow");
+        return Error::new(
+            ErrorKind::Git,
+            format!(
+                "cannot open {}: {} is damaged",
+                folder.display(),
+                list.display()
+            ),
+        )
+        .with_hint("it lists where the history of a shallow clone ends: clone anew")
+        .with_source(error);
+    }
+    wrap(&format!("open {}", folder.display()))(error)
 }
 
 /// git's folder of a repository that may be bare: the one that all work trees share.
@@ -198,17 +214,20 @@ pub(super) fn is_partial(repo: &Repository) -> Result<bool> {
     promises(&config.map_err(wrap("read the repository's config"))?)
 }
 
+fn has_bytes(file: &Path) -> Result<bool> {
+    Ok(fs::lstat(file)?.is_some_and(|stat| stat.size > 0))
+}
+
 fn in_files(
     repo: &Repository,
     config: &Config,
     own: &Path,
     common: &Path,
 ) -> Result<Option<Feature>> {
-    let has_bytes = |file: PathBuf| Ok(fs::lstat(&file)?.is_some_and(|stat| stat.size > 0));
-    if has_bytes(common.join("info/grafts"))? {
+    if has_bytes(&common.join("info/grafts"))? {
         return Ok(Some(grafted()));
     }
-    if own != common && has_bytes(common.join("shallow"))? {
+    if own != common && has_bytes(&common.join("shallow"))? {
         return Ok(Some(Feature::new(
             "it is a linked work tree of a shallow clone",
             "run: git fetch --unshallow",

@@ -52,7 +52,8 @@ impl Deepening {
             Reach::New if fs::lstat(&mark)?.is_some() => Reach::Whole,
             asked => asked,
         };
-        if reach != Reach::New {
+        // With the whole history the old ends are right until they are gone.
+        if matches!(reach, Reach::Last(_)) {
             fs::create_parent(&mark)?;
             fs::atomic_write(&mark, b"")?;
         }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use hf_repository::{
     CheckoutOptions, Delivery, ErrorKind, Integration, OnConflict, PullStrategy, Repository,
 };
+use mini_hub::{Action, Fault, Route};
 
 use crate::child::succeed;
 use crate::engines::child;
@@ -114,10 +115,20 @@ fn the_rest_of_history_comes_on_demand() {
     elsewhere(&w, &theirs, "one.txt");
     repo.pull().unwrap();
     assert_eq!(commits(&w, folder, "main"), 3, "the end stays where it is");
+    // What fails changes nothing, and is not made up for unasked.
+    let broken = Fault::on(Route::UploadPack)
+        .always()
+        .act(Action::status(403));
+    w.hub.faults().add(broken);
+    repo.fetch_history().unwrap_err();
+    w.hub.faults().clear();
+    elsewhere(&w, &theirs, "two.txt");
+    repo.pull().unwrap();
+    assert_eq!(commits(&w, folder, "main"), 4);
     repo.fetch_history().unwrap();
     assert!(!repo.is_shallow().unwrap());
     assert!(!folder.join(".git/shallow").exists());
-    assert_eq!(commits(&w, folder, "main"), 6);
+    assert_eq!(commits(&w, folder, "main"), 7);
     w.assert_sound(folder);
     // There is nothing to do any more, and nobody is asked.
     w.hub.clear_requests();
@@ -127,7 +138,12 @@ fn the_rest_of_history_comes_on_demand() {
     let whole = w.prepare("alice/m", "whole").depth(u32::MAX);
     let whole = whole.clone_repo().unwrap();
     assert!(!whole.is_shallow().unwrap());
-    assert_eq!(commits(&w, whole.workdir(), "main"), 6);
+    assert_eq!(commits(&w, whole.workdir(), "main"), 7);
+    // A list of ends that cannot be read is damage, and no format.
+    fs::write(whole.workdir().join(".git/shallow"), "nonsense\n").unwrap();
+    let error = Repository::open(whole.workdir()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Git, "{error:?}");
+    assert!(error.to_string().contains("shallow is damaged"), "{error}");
 }
 
 #[test]
@@ -247,6 +263,14 @@ fn a_depth_goes_with_every_revision() {
         assert_eq!(commits(&w, folder, "HEAD"), count, "{revision}");
         w.assert_sound(folder);
     }
+    // A model without any commit, and its first one.
+    w.empty_model("alice/empty");
+    let prepared = w.prepare("alice/empty", "empty").depth(1);
+    let repo = prepared.clone_repo().unwrap();
+    write(repo.workdir(), "a.txt", "a");
+    let (_, handle) = save(&repo, "first");
+    assert!(matches!(handle.wait().unwrap(), Delivery::Pushed(_)));
+    assert!(!repo.is_shallow().unwrap());
     let prepared = w.prepare("alice/m", "none").depth(1);
     let none = prepared.revision("beef1234".parse().unwrap()).clone_repo();
     assert_eq!(none.unwrap_err().kind(), ErrorKind::RevisionNotFound);

@@ -58,7 +58,7 @@ fn what_git_and_libgit2_see_alike_works() {
              git config extensions.preciousObjects true\ngit config extensions.worktreeConfig true\n\
              git config --worktree user.name Elsewhere\ngit config core.untrackedCache true\n\
              git update-index --index-version 4 --untracked-cache\ngit status",
-            "--reference ../seed",
+            "--reference ../seed --separate-git-dir ../one.git",
         ),
         (
             "two",
@@ -232,4 +232,27 @@ fn submodules_are_left_alone() {
     let before_pull = fs::read(module.join("a.txt")).unwrap();
     assert_eq!(before_pull, b"edited");
     repo.close().unwrap();
+}
+
+#[test]
+fn a_submodule_is_a_clone_of_its_own() {
+    let w = World::new();
+    w.model("alice/m");
+    let whole = source(&w);
+    w.git(
+        &whole,
+        &["submodule", "add", "-q", &w.url("alice/m"), "model"],
+    );
+    w.git(&whole, &["commit", "-q", "-m", "model"]);
+    let module = whole.join("model");
+    let repo = w.prepare("alice/m", "source/model").open().unwrap();
+    write(&module, "w.bin", weights(1, 3000));
+    let (commit, handle) = save(&repo, "weights");
+    assert!(matches!(handle.wait().unwrap(), Delivery::Pushed(_)));
+    repo.close().unwrap();
+    w.git(&module, &["update-index", "-q", "--refresh"]);
+    w.assert_sound(&module);
+    let status = w.git(&whole, &["status", "--porcelain"]);
+    assert_eq!(status, " M model");
+    assert_eq!(w.git(&module, &["rev-parse", "HEAD"]), commit.to_string());
 }
