@@ -36,7 +36,10 @@ fn strace() -> bool {
 }
 
 /// What a child did to files and folders, call by call.
-struct Calls(Vec<String>);
+struct Calls {
+    calls: Vec<String>,
+    at: usize,
+}
 
 impl Calls {
     fn of(w: &World, job: &str, folder: &str) -> Self {
@@ -62,23 +65,25 @@ impl Calls {
         let log = std::fs::read_to_string(&log).unwrap();
         // A call that another thread cuts in two is whole where it ends; its arguments are where it begins.
         let calls = log.lines().filter(|call| !call.contains(" resumed>"));
-        Self(calls.map(str::to_owned).collect())
+        Self {
+            calls: calls.map(str::to_owned).collect(),
+            at: 0,
+        }
     }
 
     /// Asks for one call after the other.
-    fn in_order(&self) -> impl FnMut(&str, &dyn Fn(&str) -> bool, &str) {
-        let mut at = 0;
-        move |what, kind, file| {
-            let found = self.0[at..]
-                .iter()
-                .position(|call| kind(call) && call.contains(file));
-            at += 1 + found.unwrap_or_else(|| {
-                panic!(
-                    "{what} does not come after call {at}:\n{}",
-                    self.0.join("\n")
-                )
-            });
-        }
+    #[track_caller]
+    fn next(&mut self, what: &str, kind: fn(&str) -> bool, file: &str) {
+        let found = self.calls[self.at..]
+            .iter()
+            .position(|call| kind(call) && call.contains(file));
+        self.at += 1 + found.unwrap_or_else(|| {
+            panic!(
+                "{what} does not come after call {}:\n{}",
+                self.at,
+                self.calls.join("\n")
+            )
+        });
     }
 }
 
@@ -103,12 +108,11 @@ fn what_was_fetched_is_lasting_before_a_ref_leads_to_it() {
     w.git_push_all(&theirs, "a");
     let folder = w.path("ours").to_string_lossy().into_owned();
     drop(repo);
-    let calls = Calls::of(&w, "pull-once", &folder);
-    let mut next = calls.in_order();
-    next("the pack", &syncing, "/objects/pack/pack-");
-    next("the packs' folder", &syncing, "/objects/pack>");
-    next("the tracking ref", &naming, "/refs/remotes/origin/main\"");
-    next("the branch", &naming, "/refs/heads/main\"");
+    let mut calls = Calls::of(&w, "pull-once", &folder);
+    calls.next("the pack", syncing, "/objects/pack/pack-");
+    calls.next("the packs' folder", syncing, "/objects/pack>");
+    calls.next("the tracking ref", naming, "/refs/remotes/origin/main\"");
+    calls.next("the branch", naming, "/refs/heads/main\"");
 }
 
 #[test]
@@ -120,40 +124,39 @@ fn a_promise_is_lasting_before_save_returns() {
     w.model("alice/m");
     w.clone("alice/m", "ours").close().unwrap();
     let folder = w.path("ours").to_string_lossy().into_owned();
-    let calls = Calls::of(&w, "save-once", &folder);
-    let mut next = calls.in_order();
-    next("the object's content", &syncing, "/lfs/tmp/");
-    next("the object's name", &naming, "/lfs/objects/");
-    next("the object's folder", &syncing, "/lfs/objects/");
-    next("the folder of all objects", &syncing, "/.git/lfs>");
-    next("the store's folder", &syncing, "/.git>");
-    next("the pointer", &syncing, "/.git/objects/tmp_object");
-    next("the index", &syncing, "/hf-repository/index-draft>");
-    next("the index in place", &naming, "/.git/index\"");
-    next("the index's folder", &syncing, "/.git>");
-    next("the tree", &syncing, "/.git/objects/tmp_object");
-    next("the tree's name", &naming, "/.git/objects/");
-    next("the commit", &syncing, "/.git/objects/tmp_object");
-    next("the commit's name", &naming, "/.git/objects/");
-    next("the private ref", &syncing, "/refs/hf-repository/promised/");
-    next(
+    let mut calls = Calls::of(&w, "save-once", &folder);
+    calls.next("the object's content", syncing, "/lfs/tmp/");
+    calls.next("the object's name", naming, "/lfs/objects/");
+    calls.next("the object's folder", syncing, "/lfs/objects/");
+    calls.next("the folder of all objects", syncing, "/.git/lfs>");
+    calls.next("the store's folder", syncing, "/.git>");
+    calls.next("the pointer", syncing, "/.git/objects/tmp_object");
+    calls.next("the index", syncing, "/hf-repository/index-draft>");
+    calls.next("the index in place", naming, "/.git/index\"");
+    calls.next("the index's folder", syncing, "/.git>");
+    calls.next("the tree", syncing, "/.git/objects/tmp_object");
+    calls.next("the tree's name", naming, "/.git/objects/");
+    calls.next("the commit", syncing, "/.git/objects/tmp_object");
+    calls.next("the commit's name", naming, "/.git/objects/");
+    calls.next("the private ref", syncing, "/refs/hf-repository/promised/");
+    calls.next(
         "the private ref's name",
-        &naming,
+        naming,
         "/refs/hf-repository/promised/",
     );
-    next("the journal entry", &syncing, "/hf-repository/journal/");
-    next(
+    calls.next("the journal entry", syncing, "/hf-repository/journal/");
+    calls.next(
         "the journal entry's name",
-        &naming,
+        naming,
         "/hf-repository/journal/",
     );
-    next("the journal's folder", &syncing, "/hf-repository/journal>");
-    next("the branch", &syncing, "/refs/heads/main.lock");
-    next("the branch in place", &naming, "/refs/heads/main\"");
-    next("the branch's folder", &syncing, "/refs/heads>");
-    next(
+    calls.next("the journal's folder", syncing, "/hf-repository/journal>");
+    calls.next("the branch", syncing, "/refs/heads/main.lock");
+    calls.next("the branch in place", naming, "/refs/heads/main\"");
+    calls.next("the branch's folder", syncing, "/refs/heads>");
+    calls.next(
         "the return of save",
-        &|call| call.contains("write(1"),
+        |call| call.contains("write(1"),
         "save has returned",
     );
 }
