@@ -20,6 +20,7 @@ mod pointers;
 mod preflight;
 mod prune;
 mod rewrite;
+mod rewrite_rules;
 mod rules_file;
 mod scan;
 mod selection;

@@ -11,14 +11,14 @@ use super::Context;
 use super::autotrack::{TrackReason, extension};
 use super::pointers::Pointers;
 use super::preflight::{BINARY_SAMPLE, new_blobs};
-use super::rules_file::RulesFile;
+use super::rewrite_rules::{Extensions, Rules, refuse_unruled, with_rules};
 use crate::error::{Error, ErrorKind, Offence, Result};
-use crate::git::{Git, Mode, ObjectId, Replacement};
+use crate::git::{Git, ObjectId, Replacement};
 use crate::id::CommitId;
+use crate::lfs::Object;
 use crate::lfs::incoming::Incoming;
 use crate::lfs::pattern::Pattern;
 use crate::lfs::pointer::Pointer;
-use crate::lfs::{Object, attributes};
 use crate::path::RepoPath;
 use crate::progress::Event;
 
@@ -130,7 +130,7 @@ fn united<'a>(
     files
 }
 
-/// Content below this many bytes that a commit brings in, by path: what the Hub would refuse.
+/// What the Hub would refuse of what each commit brings in, by path.
 type Refused = HashMap<CommitId, BTreeMap<RepoPath, TrackReason>>;
 
 struct Maker<'a> {
@@ -141,15 +141,6 @@ struct Maker<'a> {
     made: HashMap<ObjectId, ObjectId>,
     rules: Option<Rules>,
     done: Rewritten,
-}
-
-/// What a tree's own rules lack for some files; commits that follow one another mostly agree.
-#[derive(Default)]
-struct Rules {
-    files: Rc<BTreeSet<RepoPath>>,
-    /// The `.gitattributes` that speak of those files.
-    said_by: BTreeMap<RepoPath, Option<ObjectId>>,
-    lacking: BTreeSet<Pattern>,
 }
 
 impl<'a> Maker<'a> {
@@ -211,8 +202,8 @@ impl<'a> Maker<'a> {
         let candidates: BTreeSet<String> = binary
             .filter_map(|(path, _)| extension(path).map(str::to_owned))
             .collect();
-        let mut extensions = Extensions(candidates);
-        if extensions.0.is_empty() {
+        let mut extensions = Extensions::new(candidates);
+        if extensions.is_empty() {
             return Ok(extensions);
         }
         let all: HashSet<&CommitId> = commits.iter().collect();
@@ -323,109 +314,4 @@ pub(super) fn into_store(
     let object = incoming.finish()?;
     let text = Pointer::new(object.oid, object.size).encode();
     Ok((object, context.git.write_blob(&text)?))
-}
-
-impl Rules {
-    /// Those of a tree, and the files that were looked at for it: what is `known` of another tree holds
-    /// for this one if the same `.gitattributes` speak of the same files.
-    fn of(
-        git: &Git,
-        tree: ObjectId,
-        files: &Rc<BTreeSet<RepoPath>>,
-        known: Option<Self>,
-        extensions: &Extensions,
-    ) -> Result<(Self, Vec<RepoPath>)> {
-        let mut rules = known.unwrap_or_default();
-        let same = Rc::ptr_eq(&rules.files, files) || rules.files.is_subset(files);
-        if !same || said_in(git, tree, rules.said_by.keys())? != rules.said_by {
-            rules = Self::default();
-        }
-        let fresh: Vec<RepoPath> = files.difference(&rules.files).cloned().collect();
-        rules.files = Rc::clone(files);
-        if fresh.is_empty() {
-            return Ok((rules, fresh));
-        }
-        let snapshot = git.snapshot(Some(tree))?;
-        let mut above = BTreeSet::new();
-        for path in &fresh {
-            let name = path.as_str();
-            let folders = name.match_indices('/').map(|(at, _)| &name[..=at]);
-            for folder in folders.chain([""]) {
-                above.insert(RepoPath::new(format!("{folder}{}", RulesFile::NAME))?);
-            }
-            if !snapshot.is_lfs(path)? {
-                rules.lacking.insert(extensions.rule(path));
-            }
-        }
-        rules.said_by.extend(said_in(git, tree, above.iter())?);
-        Ok((rules, fresh))
-    }
-}
-
-/// The files of these names that a tree has.
-fn said_in<'p>(
-    git: &Git,
-    tree: ObjectId,
-    names: impl Iterator<Item = &'p RepoPath> + Clone,
-) -> Result<BTreeMap<RepoPath, Option<ObjectId>>> {
-    let mut said: BTreeMap<_, _> = names.clone().map(|name| (name.clone(), None)).collect();
-    for (name, (blob, _)) in git.files_at(tree, names)? {
-        said.insert(name.clone(), Some(blob));
-    }
-    Ok(said)
-}
-
-/// The root's `.gitattributes` of a tree with more rules, if there are any.
-fn with_rules(git: &Git, tree: ObjectId, rules: &[Pattern]) -> Result<Option<Replacement>> {
-    if rules.is_empty() {
-        return Ok(None);
-    }
-    let path = RepoPath::new(RulesFile::NAME)?;
-    let before = git.file_at(tree, &path)?;
-    let text = before.map_or(Ok(Vec::new()), |(blob, _)| git.blob(blob))?;
-    let blob = git.write_blob(&attributes::track(&text, rules).content)?;
-    let mode = before.map_or(Mode::File, |(_, mode)| mode);
-    Ok(Some(Replacement { path, blob, mode }))
-}
-
-/// Refuses to go on where some other rule keeps a file from LFS.
-fn refuse_unruled(git: &Git, tree: ObjectId, files: &[RepoPath]) -> Result<()> {
-    let snapshot = git.snapshot(Some(tree))?;
-    for path in files {
-        if !snapshot.is_lfs(path)? {
-            return Err(Error::new(
-                ErrorKind::InvalidInput,
-                format!("cannot give {path} to LFS: another rule forbids it"),
-            )
-            .with_hint(
-                "a .gitattributes nearer to the file, or .git/info/attributes, says otherwise: \
-                 take that rule out of the commits: git rebase -i",
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Extensions of which a rule may be made.
-struct Extensions(BTreeSet<String>);
-
-impl Extensions {
-    fn speaks_of(&self, path: &RepoPath) -> bool {
-        extension(path).is_some_and(|extension| self.0.contains(extension))
-    }
-
-    fn forbid(&mut self, path: &RepoPath) {
-        if let Some(extension) = extension(path) {
-            self.0.remove(extension);
-        }
-    }
-
-    fn rule(&self, path: &RepoPath) -> Pattern {
-        match extension(path) {
-            Some(extension) if self.0.contains(extension) => {
-                Pattern::Glob(format!("*.{extension}"))
-            }
-            _ => Pattern::Literal(path.clone()),
-        }
-    }
 }
