@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -439,4 +440,28 @@ fn other_revisions_the_index_and_its_own_findings() {
     assert_eq!((objects, total, bytes), (1, 1, SIZE as u64));
     cancel.cancel();
     assert_eq!(watched.lfs_fsck().unwrap_err().kind(), ErrorKind::Cancelled);
+}
+
+#[test]
+fn what_is_repaired_is_shared_like_the_rest() {
+    let w = World::new();
+    drop(pushed(&w, &[("a.bin", 1)]));
+    let folder = w.path("ours");
+    w.git(&folder, &["config", "core.sharedRepository", "group"]);
+    let repo = w.prepare("alice/m", "ours").open().unwrap();
+    write(&folder, "b.bin", weights(2, SIZE));
+    repo.stage().unwrap();
+    let object = |seed| object(&folder.join(".git/lfs"), &of(seed));
+    spoil(&object(1));
+    fs::remove_file(folder.join("a.bin")).unwrap();
+    let report = repo.lfs_fsck_with(&repair()).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&object(1)), mode(&object(2)));
+    assert_ne!(mode(&object(1)) & 0o040, 0);
+    let aside = outcome(&report, 1).set_aside.clone().unwrap();
+    assert_ne!(
+        mode(aside.parent().unwrap()) & 0o020,
+        0,
+        "others may repair, too"
+    );
 }

@@ -33,7 +33,10 @@ impl Repairing<'_> {
         if findings.report.objects.is_empty() {
             return Ok(());
         }
-        self.set_aside(findings)?;
+        // Whoever stages now would take a damaged object for a whole one; and what is made with the
+        // lock in hand gets the permissions of `core.sharedRepository`.
+        let _lock = (self.lock)()?;
+        self.set_aside(findings);
         let mut folders = Folders::new(self.context.git);
         let mut left: BTreeMap<Option<CommitId>, Vec<&mut DamagedObject>> = BTreeMap::new();
         for damaged in &mut findings.report.objects {
@@ -55,12 +58,7 @@ impl Repairing<'_> {
     }
 
     /// Moves what is no object out of the way of what will be.
-    fn set_aside(&self, findings: &mut Findings) -> Result<()> {
-        if findings.seen.is_empty() {
-            return Ok(());
-        }
-        // Whoever stages now would take a damaged object for a whole one.
-        let _lock = (self.lock)()?;
+    fn set_aside(&self, findings: &mut Findings) {
         for damaged in &mut findings.report.objects {
             let Some(seen) = findings.seen.get(&damaged.oid) else {
                 continue;
@@ -78,7 +76,6 @@ impl Repairing<'_> {
                 Err(error) => damaged.repair = Repair::Failed(error),
             }
         }
-        Ok(())
     }
 
     /// Makes the object of what this machine has.
