@@ -21,10 +21,20 @@ use crate::source::{Location, Source};
 use crate::url::{Url, Userinfo};
 use crate::worktree::Rules;
 
+/// Whether a token is looked for in the environment and where the Hub's tools leave it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ImplicitToken {
+    #[default]
+    Sought,
+    Off,
+}
+
 /// Where logins come from, as far as the caller and the clone say.
 pub(crate) struct Logins {
     /// What the caller passed for the Hub.
     pub(crate) secret: Option<Secret>,
+    /// Whether the Hub's own places for a token are looked at, if nothing was passed.
+    pub(crate) implicit: ImplicitToken,
     pub(crate) prompt: Option<Prompt>,
     /// The clone, for what its config says of credential helpers; it need not exist yet.
     pub(crate) workdir: Option<PathBuf>,
@@ -58,7 +68,11 @@ impl Connection {
         let hub = endpoint.url().origin();
         let mut grants = Vec::new();
         let explicit = logins.secret.is_some();
-        if let Some(Found { secret, source }) = credential::find_secret(logins.secret)? {
+        let found = match (logins.secret, logins.implicit) {
+            (None, ImplicitToken::Off) => None,
+            (secret, _) => credential::find_secret(secret)?,
+        };
+        if let Some(Found { secret, source }) = found {
             tracing::debug!(?source, "token found");
             grants.push(Grant {
                 origin: hub.clone(),

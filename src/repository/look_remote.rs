@@ -9,9 +9,10 @@ use crate::id::{RepoId, RepoType};
 
 /// Looking at where it came from; no network.
 impl Repository {
-    /// Whether `folder` is the root of a work tree that [`open`](Self::open) can open.
+    /// Whether `folder` is the root of a git repository's work tree that can be read here.
     ///
-    /// A folder inside of one is none, and neither is a clone that was interrupted.
+    /// A folder inside of one is none, and neither is a clone that was interrupted. Whether it has a
+    /// remote, which [`open`](Self::open) needs, is not looked at:
     /// [`PrepareRepository::is_cloned`] says whether it is a clone of something in particular.
     pub fn is_repository(folder: impl AsRef<Path>) -> bool {
         let folder = folder.as_ref();

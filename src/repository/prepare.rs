@@ -24,7 +24,7 @@ use crate::name::{RemoteName, Revision};
 use crate::place::{self, Place, Reading};
 use crate::progress::{Progress, Settled};
 use crate::push::{AutoPrune, OnConflict, OnDrop, PushPolicy, Pushes, Settings};
-use crate::remote::{Connection, Logins};
+use crate::remote::{Connection, ImplicitToken, Logins};
 use crate::secret::{Login, Provider, Secret, Token};
 use crate::worktree::Content;
 
@@ -60,6 +60,7 @@ pub struct PrepareRepository {
     pub(super) folder: PathBuf,
     endpoint: Option<Endpoint>,
     secret: Option<Secret>,
+    implicit: ImplicitToken,
     prompt: Option<Prompt>,
     repo_type: Option<RepoType>,
     pub(super) revision: Option<Revision>,
@@ -95,6 +96,7 @@ impl PrepareRepository {
             folder: std::path::absolute(&folder).unwrap_or(folder),
             endpoint: None,
             secret: None,
+            implicit: ImplicitToken::default(),
             prompt: None,
             repo_type: None,
             revision: None,
@@ -127,6 +129,21 @@ impl PrepareRepository {
     /// Nothing takes its place if it is refused: it is you who chose it.
     pub fn token(mut self, token: Token) -> Self {
         self.secret = Some(Secret::Token(token));
+        self
+    }
+
+    /// Looks for no token: neither in `HF_TOKEN` nor in the token file.
+    ///
+    /// Git's credential helpers and `~/.netrc` are still asked if a server wants a login. Of this,
+    /// [`token`](Self::token) and [`token_provider`](Self::token_provider) the later call holds.
+    ///
+    /// ```
+    /// use hf_repository::Repository;
+    /// let prepared = Repository::prepare("user/public-model", "out").without_token();
+    /// ```
+    pub fn without_token(mut self) -> Self {
+        self.secret = None;
+        self.implicit = ImplicitToken::Off;
         self
     }
 
@@ -371,6 +388,7 @@ impl PrepareRepository {
     pub(super) fn logins(&self, workdir: &Path) -> Logins {
         Logins {
             secret: self.secret.clone(),
+            implicit: self.implicit,
             prompt: self.prompt.clone(),
             workdir: std::path::absolute(workdir).ok(),
         }

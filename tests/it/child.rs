@@ -121,6 +121,10 @@ fn run() {
                 .clone_repo()
                 .unwrap();
         }
+        "clone-without-token" => {
+            let prepared = Repository::prepare(argument(1), argument(2)).without_token();
+            prepared.clone_repo().unwrap();
+        }
         "open-or-clone" => {
             Repository::prepare(argument(1), argument(2))
                 .open_or_clone()

@@ -190,6 +190,11 @@ fn what_a_folder_is_a_clone_of() {
         repo.hub_id(),
         Some((RepoType::Model, "alice/m".parse().unwrap()))
     );
+    // A repository without a remote is one, but a clone of nothing.
+    w.git(w.path(""), &["init", "-q", "bare-of-remotes"]);
+    assert!(Repository::is_repository(w.path("bare-of-remotes")));
+    let prepared = w.prepare("alice/m", "bare-of-remotes");
+    assert!(!prepared.is_cloned().unwrap());
     // A clone that was interrupted is none yet.
     write(&folder, ".git/hf-repository/clone-unfinished", "");
     assert!(!Repository::is_repository(&folder));

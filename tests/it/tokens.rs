@@ -224,3 +224,33 @@ fn nothing_that_is_printed_shows_a_provided_token() {
     assert!(!format!("{shown}{repo:?}{prepared:?}").contains(&w.token));
     assert!(shown.contains("Provider(…)"), "{shown}");
 }
+
+#[test]
+fn no_token_is_looked_for_if_that_is_off() {
+    let w = World::new();
+    w.model("alice/m");
+    for (job, auth) in [
+        ("clone", AuthKind::Basic),
+        ("clone-without-token", AuthKind::None),
+    ] {
+        let folder = w.path(job);
+        w.hub.clear_requests();
+        // The child's HF_TOKEN is a good one.
+        let mut child = w.child(job, &["alice/m", &folder.to_string_lossy()]);
+        succeed(&child.output().unwrap());
+        let requests = w.hub.requests();
+        let git = requests.iter().find(|r| r.route == Route::InfoRefsUpload);
+        assert_eq!(git.unwrap().auth, auth, "{requests:?}");
+        let any = requests.iter().any(|r| r.auth != AuthKind::None);
+        assert_eq!(any, auth != AuthKind::None, "{requests:?}");
+    }
+    // Of several calls the last one holds.
+    w.hub.clear_requests();
+    let prepared = w.prepare("alice/m", "neither").without_token();
+    prepared
+        .clone()
+        .token(w.token.parse().unwrap())
+        .clone_repo()
+        .unwrap();
+    assert!(w.hub.requests().iter().any(|r| r.auth != AuthKind::None));
+}
