@@ -34,6 +34,7 @@ mod tags;
 mod target;
 mod token;
 mod track;
+mod upstream;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
