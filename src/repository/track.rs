@@ -69,8 +69,9 @@ impl Repository {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for a pattern no rule can hold,
-    /// or that would catch `.gitattributes`, `.gitignore` or a file in the index whose name begins with `.git`; for a file that a nearer `.gitattributes` or
-    /// `.git/info/attributes` keeps from LFS. Nothing is written then.
+    /// or that would catch `.gitattributes`, `.gitignore` or a file in the index whose name begins with
+    /// `.git`; for a file that a nearer `.gitattributes` or `.git/info/attributes` keeps from LFS.
+    /// Nothing is written then.
     pub fn track_with(
         &self,
         patterns: impl IntoIterator<Item = Pattern>,
