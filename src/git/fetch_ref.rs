@@ -25,7 +25,7 @@ impl Git {
         cancel: &CancelToken,
     ) -> Result<Option<CommitId>> {
         let packs = self.packs()?;
-        let deepening = self.begin_deepening(remote, Reach::New)?;
+        self.refuse_cut_folders(remote, Reach::New)?;
         let full = wanted.as_str();
         let tracking = wanted.tracking_ref(name);
         let found = match remote {
@@ -60,7 +60,6 @@ impl Git {
         };
         packs.sync()?;
         self.sync_shallow()?;
-        deepening.finish()?;
         cancel.check()?;
         let Some(id) = found else {
             return Ok(None);

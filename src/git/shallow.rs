@@ -91,6 +91,12 @@ impl Git {
 
     /// Refuses what libgit2 cannot do, and notes what is about to be done.
     pub(super) fn begin_deepening(&self, remote: &Remote, asked: Reach) -> Result<Deepening> {
+        self.refuse_cut_folders(remote, asked)?;
+        Deepening::begin(self, asked)
+    }
+
+    /// Refuses fetches from folders of this machine that libgit2 would get wrong.
+    pub(super) fn refuse_cut_folders(&self, remote: &Remote, asked: Reach) -> Result<()> {
         if let Remote::Folder(folder) = remote {
             refuse_depth(remote, asked)?;
             if self.is_shallow() {
@@ -111,7 +117,7 @@ impl Git {
                 }
             }
         }
-        Deepening::begin(self, asked)
+        Ok(())
     }
 
     /// Makes the list of ends last, which libgit2 and git leave to the system.

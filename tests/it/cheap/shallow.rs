@@ -243,12 +243,15 @@ fn a_depth_goes_with_every_revision() {
     let theirs = with_history(&w);
     let tip = w.git(&theirs, &["rev-parse", "main"]);
     let old = w.git(&theirs, &["rev-parse", "main~3"]);
+    w.git(w.bare("alice/m"), &["update-ref", "refs/pr/1", "main~1"]);
     for (number, (revision, log, count)) in [
         ("side", "3\n", 1),
         ("third", "3\n", 1),
         (tip.as_str(), "5\n", 1),
         // Beyond the depth: the whole history it is.
         (old.as_str(), "2\n", 2),
+        // What no fetch brings by itself comes with its history, down to what is here: the end of side.
+        ("refs/pr/1", "4\n", 2),
     ]
     .into_iter()
     .enumerate()
