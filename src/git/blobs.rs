@@ -28,10 +28,12 @@ impl Git {
         others: &[ObjectId],
         found: &mut HashSet<ObjectId>,
     ) -> Result<()> {
-        // No recursion: how deep trees nest is for those to say who push them.
+        // No recursion: how deep trees nest is for those to say who push them. And no tree twice: one
+        // that holds the same tree ten times, ten levels deep, has more files than anybody can visit.
         let mut open = vec![(tree, others.to_vec())];
+        let mut entered = HashSet::new();
         while let Some((tree, others)) = open.pop() {
-            if others.contains(&tree) {
+            if others.contains(&tree) || !entered.insert((tree, others.clone())) {
                 continue;
             }
             let find = |id: &ObjectId| self.repo.find_tree(*id).map_err(wrap("read a tree"));
@@ -84,5 +86,36 @@ impl Git {
             .filter(|id| id.to_string() != EMPTY_BLOB);
         found.extend(blobs);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::BranchName;
+
+    /// Ten levels of ten folders each: a dozen objects, and ten thousand million files.
+    #[test]
+    fn more_files_than_anybody_can_visit() {
+        let folder = tempfile::tempdir().expect("temp");
+        let git = super::super::create(&folder.path().join("r"), &BranchName::main());
+        let git = git.expect("created");
+        let odb = git.repo.odb().expect("odb");
+        let write = |bytes: &[u8]| odb.write(ObjectType::Tree, bytes).expect("written");
+        let towers = [1, 2].map(|file| {
+            let mut tree = write(&[&b"100644 f\0"[..], &[file; 20]].concat());
+            for _ in 0..10 {
+                let entry = |name| [b"40000 ", &[name, 0][..], tree.as_bytes()].concat();
+                let ten: Vec<Vec<u8>> = (b'0'..=b'9').map(entry).collect();
+                tree = write(&ten.concat());
+            }
+            tree
+        });
+        for others in [&[][..], &towers[1..]] {
+            let mut found = HashSet::new();
+            git.blobs_beyond(towers[0], others, &mut found)
+                .expect("walked");
+            assert_eq!(found.len(), 1);
+        }
     }
 }

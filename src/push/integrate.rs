@@ -3,6 +3,7 @@
 use super::journal::PushPromise;
 use super::report::Integration;
 use super::settings::OnConflict;
+use super::side::{SIDE_DIGITS, is_side_of, prefix_of};
 use crate::cancel::CancelToken;
 use crate::config::Use;
 use crate::error::{Error, Result};
@@ -208,16 +209,10 @@ fn divert(
     promise: &PushPromise,
     conflicts: Vec<RepoPath>,
 ) -> Result<Plan> {
-    let prefix = format!("{}-", promise.branch);
-    let ours = |name: &BranchName| {
-        let digits = name.as_str().strip_prefix(&prefix)?;
-        let known = SIDE_DIGITS.contains(&digits.len());
-        (known && digits.bytes().all(|b| b.is_ascii_hexdigit())).then_some(())
-    };
     let tracked = git.tracked_branches(local.remote_name())?;
     let mut chosen = None;
     for (name, tip) in &tracked {
-        if ours(name).is_some() && git.is_ancestor(*tip, promise.commit)? {
+        if is_side_of(&promise.branch, name) && git.is_ancestor(*tip, promise.commit)? {
             chosen = Some(name.clone());
             break;
         }
@@ -225,7 +220,7 @@ fn divert(
     let branch = match chosen {
         Some(branch) => branch,
         None => {
-            let id = promise.commit.to_string();
+            let (id, prefix) = (promise.commit.to_string(), prefix_of(&promise.branch));
             let free = |name: &String| !tracked.iter().any(|(other, _)| other.as_str() == name);
             let mut names = SIDE_DIGITS
                 .iter()
@@ -244,9 +239,6 @@ fn divert(
         },
     })
 }
-
-/// Digits of the commit's id in the name of its side branch; more where the name is taken.
-const SIDE_DIGITS: [usize; 3] = [10, 16, 40];
 
 /// After the push: remembers where the local branch is to go, and brings the content it will need.
 pub(super) fn remember(local: &Local, git: &Git, promise: &PushPromise, plan: &Plan) -> Result<()> {

@@ -13,9 +13,11 @@
 //! | `options`, `settings`, `report` | what callers say, and are told |
 //! | `save`, `deferred` | from the work tree to a promised commit, at once or later |
 //! | `worker`, `guard` | keeping a promise, come what may |
-//! | `integrate`, `follow` | when the remote has moved: its side, and the local branch's |
+//! | `integrate`, `side`, `follow` | when the remote has moved: its side, a branch aside, and the local branch's |
+//! | `ahead` | whether there is anything to push |
 //! | `resume`, `ends` | after a crash, and at the end |
 
+mod ahead;
 mod board;
 mod cell;
 mod crew;
@@ -37,10 +39,12 @@ mod send;
 mod settings;
 mod shared;
 mod ship;
+mod side;
 mod state;
 mod step;
 mod worker;
 
+pub(crate) use ahead::is_ahead;
 pub(crate) use crew::Pushes;
 pub(crate) use follow::{forget, note_replayed, target};
 pub use handle::PushHandle;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::ahead::is_ahead;
 use super::board::{Job, State};
 use super::cell::Cell;
 use super::crew::{Crew, Pushes};
@@ -126,7 +127,7 @@ impl Crew {
         let (Some(commit), Ok(branch)) = (head.commit(), head.branch("save")) else {
             return Ok(None);
         };
-        if !self.shared.local.is_unpushed(git, commit)? {
+        if !is_ahead(&self.shared.local, git, branch, commit)? {
             return Ok(None);
         }
         if let Some(job) = self.shared.board.lock().job_of(commit, branch) {
@@ -163,7 +164,7 @@ impl Crew {
             return Ok(false);
         };
         let under_way = self.shared.board.lock().job_of(commit, branch).is_some();
-        if under_way || !self.shared.local.is_unpushed(git, commit)? {
+        if under_way || !is_ahead(&self.shared.local, git, branch, commit)? {
             return Ok(false);
         }
         let promise = self.shared.plain_promise(git, commit, branch);

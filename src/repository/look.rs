@@ -6,6 +6,7 @@ use crate::git::{FileState, Head};
 use crate::id::CommitId;
 use crate::name::BranchName;
 use crate::path::RepoPath;
+use crate::push;
 use crate::worktree;
 
 /// What is not as committed.
@@ -141,9 +142,11 @@ impl Repository {
     /// As [`status`](Self::status).
     pub fn is_clean(&self) -> Result<bool> {
         let status = self.status()?;
-        let unpushed = match status.commit {
-            Some(commit) => self.local.is_unpushed(&self.local.git()?, commit)?,
-            None => false,
+        let git = self.local.git()?;
+        let unpushed = match (status.commit, &status.branch) {
+            (Some(commit), Some(branch)) => push::is_ahead(&self.local, &git, branch, commit)?,
+            (Some(commit), None) => self.local.is_unpushed(&git, commit)?,
+            (None, _) => false,
         };
         Ok(status.is_clean() && !unpushed && self.pushes.pending()?.is_empty())
     }

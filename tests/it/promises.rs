@@ -345,3 +345,34 @@ fn what_a_replaced_commit_brought_stays_where_there_are_other_work_trees() {
     let objects = repo.workdir().join(".git/lfs/objects");
     assert!(objects.join(&oid[..2]).join(&oid[2..4]).join(&oid).exists());
 }
+
+/// A commit that the remote has under another name is still to be brought to the branch.
+#[test]
+fn a_branch_that_was_forwarded_to_what_another_has_is_pushed() {
+    let w = World::new();
+    let (repo, other) = two_clients(&w, OnConflict::Merge);
+    let _ = other
+        .checkout_with("exp", hf_repository::CheckoutOptions::Create)
+        .unwrap();
+    write(other.workdir(), "exp.txt", "exp\n");
+    other.stage().unwrap();
+    let exp = other.commit("exp").unwrap().commit().unwrap();
+    other.push().unwrap();
+    w.git(repo.workdir(), &["fetch", "-q"]);
+    assert!(repo.is_clean().unwrap());
+    w.git(repo.workdir(), &["merge", "-q", "--ff-only", "origin/exp"]);
+    assert!(!repo.is_clean().unwrap());
+    let (commit, handle) = save(&repo, "nothing new");
+    handle.wait().unwrap();
+    assert_eq!((commit, tip(&w)), (exp, exp));
+    assert!(repo.is_clean().unwrap());
+    // A branch that was merely begun is nothing to push.
+    let _ = repo
+        .checkout_with("idea", hf_repository::CheckoutOptions::Create)
+        .unwrap();
+    assert!(matches!(
+        repo.save("nothing").unwrap().saved,
+        hf_repository::Saved::Unchanged
+    ));
+    assert!(!branches(&w).contains("idea"));
+}
