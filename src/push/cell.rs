@@ -30,6 +30,8 @@ struct Inner {
     staging: bool,
     /// The push that tries again what this one failed to do.
     successor: Option<Arc<Cell>>,
+    /// The push of the commit that took the place of this one's.
+    replacement: Option<Arc<Cell>>,
     figures: PushProgress,
     end: Option<Result<Delivery>>,
     callbacks: Vec<Callback>,
@@ -62,6 +64,7 @@ impl Cell {
                 withdrawal: Withdrawal::Impossible,
                 staging: false,
                 successor: None,
+                replacement: None,
                 figures: PushProgress::default(),
                 end: None,
                 callbacks: Vec::new(),
@@ -169,6 +172,16 @@ impl Cell {
         let mut inner = self.lock();
         inner.successor = Some(Arc::clone(successor));
         !matches!(inner.withdrawal, Withdrawal::Done)
+    }
+
+    /// Another commit took this one's place.
+    pub(crate) fn replaced(&self, by: CommitId, replacement: &Arc<Cell>) {
+        self.lock().replacement = Some(Arc::clone(replacement));
+        self.tell(Ok(Delivery::Superseded { by }));
+    }
+
+    pub(crate) fn replacement(&self) -> Option<Arc<Cell>> {
+        self.lock().replacement.clone()
     }
 
     /// Calls the push off and voids its promise.

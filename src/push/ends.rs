@@ -66,15 +66,18 @@ impl Pushes {
     /// [`ErrorKind::Unpushed`] with the cause.
     pub(crate) fn wait_for(&self, commit: CommitId, handle: &PushHandle) -> Result<Delivery> {
         let delivery = handle.wait().map_err(|cause| unpushed(commit, cause))?;
-        let mut end = delivery.clone();
-        while let Delivery::Superseded { by } = end {
+        let (mut end, mut cell) = (delivery.clone(), Arc::clone(handle.cell()));
+        while let (Delivery::Superseded { by }, Some(next)) = (&end, cell.replacement()) {
+            let by = *by;
             let carries = |job: &Arc<Job>| job.promise.commit == by || job.replaced.contains(&by);
-            let Some(job) = self.board.unfinished().into_iter().find(carries) else {
-                // It has arrived.
-                break;
+            let job = self.board.unfinished().into_iter().find(carries);
+            // One that is tried again has another cell.
+            cell = job.as_ref().map_or(next, |job| Arc::clone(&job.cell));
+            end = match PushHandle::new(&cell).wait() {
+                // It failed, and has arrived since with another push.
+                Err(_) if job.is_none() && !cell.is_withdrawn() => break,
+                end => end.map_err(|cause| unpushed(by, cause))?,
             };
-            let handle = PushHandle::new(&job.cell);
-            end = handle.wait().map_err(|cause| unpushed(by, cause))?;
         }
         Ok(delivery)
     }

@@ -10,7 +10,7 @@ use super::follow::follow;
 use super::handle::PushHandle;
 use super::journal::{EntryId, Maker, Move, PushPromise};
 use super::options::SaveOptions;
-use super::report::{Delivery, SaveReport, Saved};
+use super::report::{SaveReport, Saved};
 use super::settings::PushPolicy;
 use super::step::step;
 use crate::error::{Error, ErrorKind, Result};
@@ -109,7 +109,7 @@ impl Committed {
     pub(super) fn tell(self) {
         let by = self.job.promise.commit;
         for job in self.superseded {
-            job.cell.tell(Ok(Delivery::Superseded { by }));
+            job.cell.replaced(by, &self.job.cell);
         }
     }
 }

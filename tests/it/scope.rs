@@ -178,6 +178,16 @@ fn earlier_changes_are_nobodys_by_accident() {
     let status = w.git(repo.workdir(), &["status", "--porcelain"]);
     assert_eq!(status, " D gone.txt\n M kept.txt\n?? scratch/");
 
+    // New LFS files would need rules in a file that is to be left out: that is told before the work.
+    write(repo.workdir(), ".gitattributes", "*.txt text\n");
+    let error = refused(repo.begin(leave.clone()), ErrorKind::DirtyWorktree);
+    assert_eq!(names(&error), [".gitattributes"]);
+    drop(
+        repo.begin(leave.clone().auto_track(AutoTrack::Off))
+            .unwrap(),
+    );
+    w.git(repo.workdir(), &["checkout", "-q", ".gitattributes"]);
+
     // What is staged would go along with any commit.
     w.git(repo.workdir(), &["add", "kept.txt"]);
     let error = refused(repo.begin(leave), ErrorKind::DirtyWorktree);
@@ -198,15 +208,18 @@ fn a_branch_that_changes_under_the_work_is_noticed() {
     let repo = w.clone("alice/m", "ours");
     for push in [ScopePush::Wait, ScopePush::Off] {
         let scope = repo.begin(ScopeOptions::new("x").push(push)).unwrap();
-        write(scope.path(), "new.txt", "work\n");
+        write(scope.path(), "new.txt", format!("{push:?}\n"));
         w.git(repo.workdir(), &["checkout", "-q", "-B", "other"]);
         let before = w.scene(repo.workdir(), "alice/m");
         let error = refused(scope.finish(), ErrorKind::BranchChanged);
         let text = error.to_string();
         assert!(text.contains("main") && text.contains("other"), "{text}");
         assert_eq!(w.scene(repo.workdir(), "alice/m"), before);
+        // The work is not lost: the same scope ends when it can.
         w.git(repo.workdir(), &["checkout", "-q", "main"]);
-        fs::remove_file(repo.workdir().join("new.txt")).unwrap();
+        let report = scope.finish().unwrap();
+        assert_eq!(report.outcome.commit(), repo.head().unwrap());
+        assert_eq!(report.staged.plain.len(), 1);
     }
     let scope = repo.begin("x").unwrap();
     w.git(repo.workdir(), &["checkout", "-q", "--detach"]);
@@ -327,7 +340,6 @@ fn a_commit_that_cannot_be_pushed_is_named_and_kept() {
     assert_eq!(error.unpushed(), [commit]);
     assert!(error.to_string().contains(&commit.to_string()), "{error}");
     w.hub.faults().clear();
-    let scope = repo.begin("epoch 2").unwrap();
     let outcome = scope.finish().unwrap().outcome;
     assert_eq!(outcome.commit(), Some(commit));
     assert_eq!(tip(&w), commit);
@@ -363,6 +375,32 @@ fn scopes_in_several_threads_keep_their_own_files() {
     }
     assert_eq!(tip(&w), repo.head().unwrap().unwrap());
     w.assert_sound(repo.workdir());
+}
+
+/// If what took a scope's place is called off, the remote has neither.
+#[test]
+fn a_scope_did_not_arrive_if_what_took_its_place_was_called_off() {
+    let w = World::new();
+    let repo = latest(&w);
+    let held = hold(&w);
+    let (_, first) = checkpoint(&repo, 1);
+    held.arrived();
+    let head = repo.head().unwrap();
+    let scope = repo.begin("replaced").unwrap();
+    work(&scope, 2);
+    thread::scope(|threads| {
+        let finished = threads.spawn(|| scope.finish());
+        until("the scope's commit", || repo.head().unwrap() != head);
+        let (last, handle) = checkpoint(&repo, 3);
+        handle.cancel();
+        let error = refused(finished.join().unwrap(), ErrorKind::Unpushed);
+        assert_eq!(error.unpushed(), [last]);
+        held.release();
+    });
+    first.wait().unwrap();
+    // It can be finished all the same.
+    let outcome = scope.finish().unwrap().outcome;
+    assert_eq!(outcome.commit(), Some(tip(&w)));
 }
 
 /// Where only the latest commit is pushed, another may take the place of a scope's: then that is waited for.

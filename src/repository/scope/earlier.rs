@@ -7,9 +7,10 @@ use super::options::{EarlierChanges, ScopeOptions};
 use crate::error::{Error, ErrorKind, Offence, Result};
 use crate::fs::{self, Stat};
 use crate::git::{FileState, Git, Head};
+use crate::gitattributes::FILE_NAME;
 use crate::local::Local;
 use crate::path::RepoPath;
-use crate::worktree::{self, Selection};
+use crate::worktree::{self, AutoTrack, Selection};
 
 /// One of them.
 #[derive(Debug)]
@@ -73,6 +74,19 @@ pub(super) fn look(
              ScopeOptions::earlier_changes(EarlierChanges::Include) or LeaveOut",
         )
         .with_offences(offences));
+    }
+    let must_edit_rules = !matches!(options.stage.auto_track, AutoTrack::Off);
+    if options.earlier == EarlierChanges::LeaveOut
+        && must_edit_rules
+        && let Some((path, how)) = found.iter().find(|(path, _)| path.as_str() == FILE_NAME)
+    {
+        // Said now, and not when the work is done.
+        return Err(Error::new(
+            ErrorKind::DirtyWorktree,
+            format!("{path} has changed and is to be left out, but new LFS files need rules in it"),
+        )
+        .with_hint("commit it first, or begin with AutoTrack::Off")
+        .with_offences(vec![Offence::new(path.clone(), None, *how)]));
     }
     let seen = |path: RepoPath| {
         let stat = fs::lstat(&path.under(git.workdir()))?;

@@ -64,7 +64,8 @@ impl Repository {
     /// ```
     ///
     /// # Errors
-    /// All come before the work: [`ErrorKind::DetachedHead`] if no branch is checked out and none is
+    /// All come before the work; but if the pull fails, the branch that was asked for is checked out
+    /// already. [`ErrorKind::DetachedHead`] if no branch is checked out and none is
     /// asked for, [`ErrorKind::DirtyWorktree`] with the files if there are changes already and
     /// [`EarlierChanges`] does not say what becomes of them, [`ErrorKind::InvalidInput`] for an empty message,
     /// [`ErrorKind::InvalidPath`], and those of [`checkout`](Self::checkout) and
@@ -146,6 +147,9 @@ impl CommitScope<'_> {
     /// Staging and commit are one step: nothing that another thread or process saves comes between. A moved
     /// remote is dealt with as by [`save`](Repository::save).
     ///
+    /// After an error it may be called again, when the disk has room or the lock is free, say: the scope
+    /// still knows what was there before it. After a success it does the same for what was written since.
+    ///
     /// # Errors
     /// [`ErrorKind::BranchChanged`] if another branch is checked out by now; those of
     /// [`stage_with`](Repository::stage_with) and [`commit`](Repository::commit). Nothing is committed then,
@@ -154,7 +158,7 @@ impl CommitScope<'_> {
     /// [`ErrorKind::Unpushed`] under [`ScopePush::Wait`] if the commit was made and cannot be pushed, with the
     /// reason as the [source](std::error::Error::source) and the commit in
     /// [`Error::unpushed`](crate::Error::unpushed). It is promised: the next save or flush pushes it.
-    pub fn finish(self) -> Result<ScopeReport> {
+    pub fn finish(&self) -> Result<ScopeReport> {
         let _span = tracing::info_span!("finish").entered();
         let local = &self.repository.local;
         refuse_other_branch(&local.git()?.head()?, &self.branch)?;
@@ -170,7 +174,9 @@ impl CommitScope<'_> {
             });
         }
         let options = SaveOptions::new(&self.options.message).stage(stage);
-        let report = self.repository.save(options.on_branch(self.branch))?;
+        let report = self
+            .repository
+            .save(options.on_branch(self.branch.clone()))?;
         let outcome = match report.saved {
             Saved::Queued { commit, handle } if self.options.push == ScopePush::Wait => {
                 let delivery = self.repository.pushes.wait_for(commit, &handle)?;
