@@ -43,7 +43,7 @@ pub(crate) fn is_gone(error: &io::Error) -> bool {
 }
 
 /// Opens a file for reading; `None` if there is none.
-fn open_if_exists(path: &Path) -> Result<Option<File>> {
+pub(crate) fn open_if_exists(path: &Path) -> Result<Option<File>> {
     open(path, OFlags::empty())
 }
 

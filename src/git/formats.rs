@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use git2::{Config, ErrorCode, Repository};
 
 use super::error::wrap;
+use super::packed_refs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
 
@@ -273,11 +274,9 @@ fn has_shared_index(own: &Path) -> Result<bool> {
 }
 
 fn has_replace_refs(common: &Path) -> Result<bool> {
-    const PREFIX: &[u8] = b" refs/replace/";
     let folder = common.join("refs/replace");
     if std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
         return Ok(true);
     }
-    let packed = fs::read_if_exists(&common.join("packed-refs"))?.unwrap_or_default();
-    Ok(packed.windows(PREFIX.len()).any(|bytes| bytes == PREFIX))
+    packed_refs::has_below(common, "refs/replace/")
 }

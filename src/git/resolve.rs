@@ -116,8 +116,7 @@ impl Git {
 
     /// The commit whose id begins with these hex digits.
     fn commit_by_prefix(&self, digits: &str) -> Result<Option<CommitId>> {
-        let hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !hex || !(MIN_PREFIX..40).contains(&digits.len()) {
+        if !may_be_id(digits) {
             return Ok(None);
         }
         match self.repo.find_commit_by_prefix(digits) {
@@ -131,4 +130,9 @@ impl Git {
             Err(error) => Err(wrap(&format!("look for {digits}"))(error)),
         }
     }
+}
+
+/// Whether a revision may be the id of a commit, or its first digits.
+pub(crate) fn may_be_id(text: &str) -> bool {
+    (MIN_PREFIX..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
