@@ -1,6 +1,7 @@
 //! History that is cut short, as `git clone --depth` leaves it: `.git/shallow` lists the commits at which it
 //! ends here although they have parents.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use super::refs::commit_id;
@@ -16,7 +17,7 @@ pub(crate) enum Reach {
     /// From what is new to what is here.
     New,
     /// So many commits of each branch and tag; at least one.
-    Last(u32),
+    Last(NonZeroU32),
     /// To the first commit, whatever is here.
     Whole,
 }
@@ -31,7 +32,7 @@ impl Reach {
     pub(super) fn depth(self) -> Option<i32> {
         match self {
             Self::New => None,
-            Self::Last(commits) => Some(i32::try_from(commits).unwrap_or(INFINITE)),
+            Self::Last(commits) => Some(i32::try_from(commits.get()).unwrap_or(INFINITE)),
             Self::Whole => Some(INFINITE),
         }
     }

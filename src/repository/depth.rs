@@ -1,6 +1,8 @@
+use std::num::NonZeroU32;
+
 use super::{CheckoutOptions, PrepareRepository, Repository};
-use crate::error::{Error, ErrorKind, Result};
-use crate::git::{Git, Reach, Remote, Resolved, Tags, refuse_depth};
+use crate::error::{ErrorKind, Result};
+use crate::git::{Git, Reach, Remote, Resolved, Tags, may_be_id, refuse_depth};
 use crate::name::Revision;
 
 /// Clones without the whole history.
@@ -11,21 +13,23 @@ impl PrepareRepository {
     /// Everything works in such a shallow clone: later fetches bring what is new, and where a merge or
     /// rebase needs a commit beyond the end of history, the rest is fetched by itself.
     /// [`Repository::fetch_history`] does it on demand. A revision that is the id of a commit further back
-    /// costs the whole history, too.
+    /// costs the whole history, too (or a word of four and more hex digits that names nothing).
     ///
     /// Holds for cloning; an existing clone is opened as it is.
     ///
     /// # Errors
-    /// Cloning fails with [`ErrorKind::InvalidInput`] if `commits` is 0, and with
-    /// [`ErrorKind::Unsupported`] if the source is a folder of this machine; nothing is made then.
+    /// Cloning fails with [`ErrorKind::Unsupported`] if the source is a folder of this machine; nothing
+    /// is made then.
     ///
     /// ```no_run
+    /// use std::num::NonZeroU32;
     /// use hf_repository::Repository;
-    /// let repo = Repository::prepare("user/my-model", "out").depth(1).open_or_clone()?;
+    /// let newest = NonZeroU32::MIN; // one
+    /// let repo = Repository::prepare("user/my-model", "out").depth(newest).open_or_clone()?;
     /// assert!(repo.is_shallow()?);
     /// # Ok::<(), hf_repository::Error>(())
     /// ```
-    pub fn depth(mut self, commits: u32) -> Self {
+    pub fn depth(mut self, commits: NonZeroU32) -> Self {
         self.depth = Some(commits);
         self
     }
@@ -34,11 +38,6 @@ impl PrepareRepository {
     pub(super) fn refuse_depth(&self, remote: &Remote) -> Result<()> {
         match self.depth {
             None => Ok(()),
-            Some(0) => Err(Error::new(
-                ErrorKind::InvalidInput,
-                "cannot clone to a depth of 0 commits",
-            )
-            .with_hint("1 is the least: the newest commit of each branch")),
             Some(commits) => refuse_depth(remote, Reach::Last(commits)),
         }
     }
@@ -99,19 +98,13 @@ impl Repository {
         revision: &Revision,
         missing: CheckoutOptions,
     ) -> Result<Resolved> {
-        let hex = || {
-            revision
-                .as_str()
-                .bytes()
-                .all(|byte| byte.is_ascii_hexdigit())
-        };
         let find = |git: &Git| self.local.resolve(git, revision);
         match find(git) {
             Err(error)
                 if error.kind() == ErrorKind::RevisionNotFound
                     && missing == CheckoutOptions::Existing
                     && git.is_shallow()
-                    && hex() =>
+                    && may_be_id(revision.as_str()) =>
             {
                 let wanted = (Tags::All, Reach::Whole);
                 self.local.fetch_reaching(git, wanted, &self.local.cancel)?;

@@ -16,7 +16,7 @@ use crate::worktree::{Fsck, FsckChecks, FsckReport, Repairing, Wanted};
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct FsckOptions {
-    revisions: Vec<String>,
+    revisions: Vec<Revision>,
     checks: FsckChecks,
     repair: Repairs,
 }
@@ -33,8 +33,8 @@ impl FsckOptions {
     /// Checks what this branch, tag or commit holds, instead of HEAD and the index; may be called for
     /// several.
     #[must_use]
-    pub fn revision(mut self, revision: impl Into<String>) -> Self {
-        self.revisions.push(revision.into());
+    pub fn revision(mut self, revision: Revision) -> Self {
+        self.revisions.push(revision);
         self
     }
 
@@ -86,8 +86,7 @@ impl Repository {
     /// ```
     ///
     /// # Errors
-    /// As [`lfs_fsck`](Self::lfs_fsck); [`ErrorKind::InvalidName`](crate::ErrorKind::InvalidName) and
-    /// [`RevisionNotFound`](crate::ErrorKind::RevisionNotFound) for revisions;
+    /// As [`lfs_fsck`](Self::lfs_fsck); [`ErrorKind::RevisionNotFound`](crate::ErrorKind::RevisionNotFound);
     /// [`Locked`](crate::ErrorKind::Locked) if somebody else changes the clone and does not end.
     pub fn lfs_fsck_with(&self, options: &FsckOptions) -> Result<FsckReport> {
         let _span = tracing::info_span!("lfs_fsck").entered();
@@ -126,10 +125,10 @@ impl Repository {
         Ok(report)
     }
 
-    fn commits(&self, git: &Git, revisions: &[String]) -> Result<Vec<CommitId>> {
-        let commit = |text: &String| {
-            let revision: Revision = text.parse()?;
-            Ok(git.resolve(&revision, self.local.remote_name())?.commit())
+    fn commits(&self, git: &Git, revisions: &[Revision]) -> Result<Vec<CommitId>> {
+        let commit = |revision| {
+            let resolved = git.resolve(revision, self.local.remote_name())?;
+            Ok(resolved.commit())
         };
         revisions.iter().map(commit).collect()
     }

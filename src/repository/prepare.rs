@@ -1,4 +1,5 @@
 use std::error::Error as StdError;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -69,7 +70,7 @@ pub struct PrepareRepository {
     create: Option<Visibility>,
     engine: LfsEngine,
     pub(super) content: Option<Content>,
-    pub(super) depth: Option<u32>,
+    pub(super) depth: Option<NonZeroU32>,
     progress: Progress,
     pub(super) cancel: CancelToken,
     background: Settings,

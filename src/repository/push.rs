@@ -13,7 +13,7 @@ use crate::push::{PushReport, Sending};
 /// # let _ = options;
 /// # Ok::<(), hf_repository::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PushOptions {
     overwrites: Option<CommitId>,

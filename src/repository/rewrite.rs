@@ -18,7 +18,7 @@ use crate::worktree::{self, FollowRewrite, HUB_BLOB_LIMIT, Keep, Rewrite, Rewrit
 /// let look = RewriteOptions::default().larger_than(1 << 20).dry_run();
 /// # let _ = look;
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RewriteOptions {
     larger_than: u64,

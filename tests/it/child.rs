@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use hf_repository::{Repository, Token};
 
-use crate::support::World;
+use crate::support::{World, newest};
 
 /// Names what the child is to do; its arguments follow in `HF_CHILD_1` and so on.
 const JOB: &str = "HF_CHILD_JOB";
@@ -71,12 +71,12 @@ fn run() {
     let Ok(job) = std::env::var(JOB) else { return };
     match job.as_str() {
         "shallow-clone" => {
-            let prepared = Repository::prepare(argument(1), argument(2)).depth(1);
+            let prepared = Repository::prepare(argument(1), argument(2)).depth(newest(1));
             prepared.clone_repo().unwrap().fetch_history().unwrap();
         }
         "shallow-jobs" => {
             let (source, folder) = (argument(1), argument(2));
-            let prepared = Repository::prepare(source, &folder).depth(1);
+            let prepared = Repository::prepare(source, &folder).depth(newest(1));
             let repo = prepared.clone_repo().unwrap();
             assert!(repo.is_shallow().unwrap());
             std::fs::write(Path::new(&folder).join("ours.txt"), "ours").unwrap();

@@ -8,7 +8,7 @@ use mini_hub::Route;
 
 use crate::child::succeed;
 use crate::support::moving::{commit, oid, requests};
-use crate::support::{World, weights, write};
+use crate::support::{World, newest, weights, write};
 
 /// A remote whose branches and tag have content of their own; the commit that the tag is at.
 fn remote(w: &World) -> (Repository, String) {
@@ -172,7 +172,7 @@ fn an_existing_clone_goes_to_the_revision_and_is_never_pulled() {
     let shallow = w
         .prepare("alice/m", "shallow")
         .content(Content::PointersOnly);
-    shallow.depth(1).clone_repo().unwrap();
+    shallow.depth(newest(1)).clone_repo().unwrap();
     let repo = at(&w, "shallow", &tagged[..9]).open().unwrap();
     assert_eq!(repo.head().unwrap().unwrap().to_string(), tagged);
 }

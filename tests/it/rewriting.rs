@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::child::succeed;
 use crate::steps;
 use crate::support::judge::files;
-use crate::support::{World, needs_git_lfs, weights, write};
+use crate::support::{World, needs_git_lfs, newest, weights, write};
 
 /// Bytes from which on the hub here, and the rewrites, call a text file large.
 const LIMIT: u64 = 4000;
@@ -611,7 +611,7 @@ fn a_shallow_clone_repairs_what_is_its_own() {
     c.repo.push().unwrap();
     c.repo =
         c.w.prepare("alice/m", "shallow")
-            .depth(1)
+            .depth(newest(1))
             .clone_repo()
             .unwrap();
     c.write("a.dat", weights(1, 100));

@@ -7,7 +7,7 @@ use hf_repository::{CheckoutOptions, Content, Delivery, ErrorKind, Pattern, Pull
 use mini_hub::Route;
 
 use crate::support::saving::save;
-use crate::support::{World, path, weights, write};
+use crate::support::{World, newest, path, weights, write};
 
 /// A pointer to an object that no server has.
 fn claim(number: u32, size: u64) -> String {
@@ -71,7 +71,7 @@ fn a_small_file_goes_to_a_large_model_without_an_lfs_byte() {
     with_weights(&w);
     w.hub.clear_requests();
     let prepared = w.prepare("alice/m", "ours").content(Content::PointersOnly);
-    let repo = prepared.depth(1).clone_repo().unwrap();
+    let repo = prepared.depth(newest(1)).clone_repo().unwrap();
     let folder = repo.workdir().to_path_buf();
     let before = pointers(&folder);
     assert_eq!(before.len(), 13);

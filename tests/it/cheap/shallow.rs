@@ -12,7 +12,7 @@ use mini_hub::{Action, Fault, Route};
 use crate::child::succeed;
 use crate::engines::child;
 use crate::support::saving::{LONG, save};
-use crate::support::{World, weights, write};
+use crate::support::{World, newest, weights, write};
 
 /// A model with five commits on main, a tag on the third, and a branch that leaves there.
 fn with_history(w: &World) -> PathBuf {
@@ -42,7 +42,11 @@ fn elsewhere(w: &World, theirs: &Path, name: &str) {
 }
 
 fn shallow(w: &World, folder: &str) -> Repository {
-    let repo = w.prepare("alice/m", folder).depth(1).clone_repo().unwrap();
+    let repo = w
+        .prepare("alice/m", folder)
+        .depth(newest(1))
+        .clone_repo()
+        .unwrap();
     assert!(repo.is_shallow().unwrap());
     assert_eq!(commits(w, repo.workdir(), "HEAD"), 1);
     repo
@@ -109,7 +113,11 @@ fn a_shallow_clone_does_every_job() {
 fn the_rest_of_history_comes_on_demand() {
     let w = World::new();
     let theirs = with_history(&w);
-    let repo = w.prepare("alice/m", "ours").depth(2).clone_repo().unwrap();
+    let repo = w
+        .prepare("alice/m", "ours")
+        .depth(newest(2))
+        .clone_repo()
+        .unwrap();
     let folder = repo.workdir();
     assert_eq!(commits(&w, folder, "main"), 2);
     elsewhere(&w, &theirs, "one.txt");
@@ -135,7 +143,7 @@ fn the_rest_of_history_comes_on_demand() {
     repo.fetch_history().unwrap();
     assert!(w.hub.requests().is_empty());
     // As deep as it gets is no shallow clone.
-    let whole = w.prepare("alice/m", "whole").depth(u32::MAX);
+    let whole = w.prepare("alice/m", "whole").depth(newest(u32::MAX));
     let whole = whole.clone_repo().unwrap();
     assert!(!whole.is_shallow().unwrap());
     assert_eq!(commits(&w, whole.workdir(), "main"), 7);
@@ -153,7 +161,7 @@ fn a_merge_fetches_the_history_it_needs() {
     let merging = shallow(&w, "merging");
     let rebasing = shallow(&w, "rebasing");
     let behind = shallow(&w, "behind");
-    let prepared = w.prepare("alice/m", "saving").depth(1);
+    let prepared = w.prepare("alice/m", "saving").depth(newest(1));
     let saving = prepared
         .on_conflict(OnConflict::Merge)
         .clone_repo()
@@ -196,16 +204,11 @@ fn a_depth_that_cannot_be_had_is_refused_before_anything_is_made() {
     let w = World::new();
     let theirs = with_history(&w);
     let bare = w.bare("alice/m").to_string_lossy().into_owned();
-    for (source, depth, kind) in [
-        ("alice/m", 0, ErrorKind::InvalidInput),
-        (bare.as_str(), 1, ErrorKind::Unsupported),
-    ] {
-        let prepared = w.prepare(source, "refused").depth(depth);
-        let error = prepared.clone_repo().unwrap_err();
-        assert_eq!(error.kind(), kind, "{error:?}");
-        assert!(error.hint().is_some());
-        assert!(!w.path("refused").exists());
-    }
+    let prepared = w.prepare(&bare, "refused").depth(newest(1));
+    let error = prepared.clone_repo().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
+    assert!(error.hint().is_some());
+    assert!(!w.path("refused").exists());
     // A folder that is shallow itself is no source, and into a shallow clone nothing comes from a folder:
     // libgit2 would forget where history ends.
     let (url, name) = (format!("file://{bare}"), w.path("by-git"));
@@ -256,7 +259,9 @@ fn a_depth_goes_with_every_revision() {
     .into_iter()
     .enumerate()
     {
-        let prepared = w.prepare("alice/m", &format!("ours-{number}")).depth(1);
+        let prepared = w
+            .prepare("alice/m", &format!("ours-{number}"))
+            .depth(newest(1));
         let repo = prepared
             .revision(revision.parse().unwrap())
             .clone_repo()
@@ -268,16 +273,26 @@ fn a_depth_goes_with_every_revision() {
     }
     // A model without any commit, and its first one.
     w.empty_model("alice/empty");
-    let prepared = w.prepare("alice/empty", "empty").depth(1);
+    let prepared = w.prepare("alice/empty", "empty").depth(newest(1));
     let repo = prepared.clone_repo().unwrap();
     write(repo.workdir(), "a.txt", "a");
     let (_, handle) = save(&repo, "first");
     assert!(matches!(handle.wait().unwrap(), Delivery::Pushed(_)));
     assert!(!repo.is_shallow().unwrap());
-    let prepared = w.prepare("alice/m", "none").depth(1);
-    let none = prepared.revision("beef1234".parse().unwrap()).clone_repo();
-    assert_eq!(none.unwrap_err().kind(), ErrorKind::RevisionNotFound);
-    assert!(!w.path("none").exists());
+    // What may be an id is looked for in all the history, but no word that is too short for one.
+    let [id, word] = ["beef1234", "add"].map(|revision| {
+        w.hub.clear_requests();
+        let prepared = w.prepare("alice/m", "none").depth(newest(1));
+        let none = prepared.revision(revision.parse().unwrap()).clone_repo();
+        assert_eq!(none.unwrap_err().kind(), ErrorKind::RevisionNotFound);
+        assert!(!w.path("none").exists());
+        let requests = w.hub.requests();
+        let packs = requests
+            .iter()
+            .filter(|request| request.route == Route::UploadPack);
+        packs.count()
+    });
+    assert!(word > 0 && word < id, "{word} {id}");
 }
 
 #[test]
@@ -343,7 +358,7 @@ fn a_shallow_clone_that_was_killed_is_finished() {
         }
         let mut prepared = w.prepare("alice/m", &name);
         if let Some(depth) = depth {
-            prepared = prepared.depth(depth);
+            prepared = prepared.depth(newest(depth));
         }
         let repo = prepared.open_or_clone().unwrap();
         assert_eq!(repo.is_shallow().unwrap(), depth.is_some());
@@ -372,7 +387,7 @@ fn a_long_history_is_cut_and_continued() {
     import.stdin(fs::File::open(&file).unwrap());
     assert!(import.status().unwrap().success());
     for (depth, name) in [(21, "short"), (300, "long")] {
-        let prepared = w.prepare("alice/m", name).depth(depth);
+        let prepared = w.prepare("alice/m", name).depth(newest(depth));
         let repo = prepared.clone_repo().unwrap();
         let folder = repo.workdir();
         assert_eq!(commits(&w, folder, "main"), depth as usize);
@@ -420,7 +435,7 @@ fn a_server_that_is_shallow_itself_is_no_source() {
         let prepared = w.prepare("alice/m", "ours");
         let error = match depth {
             None => prepared.clone_repo().unwrap_err(),
-            Some(depth) => prepared.depth(depth).clone_repo().unwrap_err(),
+            Some(depth) => prepared.depth(newest(depth)).clone_repo().unwrap_err(),
         };
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
         assert!(!w.path("ours").exists());
@@ -440,7 +455,7 @@ pub(crate) fn killed_at(moments: u64) {
         process.wait().unwrap();
         let prepared = w.prepare("alice/m", &format!("ours-{moment}"));
         let prepared = match moment % 2 {
-            0 => prepared.depth(1),
+            0 => prepared.depth(newest(1)),
             _ => prepared,
         };
         let repo = prepared.open_or_clone().unwrap();

@@ -12,6 +12,7 @@ pub(crate) mod tls_front;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Mutex;
@@ -229,6 +230,11 @@ pub(crate) fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
     let file = folder.join(name);
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(file, content).unwrap();
+}
+
+/// The depth of a clone, in commits.
+pub(crate) fn newest(commits: u32) -> NonZeroU32 {
+    NonZeroU32::new(commits).unwrap()
 }
 
 /// Bytes that look like weights: the same for the same seed, and not compressible.
