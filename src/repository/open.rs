@@ -52,7 +52,11 @@ impl PrepareRepository {
         }
         match self.clone().clone_repo() {
             // Another process began after we looked, and has finished since.
-            Err(error) if error.kind() == ErrorKind::FolderNotEmpty && dot_git.exists() => {
+            Err(error)
+                if error.kind() == ErrorKind::FolderNotEmpty
+                    && dot_git.exists()
+                    && !is_unfinished(&dot_git) =>
+            {
                 self.open()
             }
             cloned => cloned,

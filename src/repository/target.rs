@@ -34,8 +34,7 @@ impl Making {
 
     /// Keeps files if this call or the one that was interrupted said so.
     pub(super) fn or_as_begun(self, git_dir: &Path) -> Result<Self> {
-        let mark = private_folder(git_dir).join(UNFINISHED);
-        if fs::read_start(&mark, ADOPTING.len() as u64)?.as_deref() == Some(ADOPTING) {
+        if fs::read_start(&mark(git_dir), ADOPTING.len() as u64)?.as_deref() == Some(ADOPTING) {
             return Ok(Self::Adopt);
         }
         if self == Self::Adopt {
@@ -43,6 +42,11 @@ impl Making {
         }
         Ok(self)
     }
+}
+
+/// The file that says so.
+fn mark(git_dir: &Path) -> PathBuf {
+    private_folder(git_dir).join(UNFINISHED)
 }
 
 /// Whether the folder holds a clone that was begun by us and never finished.
@@ -53,12 +57,12 @@ pub(super) fn is_unfinished(git_dir: &Path) -> bool {
         std::fs::read_dir(git_dir)
             .is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|e| e.path() == private)))
     };
-    private_folder(git_dir).join(UNFINISHED).exists() || only_ours()
+    mark(git_dir).exists() || only_ours()
 }
 
 /// Notes that everything is there.
 pub(super) fn finished(git_dir: &Path) -> Result<()> {
-    fs::remove_file_if_exists(&private_folder(git_dir).join(UNFINISHED))
+    fs::remove_file_if_exists(&mark(git_dir))
 }
 
 /// The folder that is to become a clone.
@@ -85,6 +89,9 @@ impl Target {
             Err(error) => return Err(Error::io("clone into", folder, error)),
             Ok(mut entries) => {
                 if is_unfinished(&git_dir) {
+                    if how == Making::Clone {
+                        refuse_among_files(folder, &git_dir)?;
+                    }
                     Found::Unfinished
                 } else if entries.next().is_none() {
                     Found::EmptyFolder
@@ -95,17 +102,7 @@ impl Target {
                     refuse_repository(folder, &git_dir)?;
                     Found::Files
                 } else {
-                    return Err(Error::new(
-                        ErrorKind::FolderNotEmpty,
-                        format!(
-                            "cannot clone into {}: there are files in it",
-                            folder.display()
-                        ),
-                    )
-                    .with_hint(
-                        "choose another folder, open_or_clone() if it is a clone, or adopt() it \
-                         if the files are to stay",
-                    ));
+                    return Err(not_empty(folder));
                 }
             }
         };
@@ -125,6 +122,29 @@ impl Target {
             made: self.lacking,
         })
     }
+}
+
+fn not_empty(folder: &Path) -> Error {
+    Error::new(
+        ErrorKind::FolderNotEmpty,
+        format!(
+            "cannot clone into {}: there are files in it",
+            folder.display()
+        ),
+    )
+    .with_hint(
+        "choose another folder, open_or_clone() if it is a clone, or adopt() it if the files are \
+         to stay",
+    )
+}
+
+/// Files beside a git folder in which no clone was begun are not those of a clone.
+fn refuse_among_files(folder: &Path, git_dir: &Path) -> Result<()> {
+    // In this order: a clone's files come after the mark.
+    if has_work(folder) && !mark(git_dir).exists() {
+        return Err(not_empty(folder));
+    }
+    Ok(())
 }
 
 /// What is a repository already, of whatever kind, is not made one.

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use hf_repository::{CheckoutOptions, Error, ErrorKind, Repository, StageOptions, Visibility};
+use hf_repository::{
+    CheckoutOptions, Error, ErrorKind, PrepareRepository, Repository, StageOptions, Visibility,
+};
 use mini_hub::{RepoOptions, Role, Route};
 
 use crate::support::{World, needs_git_lfs, weights, write};
@@ -47,6 +49,19 @@ fn clone_into_a_folder_with_files() {
     );
     assert_eq!(fs::read(w.path("full/precious.txt")).unwrap(), b"mine");
     assert_eq!(fs::read_dir(w.path("full")).unwrap().count(), 1);
+    // Nothing was begun in that `.git`, nor does our folder alone make those files a clone's.
+    for left in ["full/.git", "full/.git/hf-repository"] {
+        fs::create_dir(w.path(left)).unwrap();
+        for open in [
+            PrepareRepository::clone_repo,
+            PrepareRepository::open_or_clone,
+        ] {
+            refused(
+                open(w.prepare("alice/m", "full")),
+                ErrorKind::FolderNotEmpty,
+            );
+        }
+    }
     // A file in place of the folder.
     fs::write(w.path("file"), "mine").unwrap();
     w.prepare("alice/m", "file")
