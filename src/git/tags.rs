@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use git2::{ErrorCode, ObjectType};
 
 use super::error::wrap;
-use super::refs::object_id;
+use super::refs::{commit_id, object_id};
 use super::remote::Advertisement;
 use super::{Git, Identity, ObjectId};
 use crate::error::Result;
@@ -18,7 +18,8 @@ pub(crate) struct TagRef {
     pub(crate) name: TagName,
     /// What the ref names: the commit, or an object that says more about it.
     pub(crate) id: ObjectId,
-    /// The commit it leads to; none if it is of a file or a folder.
+    /// The commit it leads to; none if it is of a file or a folder. Of a remote's tag, that is known only
+    /// where the object is here.
     pub(crate) commit: Option<CommitId>,
     pub(crate) is_annotated: bool,
     /// What is written in it, as far as it is here.
@@ -80,13 +81,13 @@ impl Git {
             if let Some(peeled) = name.strip_suffix("^{}") {
                 if let Some(tag) = tags.last_mut().filter(|tag| tag.name.as_str() == peeled) {
                     tag.is_annotated = true;
-                    tag.commit = Some(super::refs::commit_id(found.id));
+                    tag.commit = self.may_be_commit(found.id);
                 }
             } else if let Ok(name) = name.parse() {
                 tags.push(TagRef {
                     name,
                     id: found.id,
-                    commit: Some(super::refs::commit_id(found.id)),
+                    commit: self.may_be_commit(found.id),
                     is_annotated: false,
                     annotation: self.annotation(found.id).unwrap_or_default(),
                 });
@@ -94,6 +95,14 @@ impl Git {
         }
         tags.sort_by(|one, two| one.name.cmp(&two.name));
         tags
+    }
+
+    /// The commit of that id, unless it is here and something else: of what is not here a remote does not
+    /// say what it is.
+    fn may_be_commit(&self, id: ObjectId) -> Option<CommitId> {
+        let kind = self.repo.odb().and_then(|odb| odb.read_header(id));
+        let is_other = kind.is_ok_and(|(_, kind)| kind != ObjectType::Commit);
+        (!is_other).then(|| commit_id(id))
     }
 
     fn read_tag(&self, name: TagName, found: &git2::Reference<'_>) -> Option<TagRef> {

@@ -81,6 +81,10 @@ impl Sending<'_> {
                 return Err(moved(branch));
             }
         }
+        let loses_nothing = match tip {
+            Some(tip) => forward || git.is_ancestor(tip, commit)?,
+            None => false,
+        };
         let shipment = Shipment {
             local,
             to: &local.remote,
@@ -115,9 +119,9 @@ impl Sending<'_> {
         }
         self.after_push(commit);
         let outcome = match found {
-            Some(_) if forward => PushedRef::Moved,
-            Some(_) => PushedRef::Overwritten,
             None => PushedRef::Created,
+            Some(_) if loses_nothing => PushedRef::Moved,
+            Some(_) => PushedRef::Overwritten,
         };
         let text = crate::secret::fit_to_show(pushed.server_text.trim());
         tracing::info!(%commit, %target, ?lacked, "pushed");

@@ -228,6 +228,8 @@ impl Repository {
 
     /// The tags a remote has now, by name.
     ///
+    /// It does not say what kind of object a tag leads to. If it is not here, it is taken for a commit.
+    ///
     /// # Errors
     /// [`ErrorKind::RemoteNotFound`], and those of credentials and network.
     pub fn tags_on(&self, remote: &RemoteName) -> Result<Vec<Tag>> {

@@ -241,6 +241,11 @@ fn a_history_becomes_one_commit() {
     let back = PushOptions::default().overwriting(report.after);
     assert_eq!(c.repo.push_with(&back).unwrap().commit, tip);
     assert_eq!(c.git(&["status", "--porcelain"]), "?? notes.txt");
+    // Allowed is not done: a step forward loses nothing.
+    c.git(&["commit", "-q", "--allow-empty", "-m", "on it"]);
+    let forward = PushOptions::default().overwriting(tip);
+    let pushed = c.repo.push_with(&forward).unwrap();
+    assert_eq!(pushed.outcome, PushedRef::Moved);
 }
 
 #[test]

@@ -146,6 +146,17 @@ fn tags_are_those_of_git_in_both_directions() {
     assert_eq!(changes(&gone), (RefChange::Missing, RefChange::Missing));
     assert_eq!(w.git(w.bare("alice/m"), &["tag"]), "of-git");
     assert_eq!(w.git(repo.workdir(), &["tag"]), "early\nof-git");
+    // Of a file, as what is here shows, they lead to no commit.
+    for arguments in [
+        &["tag", "file", "HEAD:.gitattributes"][..],
+        &["tag", "-m", "x", "file-2", "HEAD:.gitattributes"],
+        &["push", "-q", "origin", "file", "file-2"],
+    ] {
+        w.git(&theirs, arguments);
+    }
+    let there = repo.tags_on(&origin()).unwrap();
+    let commits: Vec<bool> = there.iter().map(|tag| tag.commit.is_some()).collect();
+    assert_eq!(commits, [false, false, true]);
 }
 
 #[test]
