@@ -727,7 +727,10 @@ pub(crate) fn repair_random_histories(seeds: std::ops::RangeInclusive<u64>) {
         c.repo.push().unwrap();
         c.assert_old_checkpoints_go(usize::try_from(seed % 3).unwrap() + 1);
     }
-    c.w.assert_sound(&folder);
+    // Small texts that somebody committed raw under a rule stay so, and git calls them modified.
+    assert!(c.repo.status().unwrap().is_clean());
+    c.git(&["fsck", "--strict", "--no-dangling"]);
+    c.git(&["lfs", "fsck", "--objects"]);
 }
 
 #[test]
