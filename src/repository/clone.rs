@@ -23,6 +23,10 @@ impl PrepareRepository {
     /// this fails, what it created is removed again. If the process is killed, the next
     /// [`open_or_clone`](Self::open_or_clone) or `clone_repo` goes on where it ended.
     ///
+    /// So LFS content that came before an error has to come again. If it is much, clone with
+    /// [`Content::PointersOnly`], and call [`fetch_content`](Repository::fetch_content) then: what that has
+    /// downloaded stays when it fails, and the next call goes on.
+    ///
     /// # Errors
     /// [`ErrorKind::FolderNotEmpty`](crate::ErrorKind::FolderNotEmpty),
     /// [`RepoNotFound`](crate::ErrorKind::RepoNotFound),

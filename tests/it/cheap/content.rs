@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use hf_repository::{CheckoutOptions, Content, Delivery, ErrorKind, Pattern, PullStrategy};
 use mini_hub::Route;
 
+use crate::support::moving::requests;
 use crate::support::saving::save;
 use crate::support::{World, newest, path, weights, write};
 
@@ -195,7 +196,10 @@ fn only_what_the_patterns_catch_gets_its_content() {
     let error = repo.fetch_content(["tokenizer", "big/1.bin"]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::LfsObjectMissing, "{error:?}");
     assert!(pointers(&folder).contains(&"tokenizer/v.bin".to_owned()));
+    // But what came with it need not come again.
+    w.hub.clear_requests();
     let got = repo.fetch_content(["u.bin", "tokenizer/"]).unwrap();
+    assert_eq!(requests(&w, Route::LfsGet).len(), 1);
     assert_eq!(got, [path("tokenizer/v.bin"), path("u.bin")]);
     w.assert_clean(&folder);
     let refused = repo.set_content(&Content::matching(["!x"])).unwrap_err();
