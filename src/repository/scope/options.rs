@@ -30,7 +30,7 @@ pub enum EarlierChanges {
     Include,
     /// They stay as they are and uncommitted, except for files that are written again in the scope.
     /// What is staged already would be committed with whatever comes next, so that is still refused; and so
-    /// is a changed `.gitattributes`, unless with [`AutoTrack::Off`](crate::AutoTrack::Off): new LFS files
+    /// is a changed `.gitattributes`, unless with [`AutoTrack::Off`]: new LFS files
     /// get their rules there.
     LeaveOut,
 }
