@@ -31,7 +31,8 @@ pub(crate) enum PrivateRef<'a> {
 }
 
 impl PrivateRef<'_> {
-    fn name(&self) -> String {
+    /// The full name of the ref.
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::Promised(commit) => format!("{ROOT}/promised/{commit}"),
             Self::Pushing(commit) => format!("{ROOT}/pushing/{commit}"),
@@ -128,6 +129,23 @@ impl Git {
     /// The commits that a push replayed and the local branch may still hold.
     pub(crate) fn rewritten(&self) -> Result<Vec<CommitId>> {
         self.protected("rewritten")
+    }
+
+    /// All of them by full names, but those that only say what became of a commit.
+    pub(crate) fn private_commits(&self) -> Result<Vec<(String, CommitId)>> {
+        let read = || -> Result<Vec<(String, CommitId)>, git2::Error> {
+            let mut found = Vec::new();
+            for reference in self.repo.references_glob(&format!("{PRIVATE_REFS}*"))? {
+                let reference = reference?;
+                let name = String::from_utf8_lossy(reference.name_bytes()).into_owned();
+                let commit = reference.target().and_then(|id| self.known_commit(id));
+                if !name.starts_with(&format!("{ROOT}/rewritten/")) {
+                    found.extend(commit.map(|commit| (name, commit)));
+                }
+            }
+            Ok(found)
+        };
+        read().map_err(wrap("list the private refs"))
     }
 
     fn protected(&self, kind: &str) -> Result<Vec<CommitId>> {

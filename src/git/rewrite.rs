@@ -43,16 +43,18 @@ impl Git {
         Ok(git)
     }
 
-    /// Commits reachable from `tip` but from none of `excluded`, each after its parents.
+    /// Commits reachable from any of the `tips` but from none of `excluded`, each after its parents.
     pub(crate) fn commits_in_order(
         &self,
-        tip: CommitId,
+        tips: &[CommitId],
         excluded: &[CommitId],
     ) -> Result<Vec<CommitId>> {
         let walk = || -> Result<Vec<CommitId>, git2::Error> {
             let mut walk = self.repo.revwalk()?;
             walk.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE)?;
-            walk.push(ObjectId::from_bytes(tip.as_bytes())?)?;
+            for tip in tips {
+                walk.push(ObjectId::from_bytes(tip.as_bytes())?)?;
+            }
             for commit in excluded {
                 walk.hide(ObjectId::from_bytes(commit.as_bytes())?)?;
             }
@@ -92,6 +94,15 @@ impl Git {
     ) -> Result<Option<(ObjectId, Mode)>> {
         let found = self.files_at(tree, [path].into_iter())?;
         Ok(found.first().map(|(_, file)| *file))
+    }
+
+    /// Whether a tree has anything at a path, of whatever kind.
+    pub(crate) fn has_at(&self, tree: ObjectId, path: &RepoPath) -> Result<bool> {
+        let tree = self.repo.find_tree(tree).map_err(wrap("read a tree"))?;
+        match tree.get_path(std::path::Path::new(path.as_str())) {
+            Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(false),
+            entry => entry.map(|_| true).map_err(wrap("read a tree")),
+        }
     }
 
     /// Those of the paths at which a tree has files, with blob and mode.

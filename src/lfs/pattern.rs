@@ -17,6 +17,13 @@ const RULE_BYTES: usize = 64;
 /// Files that git reads for itself, of whatever folder.
 const GIT_FILES: [&str; 3] = [".gitattributes", ".gitignore", ".gitmodules"];
 
+/// Whether git itself reads files of that name, so that they can be no LFS files.
+pub(crate) fn is_read_by_git(path: &RepoPath) -> bool {
+    let name = path.file_name();
+    let is_name = |file: &&str| file.eq_ignore_ascii_case(name);
+    GIT_FILES.iter().any(is_name)
+}
+
 /// Which files a rule is for.
 ///
 /// ```
@@ -86,7 +93,7 @@ impl Pattern {
             return self.refuse("git must be able to read .gitattributes and the like");
         }
         match self {
-            Self::Literal(path) if path.file_name().starts_with(".git") => {
+            Self::Literal(path) if is_read_by_git(path) => {
                 self.refuse("git must be able to read that file")
             }
             _ => Ok(()),
@@ -306,6 +313,7 @@ mod tests {
             assert!(Pattern::Glob(glob.into()).check_new().is_err(), "{glob:?}");
         }
         assert!(literal("sub/.gitignore").check_new().is_err());
+        assert!(literal("sub/.gitea-logo.png").check_new().is_ok());
         assert!(literal(&"a ".repeat(200)).check_new().is_err());
         for glob in ["*.bin", "data/*", "data/**", "g*", "[!.]*"] {
             assert!(Pattern::Glob(glob.into()).check_new().is_ok(), "{glob:?}");

@@ -76,6 +76,10 @@ impl Repository {
     /// remote's branch has to be overwritten for that, see [`push_with`](Self::push_with). The old
     /// history stays in the branch's log (`git reflog`), and so it can be undone.
     ///
+    /// The oldest commit that stays brings in all its files anew: what the Hub refuses today although it is there
+    /// (a raw binary file older than that rule) makes the push [`ErrorKind::Preflight`]. Then
+    /// [`rewrite_unpushed_to_lfs`](Self::rewrite_unpushed_to_lfs) repairs the new commits.
+    ///
     /// **Nothing becomes free on the Hub by this, nor by the push.** The Hub keeps LFS objects that no
     /// commit names. Delete those of [`HistoryReport::objects`] that nothing holds on the repository's
     /// settings page or by its HTTP API; see `docs/history.md`.
@@ -84,14 +88,40 @@ impl Repository {
     /// [`ErrorKind::StalePlan`] if the branch is no longer where the plan was made;
     /// [`ErrorKind::Unpushed`] if background pushes of the branch are pending: they would bring the old
     /// history back, so [`flush`](Self::flush) first; [`ErrorKind::InvalidInput`] if the branch is checked
-    /// out in another work tree as well; [`ErrorKind::UnfinishedOperation`].
+    /// out in another work tree as well; [`ErrorKind::UnfinishedOperation`]; [`ErrorKind::Cancelled`]. The
+    /// branch has not moved then.
     pub fn clean_up(&self, plan: &CleanupPlan) -> Result<HistoryReport> {
         let _span = tracing::info_span!("clean_up").entered();
-        const ACTION: &str = "clean up the history";
         self.settle();
         let git = self.local.git()?;
+        self.refuse_stale(&git, plan)?;
+        let mut report = HistoryReport::new(plan);
+        if plan.is_empty() {
+            return Ok(report);
+        }
+        // Many commits take minutes, and nothing leads to them yet: saves go on meanwhile.
+        let mut parent: Option<CommitId> = None;
+        for commit in plan.kept() {
+            self.local.cancel.check()?;
+            let tree = git.tree_of(*commit)?;
+            let remade = git.remake_commit(*commit, tree, parent.as_slice())?;
+            report.rewritten.push((*commit, remade.id));
+            if remade.lost_signature {
+                report.unsigned.push(*commit);
+            }
+            parent = Some(remade.id);
+        }
+        report.after = parent.unwrap_or(plan.tip());
         let _lock = self.local.lock_branch(Some(plan.branch()))?;
-        let (branch, tip) = self.branch_to_rewrite(&git, ACTION)?;
+        self.refuse_stale(&git, plan)?;
+        self.move_branch(&git, &report, "hf-repository: older commits left out")?;
+        Ok(report)
+    }
+
+    /// Refuses to carry out a plan for another state than the one now.
+    fn refuse_stale(&self, git: &Git, plan: &CleanupPlan) -> Result<()> {
+        const ACTION: &str = "clean up the history";
+        let (branch, tip) = self.branch_to_rewrite(git, ACTION)?;
         if (&branch, tip) != (plan.branch(), plan.tip()) {
             return Err(Error::new(
                 ErrorKind::StalePlan,
@@ -104,24 +134,7 @@ impl Repository {
             )
             .with_hint("make another plan"));
         }
-        self.refuse_pending(&branch, ACTION)?;
-        let mut report = HistoryReport::new(plan);
-        if plan.is_empty() {
-            return Ok(report);
-        }
-        let mut parent: Option<CommitId> = None;
-        for commit in plan.kept() {
-            let tree = git.tree_of(*commit)?;
-            let remade = git.remake_commit(*commit, tree, parent.as_slice())?;
-            report.rewritten.push((*commit, remade.id));
-            if remade.lost_signature {
-                report.unsigned.push(*commit);
-            }
-            parent = Some(remade.id);
-        }
-        report.after = parent.unwrap_or(tip);
-        self.move_branch(&git, &report, "hf-repository: older commits left out")?;
-        Ok(report)
+        self.refuse_pending(&branch, ACTION)
     }
 
     /// Makes the current branch's history a single commit with the same files.
@@ -140,19 +153,25 @@ impl Repository {
         self.settle();
         let git = self.local.git()?;
         git.refuse_shallow(ACTION)?;
-        let there = self.local.ask_remote(&git, &self.local.cancel)?;
-        let head = git.head()?;
-        let _lock = self.local.lock_branch(Some(head.branch(ACTION)?))?;
-        let (branch, tip) = self.branch_to_rewrite(&git, ACTION)?;
-        self.refuse_pending(&branch, ACTION)?;
-        let plan = self.outlook(&git, &there, (branch, tip), vec![tip])?;
-        let identity = self.local.identity_for(&git)?;
-        let commit = git.write_commit(git.tree_of(tip)?, &[], &message, &identity)?;
-        let mut report = HistoryReport::new(&plan);
-        report.after = commit;
-        report.rewritten.push((tip, commit));
-        self.move_branch(&git, &report, "hf-repository: history squashed")?;
-        Ok(report)
+        loop {
+            let there = self.local.ask_remote(&git, &self.local.cancel)?;
+            let (branch, tip) = self.branch_to_rewrite(&git, ACTION)?;
+            self.refuse_pending(&branch, ACTION)?;
+            let plan = self.outlook(&git, &there, (branch.clone(), tip), vec![tip])?;
+            let _lock = self.local.lock_branch(Some(&branch))?;
+            if self.branch_to_rewrite(&git, ACTION)? != (branch.clone(), tip) {
+                // A long history takes long to look at; others went on meanwhile.
+                continue;
+            }
+            self.refuse_pending(&branch, ACTION)?;
+            let identity = self.local.identity_for(&git)?;
+            let commit = git.write_commit(git.tree_of(tip)?, &[], &message, &identity)?;
+            let mut report = HistoryReport::new(&plan);
+            report.after = commit;
+            report.rewritten.push((tip, commit));
+            self.move_branch(&git, &report, "hf-repository: history squashed")?;
+            return Ok(report);
+        }
     }
 
     /// What leaving out all but `kept` comes to.
@@ -189,42 +208,6 @@ impl Repository {
             plain_bytes: loss.plain_bytes,
             unknown_refs: there.unknown(git),
         })
-    }
-
-    /// What may hold old commits besides the branch, here and on the remote.
-    fn other_names(
-        &self,
-        git: &Git,
-        there: &There,
-        branch: &BranchName,
-        tip: CommitId,
-    ) -> Result<Vec<(String, CommitId)>> {
-        let remote = self.local.remote_name();
-        let tracking = branch.tracking_ref(remote);
-        let own = |name: &str| name == branch.local_ref() || name == tracking;
-        let mut names = git.named_commits()?;
-        names.retain(|(name, _)| !own(name));
-        for found in &there.refs {
-            let name = found.name.trim_end_matches("^{}");
-            let Some(commit) = git.known_commit(found.id).filter(|_| !own(name)) else {
-                continue;
-            };
-            let tracked = name.replacen("refs/heads/", &format!("refs/remotes/{remote}/"), 1);
-            let here = |(known, at): &(String, CommitId)| *at == commit && *known == tracked;
-            if !names.iter().any(here) {
-                names.push((format!("{remote}: {name}"), commit));
-            }
-        }
-        let stashes = git.stashes()?.into_iter();
-        names.extend(stashes.map(|commit| ("refs/stash".to_owned(), commit)));
-        for folder in git.work_tree_folders()? {
-            let head = git.head_in(&folder)?.filter(|head| *head != tip);
-            let known = |head: &CommitId| !names.iter().any(|(_, commit)| commit == head);
-            if let Some(head) = head.filter(known) {
-                names.push((format!("HEAD of {}", folder.display()), head));
-            }
-        }
-        Ok(names)
     }
 
     /// Refuses to rewrite what background pushes still promise.

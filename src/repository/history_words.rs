@@ -31,8 +31,8 @@ pub struct UnreferencedObject {
     /// Its bytes.
     pub bytes: u64,
     /// What else leads to a commit that names it: full names of refs here (`refs/tags/v1`,
-    /// `refs/remotes/origin/other`), refs of the remote that are not here (`origin: refs/pr/1`), stashes, and
-    /// HEADs of other work trees. As long as there is one, the object is needed.
+    /// `refs/remotes/origin/other`), refs of the remote that are not here (`origin: refs/pr/1`), stashes,
+    /// HEADs of other work trees, and what this library keeps for pushes to come (`a pending push of exp`). As long as there is one, the object is needed.
     pub held_by: Vec<String>,
 }
 

@@ -14,6 +14,7 @@ mod depth;
 mod fsck;
 mod history;
 mod history_words;
+mod holders;
 mod integrate;
 mod look;
 mod look_files;

@@ -6,7 +6,7 @@ use crate::fs;
 use crate::git::{Filter, Git};
 use crate::gitattributes::{Case, Glob};
 use crate::lfs::attributes::{self, Edit, Outcome};
-use crate::lfs::pattern::Pattern;
+use crate::lfs::pattern::{Pattern, is_read_by_git};
 use crate::lfs::rule::Lockable;
 use crate::path::RepoPath;
 use crate::worktree::{Folders, read_if_plain, read_rules, rules_file_of};
@@ -182,7 +182,7 @@ fn check_effect(git: &Git, patterns: &[Pattern], edit: &Edit) -> Result<()> {
     }
     for entry in git.index()?.entries() {
         let path = entry?.path;
-        let is_gits = path.file_name().starts_with(".git");
+        let is_gits = is_read_by_git(&path);
         let catches = |(_, glob): &&(&Pattern, Glob)| glob.matches(path.as_str(), Case::Counts);
         if let Some((pattern, _)) = globs.iter().filter(|_| is_gits).find(catches) {
             return Err(Error::new(

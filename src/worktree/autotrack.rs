@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::fs;
 use crate::git::{Git, Index};
 use crate::lfs::detect::{self, Content};
-use crate::lfs::pattern::Pattern;
+use crate::lfs::pattern::{Pattern, is_read_by_git};
 use crate::path::RepoPath;
 
 use super::pointers::Pointers;
@@ -69,7 +69,7 @@ impl AutoTrack {
             return Ok(None);
         };
         // git's own files must stay readable for it, whatever their size.
-        if path.file_name().starts_with(".git") {
+        if is_read_by_git(path) {
             return Ok(None);
         }
         Ok(match detect::content(&path.under(git.workdir()))? {

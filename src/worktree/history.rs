@@ -120,33 +120,92 @@ impl<'a> History<'a> {
         names: &[(String, CommitId)],
         objects: &BTreeSet<Object>,
     ) -> Result<BTreeMap<LfsOid, BTreeSet<String>>> {
-        let wanted: HashSet<LfsOid> = objects.iter().map(|object| object.oid).collect();
-        let tips: Vec<CommitId> = names.iter().map(|(_, tip)| *tip).collect();
-        let mut brought: HashMap<CommitId, Vec<LfsOid>> = HashMap::new();
-        for commit in self.git.commits_beyond(&tips, &[])? {
+        let oids: BTreeSet<LfsOid> = objects.iter().map(|object| object.oid).collect();
+        let oids: Vec<LfsOid> = oids.into_iter().collect();
+        let mut holders: BTreeMap<LfsOid, BTreeSet<String>> = BTreeMap::new();
+        if oids.is_empty() {
+            return Ok(holders);
+        }
+        let mut by_tip: HashMap<CommitId, Vec<&String>> = HashMap::new();
+        for (name, tip) in names {
+            by_tip.entry(*tip).or_default().push(name);
+        }
+        let tips: Vec<CommitId> = by_tip.keys().copied().collect();
+        let mut commits = Vec::new();
+        // How many children have still to ask what a commit's history names.
+        let mut asking: HashMap<CommitId, usize> = HashMap::new();
+        for commit in self.git.commits_in_order(&tips, &[])? {
             self.cancel.check()?;
+            let parents = self.git.parents_of(commit)?;
+            for parent in &parents {
+                *asking.entry(*parent).or_default() += 1;
+            }
+            commits.push((commit, parents));
+        }
+        let mut named: HashMap<CommitId, Places> = HashMap::new();
+        for (commit, parents) in commits {
+            self.cancel.check()?;
+            let mut places = Places::default();
+            for parent in parents {
+                let left = asking.get_mut(&parent).map(|left| {
+                    *left -= 1;
+                    *left
+                });
+                let theirs = match left {
+                    Some(0) => named.remove(&parent),
+                    _ => named.get(&parent).cloned(),
+                };
+                places.join(theirs.unwrap_or_default());
+            }
             let mut blobs = HashSet::new();
             self.git.blobs_brought_by(commit, &mut blobs)?;
-            let oids = self.objects_among(&blobs)?.into_iter();
-            let oids = oids.map(|object| object.oid);
-            let oids: Vec<_> = oids.filter(|oid| wanted.contains(oid)).collect();
-            if !oids.is_empty() {
-                brought.insert(commit, oids);
+            for object in self.objects_among(&blobs)? {
+                if let Ok(at) = oids.binary_search(&object.oid) {
+                    places.add(at);
+                }
             }
-        }
-        let mut holders: BTreeMap<LfsOid, BTreeSet<String>> = BTreeMap::new();
-        // Many names may lead to one commit.
-        let mut reached: HashMap<CommitId, BTreeSet<LfsOid>> = HashMap::new();
-        for (name, tip) in names {
-            if !reached.contains_key(tip) {
-                let commits = self.git.commits_between(*tip, &[])?;
-                let oids = commits.iter().filter_map(|commit| brought.get(commit));
-                reached.insert(*tip, oids.flatten().copied().collect());
+            for name in by_tip.remove(&commit).into_iter().flatten() {
+                for at in places.all() {
+                    let names = holders.entry(oids[at]).or_default();
+                    names.insert(name.clone());
+                }
             }
-            for oid in reached.get(tip).into_iter().flatten() {
-                holders.entry(*oid).or_default().insert(name.clone());
+            if asking.contains_key(&commit) {
+                named.insert(commit, places);
             }
         }
         Ok(holders)
+    }
+}
+
+/// Places of a list, a bit for each.
+#[derive(Clone, Debug, Default)]
+struct Places(Vec<u64>);
+
+impl Places {
+    fn add(&mut self, at: usize) {
+        let word = at / 64;
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (at % 64);
+    }
+
+    fn join(&mut self, mut other: Self) {
+        if self.0.len() < other.0.len() {
+            std::mem::swap(self, &mut other);
+        }
+        for (word, more) in self.0.iter_mut().zip(other.0) {
+            *word |= more;
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = usize> + '_ {
+        let words = self.0.iter().enumerate();
+        words.flat_map(|(at, word)| {
+            (0..64)
+                .filter(move |bit| word >> bit & 1 == 1)
+                .map(move |bit| at * 64 + bit)
+        })
     }
 }

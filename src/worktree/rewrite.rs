@@ -17,7 +17,7 @@ use crate::git::{Git, ObjectId, Replacement};
 use crate::id::CommitId;
 use crate::lfs::Object;
 use crate::lfs::incoming::Incoming;
-use crate::lfs::pattern::Pattern;
+use crate::lfs::pattern::{Pattern, is_read_by_git};
 use crate::lfs::pointer::Pointer;
 use crate::path::RepoPath;
 use crate::progress::Event;
@@ -68,7 +68,7 @@ impl Rewrite<'_> {
     /// [`ErrorKind::InvalidInput`] if another rule keeps a file from LFS.
     pub(crate) fn run(&self) -> Result<Rewritten> {
         let git = self.context.git;
-        let commits = git.commits_in_order(self.tip, self.pushed)?;
+        let commits = git.commits_in_order(&[self.tip], self.pushed)?;
         let mut maker = Maker {
             rewrite: self,
             pointers: Pointers::new(git),
@@ -158,7 +158,7 @@ impl<'a> Maker<'a> {
                 let Some(reason) = self.reason(blob)? else {
                     continue;
                 };
-                if path.file_name().starts_with(".git") {
+                if is_read_by_git(&path) {
                     hopeless.push(Offence::new(path, Some(*commit), "no LFS file can be"));
                 } else {
                     refused.entry(*commit).or_default().insert(path, reason);
