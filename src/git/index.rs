@@ -164,6 +164,19 @@ impl Entry {
         self.flags.assume_valid || self.flags.skip_worktree
     }
 
+    /// Whether the file had so many bytes when its stat was taken.
+    pub(crate) fn has_size(&self, bytes: u64) -> bool {
+        self.recorded.size == fs::index_size(bytes)
+    }
+
+    /// The same entry without what was known of the file.
+    pub(crate) fn unseen(&self) -> Self {
+        Self {
+            recorded: Recorded::default(),
+            ..self.clone()
+        }
+    }
+
     /// The same entry with another stat.
     pub(crate) fn restat(&self, stat: &Stat) -> Self {
         Self {
@@ -256,6 +269,12 @@ struct Draft {
     file: PathBuf,
     /// Paths whose stat was taken while the lock was held.
     fresh: HashSet<Vec<u8>>,
+}
+
+/// git's lock on an index that is written already.
+#[must_use]
+pub(crate) struct IndexLock {
+    _draft: Draft,
 }
 
 impl Drop for Draft {
@@ -419,11 +438,16 @@ impl Index {
     }
 
     /// Makes the changes lasting, and gives the lock back.
+    pub(crate) fn write(&mut self) -> Result<()> {
+        self.write_under_lock().map(drop)
+    }
+
+    /// Makes the changes lasting; what is returned keeps the lock until it is dropped.
     ///
     /// Entries as young as the file itself would be suspects for every later reader, so the file's
     /// time is moved on until there are none. Entries that were suspects before, and that nobody has
     /// looked at since, are marked as such by a size of 0, as git does.
-    pub(crate) fn write(&mut self) -> Result<()> {
+    pub(crate) fn write_under_lock(&mut self) -> Result<IndexLock> {
         let Some(draft) = self.change.take() else {
             let text = "the index was opened for reading only";
             return Err(Error::new(ErrorKind::Git, text));
@@ -458,7 +482,7 @@ impl Index {
             .map_err(|error| Error::io("replace", &draft.index, error))?;
         fs::sync_dir(draft.index.parent().unwrap_or(Path::new(".")))?;
         self.read_at = fs::lstat(&draft.index)?.map(|stat| stat.mtime);
-        Ok(())
+        Ok(IndexLock { _draft: draft })
     }
 
     /// The tree of the index, written to the object store.

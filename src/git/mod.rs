@@ -55,7 +55,7 @@ pub use commit::Identity;
 pub(crate) use config::user_config;
 pub(crate) use diff::{Change, TreeFile};
 pub(crate) use fetch::{Fetched, Tags};
-pub(crate) use index::{Entry, Index, Mode};
+pub(crate) use index::{Entry, Index, IndexLock, Mode};
 pub(crate) use merge::{Merge, MergedTree};
 pub(crate) use open::{Elsewhere, create, private_folder};
 pub(crate) use private_refs::{PRIVATE_REFS, PrivateRef};

@@ -43,10 +43,15 @@ impl Git {
 }
 
 impl Snapshot {
-    /// Whether the tree's attributes give a path to Git LFS.
-    pub(crate) fn is_lfs(&self, path: &RepoPath) -> Result<bool> {
+    /// What the tree's attributes say of a path.
+    pub(crate) fn filter(&self, path: &RepoPath) -> Result<Filter> {
         let read = |file: &str| of_index(&self.repo, &self.index, file);
-        Ok(self.rules.filter(path, read)? == Filter::Lfs)
+        self.rules.filter(path, read)
+    }
+
+    /// Whether they give it to Git LFS.
+    pub(crate) fn is_lfs(&self, path: &RepoPath) -> Result<bool> {
+        Ok(self.filter(path)? == Filter::Lfs)
     }
 
     /// Writes the named files of the tree below an empty `folder`, converted as git would.

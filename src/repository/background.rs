@@ -87,8 +87,7 @@ impl Repository {
     /// # Errors
     /// If the journal cannot be read.
     pub fn resume_pushes(&self) -> Result<usize> {
-        let crew = self.pushes.crew()?;
-        self.pushes.adopt(&crew, LOCK_WAIT)?;
+        self.take_over()?;
         let ours = |push: &PendingPush| push.keeper == Keeper::This;
         Ok(self
             .pushes
@@ -145,6 +144,12 @@ impl Repository {
         let report = self.pushes.flush(deadline);
         self.pushes.stop();
         report
+    }
+
+    /// Takes over the promises of those who died.
+    pub(super) fn take_over(&self) -> Result<()> {
+        let crew = self.pushes.crew()?;
+        self.pushes.adopt(&crew, LOCK_WAIT).map(drop)
     }
 
     /// Waits for deferred saves: what they noted must not change under them.

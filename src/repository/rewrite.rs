@@ -116,8 +116,8 @@ impl Repository {
     /// [`ErrorKind::InvalidInput`] if the branch is checked out in another work tree as well, or a rule
     /// keeps a file from LFS; [`ErrorKind::Preflight`] with files like `.gitignore` that can be no
     /// LFS files; [`ErrorKind::DirtyWorktree`] if the removal of `.gitattributes` is staged;
-    /// [`ErrorKind::Unsupported`] if the clone is shallow and its oldest commit is among them; and those
-    /// of credentials and the network. Branch, index and files have not changed then.
+    /// [`ErrorKind::Unsupported`] if the clone is shallow and its oldest commit is among them;
+    /// [`ErrorKind::Locked`] if somebody moved HEAD meanwhile; and those of credentials and the network. Branch, index and files have not changed then.
     pub fn rewrite_unpushed_to_lfs(&self) -> Result<RewriteReport> {
         self.rewrite_unpushed_to_lfs_with(&RewriteOptions::default())
     }
@@ -136,6 +136,11 @@ impl Repository {
         // No push of this clone may put a commit on the remote behind our back.
         let _urgent = self.pushes.board.urgent(seen);
         let _pusher = local.lock_pushing(&local.cancel)?;
+        if options.keep == Keep::Objects && self.pushes.has_promises()? {
+            // A save whose maker died before the branch moved: its commit is to be made anew as well.
+            self.take_over()?;
+            self.settle();
+        }
         let there = local.ask_remote(&git, &local.cancel)?;
         let head = git.head()?;
         let _lock = local.lock_branch(Some(head.branch("rewrite")?))?;
@@ -180,18 +185,24 @@ impl Repository {
         (before, after): (CommitId, CommitId),
         rewritten: &Rewritten,
     ) -> Result<()> {
+        let head = Head::Branch {
+            branch: branch.clone(),
+            commit: before,
+        };
         let following = FollowRewrite {
             context: self.local.context(git),
+            head: &head,
             old: git.tree_of(before)?,
             new: git.tree_of(after)?,
             rewritten,
         }
         .prepare()?;
+        refuse_unfinished(git, "rewrite")?;
         push::note_replayed(git, &rewritten.commits)?;
         git.log_moves_of(&branch.local_ref())?;
         // Before the branch: an index that is ahead of it holds staged changes, one that is behind
         // would take the next commit back to what was.
-        following.write()?;
+        let _index = following.write(git)?;
         step("indexed");
         let log = "hf-repository: large and binary files to LFS";
         git.set_ref(&branch.local_ref(), after, Some(before), log)?;

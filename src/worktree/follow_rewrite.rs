@@ -5,16 +5,19 @@ use std::path::PathBuf;
 use super::Context;
 use super::pointers::Pointers;
 use super::rewrite::{Keep, Rewritten, into_store};
-use super::rules_file::{self, RulesFile};
+use super::rules_file::{self, RulesFile, no_plain_file};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
-use crate::git::{Entry, Index, Mode, ObjectId, private_folder};
+use crate::git::{Entry, Git, Head, Index, IndexLock, Mode, ObjectId};
 use crate::lfs::attributes;
+use crate::lfs::pattern::Pattern;
 use crate::path::RepoPath;
 
 /// The way from an old tree to the one that was made of it.
 pub(crate) struct FollowRewrite<'a> {
     pub(crate) context: Context<'a>,
+    /// Where HEAD was when the commits were made.
+    pub(crate) head: &'a Head,
     /// The tree of the branch's old last commit, and of its new one.
     pub(crate) old: ObjectId,
     pub(crate) new: ObjectId,
@@ -25,15 +28,14 @@ pub(crate) struct FollowRewrite<'a> {
 pub(crate) struct Following {
     index: Index,
     rules: Option<RulesChange>,
-    scratch: PathBuf,
 }
 
 /// The root's `.gitattributes` in the work tree and in the index.
 struct RulesChange {
     path: RepoPath,
     file: PathBuf,
-    /// What is to be written; `None` if the user has deleted the file, or it says so already.
-    text: Option<Vec<u8>>,
+    /// What the file lacks; nothing if the user has deleted it, or it says so already.
+    lacking: Vec<Pattern>,
     entry: Entry,
     blob: ObjectId,
     content: Vec<u8>,
@@ -46,11 +48,17 @@ impl FollowRewrite<'_> {
     /// staged of `.gitattributes`.
     ///
     /// # Errors
+    /// [`ErrorKind::Locked`] if somebody has moved HEAD;
     /// [`ErrorKind::UnfinishedOperation`] with conflicts in the index,
     /// [`ErrorKind::DirtyWorktree`] if the removal of `.gitattributes` is staged.
     pub(crate) fn prepare(&self) -> Result<Following> {
         let git = self.context.git;
         let mut index = git.index_to_change()?;
+        // Making the commits took its time.
+        if git.head()? != *self.head {
+            let text = "cannot rewrite: somebody else moved HEAD in the meantime";
+            return Err(Error::new(ErrorKind::Locked, text).with_hint("call again"));
+        }
         if index.has_conflicts() {
             let text = "cannot rewrite: the index has conflicts of an unfinished merge";
             return Err(Error::new(ErrorKind::UnfinishedOperation, text)
@@ -66,20 +74,20 @@ impl FollowRewrite<'_> {
                 continue;
             };
             if pointers.get(entry.id)?.is_none() {
-                let (_, pointer) = into_store(&self.context, entry.id, Keep::Objects)?;
-                index.exchange(&entry, pointer)?;
+                let (object, pointer) = into_store(&self.context, entry.id, Keep::Objects)?;
+                if entry.has_size(object.size) {
+                    index.exchange(&entry, pointer)?;
+                } else {
+                    // git had converted it (line ends, say), and an LFS file is not: it has changed.
+                    index.exchange(&entry.unseen(), pointer)?;
+                }
             }
         }
-        Ok(Following {
-            index,
-            rules,
-            scratch: private_folder(git.git_dir()),
-        })
+        Ok(Following { index, rules })
     }
 
     /// Whether one of the new rules is for all files with that extension.
     fn is_ruled(&self, path: &RepoPath) -> bool {
-        use crate::lfs::pattern::Pattern;
         let extension = super::autotrack::extension(path);
         let rule = extension.map(|extension| Pattern::Glob(format!("*.{extension}")));
         rule.is_some_and(|rule| self.rewritten.rules.contains(&rule))
@@ -97,6 +105,9 @@ impl FollowRewrite<'_> {
         let tracked = index.get(&path)?;
         let was_there = git.file_at(self.old, &path)?.is_some();
         let (blob, content, text) = match &tracked {
+            Some(entry) if !entry.mode.is_file() => {
+                return Err(no_plain_file(path.as_str()));
+            }
             Some(entry) => {
                 let content = attributes::track(&git.blob(entry.id)?, rules).content;
                 let text = found.as_deref().map(|text| attributes::track(text, rules));
@@ -116,7 +127,7 @@ impl FollowRewrite<'_> {
             }
         };
         let text = text.map(|edit| edit.content);
-        let text = text.filter(|text| found.as_ref() != Some(text));
+        let changes = text.is_some_and(|text| found.as_ref() != Some(&text));
         let entry = match tracked {
             Some(entry) => entry,
             // Its stat comes with the file.
@@ -125,7 +136,7 @@ impl FollowRewrite<'_> {
         Ok(Some(RulesChange {
             path,
             file,
-            text,
+            lacking: if changes { rules.clone() } else { Vec::new() },
             entry,
             blob,
             content,
@@ -134,19 +145,26 @@ impl FollowRewrite<'_> {
 }
 
 impl Following {
-    /// Writes rules and index. Killed in between, or before the branch follows, the clone is whole: the
-    /// rules are an edit, the LFS files are staged, and the next call goes on from there.
-    pub(crate) fn write(mut self) -> Result<()> {
+    /// Writes rules and index, and keeps git's lock on the index. Killed in between, or before the branch
+    /// follows, the clone is whole: the rules are an edit, the LFS files are staged, and the next call goes on
+    /// from there.
+    pub(crate) fn write(mut self, git: &Git) -> Result<IndexLock> {
+        let mut edited = None;
         if let Some(rules) = self.rules.take() {
-            if let Some(text) = &rules.text {
-                fs::atomic_write_by_way_of(&self.scratch, &rules.file, text)?;
+            if !rules.lacking.is_empty() {
+                let path = rules.path.clone();
+                edited = Some(RulesFile::edit(git, path, &[], &rules.lacking)?);
             }
             match rules.settled()? {
                 Some(entry) => self.index.put(&entry)?,
                 None => self.index.exchange(&rules.entry, rules.blob)?,
             }
         }
-        self.index.write()
+        let lock = self.index.write_under_lock()?;
+        if let Some(edited) = edited {
+            edited.keep();
+        }
+        Ok(lock)
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::autotrack::extension;
-use super::rules_file::RulesFile;
+use super::rules_file::{RulesFile, no_plain_file};
 use crate::error::{Error, ErrorKind, Result};
-use crate::git::{Git, Mode, ObjectId, Replacement};
+use crate::git::{Filter, Git, Mode, ObjectId, Replacement};
 use crate::lfs::attributes;
 use crate::lfs::pattern::Pattern;
 use crate::path::RepoPath;
@@ -48,8 +48,13 @@ impl Rules {
             for folder in folders.chain([""]) {
                 above.insert(RepoPath::new(format!("{folder}{}", RulesFile::NAME))?);
             }
-            if !snapshot.is_lfs(path)? {
-                rules.lacking.insert(extensions.rule(path));
+            match snapshot.filter(path)? {
+                Filter::Lfs => {}
+                // No rule overrules what somebody said.
+                Filter::Off => return Err(unruled(path)),
+                Filter::None | Filter::Foreign => {
+                    rules.lacking.insert(extensions.rule(path));
+                }
             }
         }
         rules.said_by.extend(said_in(git, tree, above.iter())?);
@@ -81,6 +86,9 @@ pub(super) fn with_rules(
     }
     let path = RepoPath::new(RulesFile::NAME)?;
     let before = git.file_at(tree, &path)?;
+    if before.is_none() && git.has_at(tree, &path)? {
+        return Err(no_plain_file(path.as_str()));
+    }
     let text = before.map_or(Ok(Vec::new()), |(blob, _)| git.blob(blob))?;
     let blob = git.write_blob(&attributes::track(&text, rules).content)?;
     let mode = before.map_or(Mode::File, |(_, mode)| mode);
@@ -92,17 +100,21 @@ pub(super) fn refuse_unruled(git: &Git, tree: ObjectId, files: &[RepoPath]) -> R
     let snapshot = git.snapshot(Some(tree))?;
     for path in files {
         if !snapshot.is_lfs(path)? {
-            return Err(Error::new(
-                ErrorKind::InvalidInput,
-                format!("cannot give {path} to LFS: another rule forbids it"),
-            )
-            .with_hint(
-                "a .gitattributes nearer to the file, or .git/info/attributes, says otherwise: \
-                 take that rule out of the commits: git rebase -i",
-            ));
+            return Err(unruled(path));
         }
     }
     Ok(())
+}
+
+fn unruled(path: &RepoPath) -> Error {
+    Error::new(
+        ErrorKind::InvalidInput,
+        format!("cannot give {path} to LFS: another rule forbids it"),
+    )
+    .with_hint(
+        "a .gitattributes of its commits, or .git/info/attributes, says otherwise: \
+         take that rule out of the commits: git rebase -i",
+    )
 }
 
 /// Extensions of which a rule may be made.

@@ -86,14 +86,7 @@ pub(crate) fn read(file: &Path) -> Result<Option<Vec<u8>>> {
         return Ok(None);
     };
     if stat.kind != FileKind::File {
-        return Err(Error::new(
-            ErrorKind::InvalidInput,
-            format!(
-                "cannot write rules into {}: it is no plain file",
-                file.display()
-            ),
-        )
-        .with_hint("git reads rules from no link either: put a file in its place"));
+        return Err(no_plain_file(&file.display().to_string()));
     }
     if stat.size > MOST_BYTES {
         return Err(Error::new(
@@ -107,6 +100,15 @@ pub(crate) fn read(file: &Path) -> Result<Option<Vec<u8>>> {
         .with_hint("make it smaller: a hundred megabytes are the most"));
     }
     fs::read_start(file, MOST_BYTES)
+}
+
+/// The error for rules that are to go into a link or the like.
+pub(super) fn no_plain_file(file: &str) -> Error {
+    Error::new(
+        ErrorKind::InvalidInput,
+        format!("cannot write rules into {file}: it is no plain file"),
+    )
+    .with_hint("git reads rules from no link either: put a file in its place")
 }
 
 /// The rules as they are; none, if they are such as [`read`] refuses.

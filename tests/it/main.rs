@@ -66,6 +66,7 @@ mod readers;
 mod remote_corners;
 mod revisions;
 mod rewriting;
+mod rewriting_corners;
 mod round_trip;
 mod rudolfs;
 mod scope;
