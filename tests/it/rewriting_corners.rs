@@ -1,5 +1,6 @@
 //! Histories made anew while others are at work, against what rules say, and after a crash.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -240,4 +241,44 @@ fn pending_pushes_of_other_branches_hold_what_they_will_bring() {
     assert_eq!(held, [["a pending push of exp"]; 2]);
     assert_eq!(plan.lfs_bytes(), 0);
     c.repo.clean_up(&plan).unwrap();
+}
+
+/// A name holds what its whole history names, on both sides of a fork and beyond a merge.
+#[test]
+fn names_hold_what_git_finds_before_them() {
+    needs_git_lfs!();
+    let c = Clone::new();
+    let step = |name: &str, seed: u64| {
+        write(c.folder(), name, weights(seed, 300));
+        c.commit(&format!("step {seed}"));
+        c.git(&["tag", &format!("t{seed}")]);
+    };
+    step("w.bin", 1);
+    step("w.bin", 2);
+    c.git(&["checkout", "-q", "-b", "side", "t1"]);
+    step("side.bin", 3);
+    step("side.bin", 4);
+    c.git(&["checkout", "-q", "main"]);
+    step("w.bin", 5);
+    c.git(&["merge", "-q", "-m", "both", "t3"]);
+    step("w.bin", 6);
+    c.git(&["rm", "-q", "side.bin"]);
+    step("w.bin", 7);
+    let plan = c.repo.plan_cleanup(Retention::LastCommits(1)).unwrap();
+    let names = c.git(&["for-each-ref", "--format=%(refname)", "refs/tags"]) + "\nrefs/heads/side";
+    let mut found = BTreeMap::<String, BTreeSet<String>>::new();
+    for name in names.lines() {
+        let commits = c.git(&["rev-list", name]);
+        let grep = ["grep", "-h", "^oid sha256:"].into_iter();
+        let grep: Vec<&str> = grep.chain(commits.lines()).collect();
+        for oid in c.git(&grep).lines() {
+            let oid = oid.trim_start_matches("oid sha256:").to_owned();
+            found.entry(oid).or_default().insert(name.to_owned());
+        }
+    }
+    assert_eq!(plan.objects().len(), 5);
+    for object in plan.objects() {
+        let held: BTreeSet<String> = object.held_by.iter().cloned().collect();
+        assert_eq!(held, found[&object.oid.to_string()], "{}", object.oid);
+    }
 }
