@@ -6,17 +6,18 @@ use std::path::Path;
 use super::error::wrap;
 use super::refs::object_id;
 use super::{Git, PrivateRef};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::fs;
 use crate::id::CommitId;
 use crate::name::{BranchName, RemoteName};
 
 /// Refs that keep a commit where somebody finds it again: not those that come and go by themselves.
-const LASTING: [&str; 4] = [
+const LASTING: [&str; 5] = [
     "refs/heads/",
     "refs/tags/",
     "refs/remotes/",
     "refs/hf-repository/remotes/",
+    "refs/hf-repository/gone/",
 ];
 /// Where git notes, in the folder of a work tree, which branch an operation under way is for.
 const UNDER_WAY: [&str; 2] = ["rebase-merge/head-name", "rebase-apply/head-name"];
@@ -109,49 +110,6 @@ impl Git {
         self.drop_private(&PrivateRef::Integrated(branch))?;
         self.move_branch_section(branch, None)?;
         Ok(true)
-    }
-
-    /// Gives a branch that is at `tip` another name, with its log and what the config says of it. HEAD
-    /// follows if it is on it.
-    ///
-    /// At any time one of the names leads to the commit, and HEAD to one of the names.
-    pub(crate) fn rename_branch(
-        &self,
-        from: &BranchName,
-        to: &BranchName,
-        tip: CommitId,
-    ) -> Result<()> {
-        let (old, new) = (from.local_ref(), to.local_ref());
-        let log = format!("Branch: renamed {old} to {new}");
-        let tip = object_id(tip)?;
-        // Before the ref is there, so that its creation is logged behind what was.
-        self.move_log(&old, &new)?;
-        self.create_ref(&new, tip, &log)
-            .inspect_err(|_| drop(self.move_log(&new, &old)))?;
-        self.move_branch_section(from, Some(to))?;
-        if let Some(goal) = self.private(&PrivateRef::Integrated(from))? {
-            self.set_private(&PrivateRef::Integrated(to), goal)?;
-            self.drop_private(&PrivateRef::Integrated(from))?;
-        }
-        if self.head()?.branch("").ok() == Some(from) {
-            self.set_symbolic("HEAD", &new, &log)?;
-        }
-        if self.delete_ref(&old, tip)? {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorKind::Locked,
-            format!("{from} was moved while it was renamed to {to}"),
-        )
-        .with_hint("both are there now: see which one is to stay, and delete the other"))
-    }
-
-    fn move_log(&self, from: &str, to: &str) -> Result<()> {
-        if !self.repo.reference_has_log(from).unwrap_or(false) {
-            return Ok(());
-        }
-        let moved = self.repo.reflog_rename(from, to);
-        moved.map_err(wrap(&format!("move the log of {from}")))
     }
 }
 

@@ -9,7 +9,7 @@ use super::branches::Branches;
 use super::refs::object_id;
 use super::remote::{Advertised, Advertisement, Heard, Remote, callbacks, read_advertisement};
 use super::shallow::Reach;
-use super::{Git, ObjectId};
+use super::{Git, ObjectId, PrivateRef};
 use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::id::CommitId;
@@ -136,6 +136,7 @@ impl Git {
             .iter()
             .filter_map(|found| found.name.strip_prefix("refs/heads/"))
             .collect();
+        let mut safe: Option<Vec<CommitId>> = None;
         for (branch, _) in self.tracked_branches(remote)? {
             let old = branch.as_str();
             let in_the_way = |new: &&str| {
@@ -146,10 +147,26 @@ impl Git {
                 below(new, old) || below(old, new)
             };
             if !there.contains(old) && there.iter().any(in_the_way) {
-                self.drop_ref(&branch.tracking_ref(remote))?;
+                let known = |found: &Advertised| self.known_commit(found.id);
+                let safe = safe.get_or_insert_with(|| refs.iter().filter_map(known).collect());
+                self.set_aside(&branch.tracking_ref(remote), safe)?;
             }
         }
         Ok(())
+    }
+
+    /// Drops a tracking ref. Commits that would be lost with it, as neither other refs nor `safe` ones lead
+    /// to them, are kept by a private ref.
+    fn set_aside(&self, full_name: &str, safe: &[CommitId]) -> Result<()> {
+        let found = self.repo.find_reference(full_name).ok();
+        let tip = found.and_then(|found| self.known_commit(found.target()?));
+        if let Some(tip) = tip
+            && !self.only_by(tip, &[full_name], safe)?.is_empty()
+        {
+            tracing::warn!(full_name, %tip, "the branch is gone, and its name taken; its commits are kept");
+            self.set_private(&PrivateRef::Gone(tip), tip)?;
+        }
+        self.drop_ref(full_name)
     }
 
     /// Sets a tracking ref, if it is elsewhere.
@@ -164,7 +181,8 @@ impl Git {
         }
         // What keeps track of a ref that is gone by now may have a name in the way of this one.
         while let Some(old) = self.in_the_way_of(full_name)? {
-            self.drop_ref(&old)?;
+            let safe: Vec<CommitId> = self.known_commit(id).into_iter().collect();
+            self.set_aside(&old, &safe)?;
         }
         self.force_ref(full_name, id, log)
     }

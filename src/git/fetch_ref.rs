@@ -4,10 +4,10 @@ use std::rc::Rc;
 
 use git2::{AutotagOption, Direction, FetchOptions};
 
-use super::Git;
 use super::program::Side;
 use super::remote::{Heard, Remote, callbacks, read_advertisement};
 use super::shallow::Reach;
+use super::{Git, ObjectId};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::CommitId;
@@ -24,10 +24,31 @@ impl Git {
         progress: &Progress,
         cancel: &CancelToken,
     ) -> Result<Option<CommitId>> {
+        let full = wanted.as_str();
+        let Some(id) = self.bring_ref(remote, full, progress, cancel)? else {
+            return Ok(None);
+        };
+        let commit = self.known_commit(id).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unsupported,
+                format!("{full} of {name} does not lead to a commit that can be had"),
+            )
+            .with_hint("call again: it may have moved meanwhile")
+        })?;
+        self.track_commit(&wanted.tracking_ref(name), commit, "fetch")?;
+        Ok(Some(commit))
+    }
+
+    /// Brings what a ref of the remote leads to; no ref changes here.
+    pub(crate) fn bring_ref(
+        &self,
+        remote: &Remote,
+        full: &str,
+        progress: &Progress,
+        cancel: &CancelToken,
+    ) -> Result<Option<ObjectId>> {
         let packs = self.packs()?;
         self.refuse_cut_folders(remote, Reach::New)?;
-        let full = wanted.as_str();
-        let tracking = wanted.tracking_ref(name);
         let found = match remote {
             Remote::Ssh(url) => {
                 let there = self.program_advertisement(url, Side::Fetch, cancel)?;
@@ -49,7 +70,7 @@ impl Git {
                             .remote_callbacks(callbacks().unwrap_or_default())
                             .download_tags(AutotagOption::None)
                             .update_fetchhead(false);
-                        let refspec = format!("+{full}:{tracking}");
+                        let refspec = format!("+{full}:{full}");
                         connection
                             .remote()
                             .download(&[refspec], Some(&mut options))?;
@@ -61,17 +82,6 @@ impl Git {
         packs.sync()?;
         self.sync_shallow()?;
         cancel.check()?;
-        let Some(id) = found else {
-            return Ok(None);
-        };
-        let commit = self.known_commit(id).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Unsupported,
-                format!("{full} of {name} does not lead to a commit that can be had"),
-            )
-            .with_hint("call again: it may have moved meanwhile")
-        })?;
-        self.track_commit(&tracking, commit, "fetch")?;
-        Ok(Some(commit))
+        Ok(found)
     }
 }

@@ -7,6 +7,7 @@ mod any_names;
 mod attributes;
 mod blobs;
 mod branch_refs;
+mod branch_rename;
 mod branches;
 mod commit;
 mod config;

@@ -5,6 +5,8 @@
 //! | `promised/<commit>` | the commit is to be pushed; keeps it from `git gc` |
 //! | `pushing/<commit>` | the same for what a push itself made: a merge, or replayed commits |
 //! | `integrated/<branch>`, a `/` as `%2F` | where the remote's branch was put; the local branch is to follow |
+//! | `renaming/<branch>/<new name>`, a `/` as `%2F` | the branch is to have the new name; where it was when that began |
+//! | `gone/<commit>` | the last name of commits that a remote's branch had which is gone, and in the way of another name |
 //! | `rewritten/<commit>` | what a rebase made of the commit |
 //! | `remotes/<remote>/<ref>` | where `refs/<ref>` of a remote was when last heard of, for what is no branch (`pr/3`) |
 
@@ -27,6 +29,8 @@ pub(crate) enum PrivateRef<'a> {
     Promised(CommitId),
     Pushing(CommitId),
     Integrated(&'a BranchName),
+    Renaming(&'a BranchName, &'a BranchName),
+    Gone(CommitId),
     Rewritten(CommitId),
 }
 
@@ -37,6 +41,8 @@ impl PrivateRef<'_> {
             Self::Promised(commit) => format!("{ROOT}/promised/{commit}"),
             Self::Pushing(commit) => format!("{ROOT}/pushing/{commit}"),
             Self::Integrated(branch) => format!("{ROOT}/integrated/{}", flat(branch)),
+            Self::Renaming(from, to) => format!("{ROOT}/renaming/{}/{}", flat(from), flat(to)),
+            Self::Gone(commit) => format!("{ROOT}/gone/{commit}"),
             Self::Rewritten(commit) => format!("{ROOT}/rewritten/{commit}"),
         }
     }

@@ -136,6 +136,24 @@ impl Git {
         })
     }
 
+    /// Whether an object is an annotated tag, and here.
+    pub(crate) fn is_tag(&self, id: ObjectId) -> bool {
+        self.repo.find_tag(id).is_ok()
+    }
+
+    /// Whether two annotated tags lead to the same object and say the same; who made them, and when, does
+    /// not count.
+    pub(crate) fn are_alike(&self, one: ObjectId, other: ObjectId) -> bool {
+        let (Ok(one), Ok(other)) = (self.repo.find_tag(one), self.repo.find_tag(other)) else {
+            return false;
+        };
+        let says = |tag: &git2::Tag<'_>| {
+            let text = tag.message_bytes().unwrap_or_default().to_vec();
+            (tag.target_id(), text)
+        };
+        says(&one) == says(&other)
+    }
+
     /// Writes what an annotated tag says; no ref leads to it yet.
     pub(crate) fn write_tag(
         &self,

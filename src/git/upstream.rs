@@ -1,5 +1,7 @@
 //! What a branch follows: `branch.<name>.remote` and `branch.<name>.merge`.
 
+use std::collections::HashMap;
+
 use super::Git;
 use super::error::wrap;
 use crate::error::Result;
@@ -55,6 +57,24 @@ impl Git {
             remote: self.upstream_remote(branch)?,
             name: name.parse().ok()?,
         })
+    }
+
+    /// What each branch follows that follows something.
+    pub(crate) fn upstreams(&self) -> Result<HashMap<BranchName, Upstream>> {
+        let config = self.whole_config()?;
+        let mut said: HashMap<&str, (Option<&str>, Option<&str>)> = HashMap::new();
+        for (key, value) in config.below("branch.") {
+            match key.rsplit_once('.') {
+                Some((branch, "remote")) => said.entry(branch).or_default().0 = Some(value),
+                Some((branch, "merge")) => said.entry(branch).or_default().1 = Some(value),
+                _ => {}
+            }
+        }
+        let upstream = |(branch, (remote, name)): (&str, (Option<&str>, Option<&str>))| {
+            let upstream = Upstream::new(remote?.parse().ok()?, name?.parse().ok()?);
+            Some((branch.parse().ok()?, upstream))
+        };
+        Ok(said.into_iter().filter_map(upstream).collect())
     }
 
     /// Whether a branch follows one that is known here: what `@{u}` is to git.

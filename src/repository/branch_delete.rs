@@ -3,7 +3,7 @@ use super::branch_words::{BranchOutcome, Unmerged};
 use super::branches::refuse_used_elsewhere;
 use super::refs::Where;
 use crate::error::{Error, ErrorKind, Result};
-use crate::git::{Advertisement, Git};
+use crate::git::{Advertisement, Git, object_id};
 use crate::id::CommitId;
 use crate::name::{BranchName, RefName, RemoteName};
 use crate::push::{RefChange, RemoteRef};
@@ -72,22 +72,25 @@ impl Repository {
                 true => &[&full, &tracking],
                 false => &[&tracking],
             };
+            let tracked = git.ref_commit(&tracking)?;
             let changed = there.delete(|there, tip| {
                 safe = known_elsewhere(&git, there, &full);
                 if unmerged == Unmerged::Lose {
                     return Ok(());
                 }
-                let tip = git.known_commit(tip).ok_or_else(|| unknown(name, remote))?;
-                refuse_loss(&git, name, tip, going, &safe)?;
-                match git.ref_commit(&full)?.filter(|_| place.is_here()) {
-                    Some(ours) => refuse_loss(&git, name, ours, going, &safe),
-                    None => Ok(()),
-                }
+                let known = |tip| git.known_commit(tip).ok_or_else(|| unknown(name, remote));
+                let theirs = tip.map(known).transpose()?;
+                // The remote's may have moved, or be gone, since it was last heard of.
+                let ours = git.ref_commit(&full)?.filter(|_| place.is_here());
+                let mut tips = theirs.into_iter().chain(tracked).chain(ours);
+                tips.try_for_each(|tip| refuse_loss(&git, name, tip, going, &safe))
             })?;
             outcome.remote = changed.change;
             outcome.server_message = changed.server_message;
             let _lock = self.lock_refs(&[&tracking])?;
-            git.drop_ref(&tracking)?;
+            if let Some(tracked) = tracked {
+                git.delete_ref(&tracking, object_id(tracked)?)?;
+            }
         }
         if place.is_here() {
             let _lock = self.lock_refs(&[&full])?;
@@ -106,7 +109,7 @@ impl Repository {
         Ok(outcome)
     }
 
-    fn refuse_checked_out(&self, git: &Git, branch: &BranchName) -> Result<()> {
+    pub(super) fn refuse_checked_out(&self, git: &Git, branch: &BranchName) -> Result<()> {
         if git.head()?.branch("").ok() == Some(branch) {
             return Err(Error::new(
                 ErrorKind::BranchInUse,

@@ -1,7 +1,7 @@
 use super::Repository;
 use super::branch_words::{Branch, BranchOptions, BranchOutcome, CheckedOut};
 use crate::error::{Error, ErrorKind, Result};
-use crate::git::{Git, Resolved, Upstream, object_id};
+use crate::git::{Git, ObjectId, Resolved, Upstream, object_id};
 use crate::id::CommitId;
 use crate::name::{BranchName, RemoteName, Revision};
 use crate::push::{RefChange, RemoteRef};
@@ -17,10 +17,11 @@ impl Repository {
         let git = self.local.git()?;
         let head = git.head()?;
         let elsewhere = git.branches_elsewhere()?;
+        let mut upstreams = git.upstreams()?;
         let local = |(name, commit): (BranchName, CommitId)| Branch {
             remote: None,
             commit,
-            upstream: git.upstream(&name),
+            upstream: upstreams.remove(&name),
             checked_out: if head.branch("").ok() == Some(&name) {
                 CheckedOut::Here
             } else if elsewhere.contains(&name) {
@@ -69,7 +70,8 @@ impl Repository {
     ///
     /// One that is there already, at the same commit, is [`RefChange::Existed`]; at any other it is an
     /// error, here as on the remote. If the remote does not take the branch, for whatever reason, the one
-    /// that was created here is removed again.
+    /// that was created here is removed again; it stays if the remote may have taken it and cannot be asked, or
+    /// somebody has checked it out meanwhile.
     ///
     /// A branch that begins at the branch of its name on the clone's remote follows that one, as by
     /// `checkout`.
@@ -124,11 +126,11 @@ impl Repository {
                 outcome.remote = changed.change;
                 outcome.server_message = changed.server_message;
             }
-            Err(error) => {
-                if local == RefChange::Created {
-                    self.take_back(&git, &full, id);
+            Err(failed) => {
+                if local == RefChange::Created && !failed.may_be_there {
+                    self.take_back_branch(&git, &outcome.name, id);
                 }
-                return Err(error);
+                return Err(failed.error);
             }
         }
         let upstream = Upstream::of_branch(remote.name().clone(), &outcome.name);
@@ -157,6 +159,22 @@ impl Repository {
         Ok(())
     }
 
+    /// Undoes what was created for a remote that did not want it.
+    fn take_back_branch(&self, git: &Git, branch: &BranchName, id: ObjectId) {
+        let full = branch.local_ref();
+        let undo = || -> Result<()> {
+            let _lock = self.lock_refs(&[&full])?;
+            self.refuse_checked_out(git, branch)?;
+            match git.delete_ref(&full, id)? {
+                true => git.unfollow(branch),
+                false => Ok(()),
+            }
+        };
+        if let Err(error) = undo() {
+            tracing::warn!(%error, full, "what the remote did not take stays here");
+        }
+    }
+
     fn branch_here(
         &self,
         git: &Git,
@@ -183,6 +201,10 @@ impl Repository {
             }
             None => {}
         }
+        // What the config says of one that is gone is not about this one.
+        if git.upstream(name).is_some() {
+            git.unfollow(name)?;
+        }
         git.create_ref(&full, object_id(commit)?, "branch: Created")?;
         if let Some(Resolved::RemoteBranch { branch, remote, .. }) = &start
             && branch == name
@@ -194,7 +216,7 @@ impl Repository {
     }
 
     /// Gives a branch of this clone another name; its log goes with it, what it follows stays, and HEAD
-    /// stays on it.
+    /// stays on it. A process that is killed in between may leave both names; the same call finishes it.
     ///
     /// The remote's branch keeps its name. What background pushes have promised goes there as it was
     /// promised, to the old name; the next [`push`](Self::push) creates a branch of the new name. To make
@@ -212,14 +234,20 @@ impl Repository {
         self.settle();
         let git = self.local.git()?;
         let _lock = self.lock_refs(&[&from.local_ref(), &to.local_ref()])?;
+        let begun = from != to && git.is_half_renamed(&from, &to)?;
         let tip = git.ref_commit(&from.local_ref())?;
-        let tip = tip.ok_or_else(|| no_branch(&from))?;
-        if from != to {
-            refuse_used_elsewhere(&git, &from, "rename")?;
-            refuse_nested(&from, &to)?;
-            git.refuse_taken(&to.local_ref())?;
-            git.rename_branch(&from, &to, tip)?;
-        }
+        let tip = match tip {
+            None if !begun => return Err(no_branch(&from)),
+            Some(tip) if from == to => tip,
+            _ => {
+                refuse_used_elsewhere(&git, &from, "rename")?;
+                refuse_nested(&from, &to)?;
+                if !begun {
+                    git.refuse_taken(&to.local_ref())?;
+                }
+                git.rename_branch(&from, &to)?
+            }
+        };
         Ok(Branch {
             remote: None,
             commit: tip,

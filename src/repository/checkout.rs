@@ -145,6 +145,10 @@ impl Repository {
     ) -> Result<CheckoutReport> {
         let commit = head.commit();
         if let Some(commit) = commit {
+            // What the config says of one that is gone is not about this one.
+            if git.upstream(&branch).is_some() {
+                git.unfollow(&branch)?;
+            }
             git.set_ref(
                 &branch.local_ref(),
                 commit,

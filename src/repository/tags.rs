@@ -25,8 +25,9 @@ impl Repository {
     /// [`RefChange::Existed`]: a script that runs again goes through. Any other of that name is an
     /// error, here as on the remote; tags are never moved.
     ///
-    /// A remote gets the tag's LFS objects before the tag, after a background push that is under way. If it does not take the tag, for whatever
-    /// reason, the one that was created here is removed again.
+    /// A remote gets the tag's LFS objects before the tag, after a background push that is under way. If it
+    /// does not take the tag, for whatever reason, the one that was created here is removed again; it stays if
+    /// the remote may have taken it and cannot be asked.
     ///
     /// ```no_run
     /// # let repo = hf_repository::Repository::open("out")?;
@@ -83,16 +84,31 @@ impl Repository {
         };
         match there.create(made.id, made.commit) {
             Ok(changed) => {
+                if let Some(theirs) = changed.id.filter(|id| *id != made.id)
+                    && made.change == RefChange::Created
+                {
+                    self.take_theirs(&git, &full, made.id, theirs)?;
+                }
                 outcome.remote = changed.change;
                 outcome.server_message = changed.server_message;
                 Ok(outcome)
             }
-            Err(error) => {
-                if made.change == RefChange::Created {
+            Err(failed) => {
+                if made.change == RefChange::Created && !failed.may_be_there {
                     self.take_back(&git, &full, made.id);
                 }
-                Err(error)
+                Err(failed.error)
             }
+        }
+    }
+
+    /// Puts a tag that was just created where the remote's is, which says the same: for git two tag objects
+    /// of one name are a clash.
+    fn take_theirs(&self, git: &Git, full: &str, ours: ObjectId, theirs: ObjectId) -> Result<()> {
+        let _lock = self.lock_refs(&[full])?;
+        match git.delete_ref(full, ours)? {
+            true => git.create_ref(full, theirs, "tag"),
+            false => Ok(()),
         }
     }
 

@@ -63,6 +63,7 @@ mod pull_requests;
 mod push_corners;
 mod reaching;
 mod readers;
+mod ref_ends;
 mod remote_corners;
 mod revisions;
 mod rewriting;
