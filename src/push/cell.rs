@@ -264,6 +264,16 @@ impl Cell {
     }
 }
 
+impl Drop for Cell {
+    /// One after the other: a long row of replacements would else take a long stack.
+    fn drop(&mut self) {
+        let mut next = self.lock().replacement.take();
+        while let Some(cell) = next {
+            next = Arc::into_inner(cell).and_then(|cell| cell.lock().replacement.take());
+        }
+    }
+}
+
 /// Runs callbacks on a thread of their own: they may wait for the very thread that ended the push.
 fn call(callbacks: Vec<Callback>, end: Result<Delivery>) {
     if callbacks.is_empty() {
@@ -327,6 +337,24 @@ mod tests {
                 Some(Ok(Delivery::Superseded { .. }))
             ));
         }
+    }
+
+    #[test]
+    fn a_long_row_of_replacements_goes_without_a_long_stack() {
+        let stop = CancelToken::new();
+        let first = Cell::new(Some(commit()), &stop);
+        let mut last = Arc::clone(&first);
+        for _ in 0..5000 {
+            let next = Cell::new(Some(commit()), &stop);
+            last.replaced(commit(), &next);
+            last = next;
+        }
+        let weak = Arc::downgrade(&last);
+        drop(last);
+        let small = thread::Builder::new().stack_size(64 << 10);
+        let dropping = small.spawn(move || drop(first)).expect("a thread");
+        dropping.join().expect("no panic");
+        assert!(weak.upgrade().is_none());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::board::Job;
+use super::board::{Board, Job};
 use super::crew::Pushes;
 use super::handle::PushHandle;
 use super::report::{Delivery, FlushReport, Integration};
@@ -28,6 +28,25 @@ fn unpushed(commit: CommitId, cause: Error) -> Error {
         .with_retry_after(cause.retry_after())
         .with_delivery(Vec::new(), vec![commit])
         .with_source(cause)
+}
+
+/// See [`Pushes::wait_for`].
+fn wait_for(board: &Board, commit: CommitId, handle: &PushHandle) -> Result<Delivery> {
+    let delivery = handle.wait().map_err(|cause| unpushed(commit, cause))?;
+    let (mut end, mut cell) = (delivery.clone(), Arc::clone(handle.cell()));
+    while let (Delivery::Superseded { by }, Some(next)) = (&end, cell.replacement()) {
+        let by = *by;
+        let carries = |job: &Arc<Job>| job.promise.commit == by || job.replaced.contains(&by);
+        let job = board.unfinished().into_iter().find(carries);
+        // One that is tried again has another cell.
+        cell = job.as_ref().map_or(next, |job| Arc::clone(&job.cell));
+        end = match PushHandle::new(&cell).wait() {
+            // It failed, and has arrived since with another push.
+            Err(_) if job.is_none() && !cell.is_withdrawn() => break,
+            end => end.map_err(|cause| unpushed(by, cause))?,
+        };
+    }
+    Ok(delivery)
 }
 
 impl Pushes {
@@ -65,21 +84,7 @@ impl Pushes {
     /// # Errors
     /// [`ErrorKind::Unpushed`] with the cause.
     pub(crate) fn wait_for(&self, commit: CommitId, handle: &PushHandle) -> Result<Delivery> {
-        let delivery = handle.wait().map_err(|cause| unpushed(commit, cause))?;
-        let (mut end, mut cell) = (delivery.clone(), Arc::clone(handle.cell()));
-        while let (Delivery::Superseded { by }, Some(next)) = (&end, cell.replacement()) {
-            let by = *by;
-            let carries = |job: &Arc<Job>| job.promise.commit == by || job.replaced.contains(&by);
-            let job = self.board.unfinished().into_iter().find(carries);
-            // One that is tried again has another cell.
-            cell = job.as_ref().map_or(next, |job| Arc::clone(&job.cell));
-            end = match PushHandle::new(&cell).wait() {
-                // It failed, and has arrived since with another push.
-                Err(_) if job.is_none() && !cell.is_withdrawn() => break,
-                end => end.map_err(|cause| unpushed(by, cause))?,
-            };
-        }
-        Ok(delivery)
+        wait_for(&self.board, commit, handle)
     }
 
     /// Waits for what is under way.
@@ -137,5 +142,36 @@ impl Pushes {
                 None => error,
             },
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cell::Cell;
+    use super::super::state::Signal;
+    use super::*;
+    use crate::cancel::CancelToken;
+
+    #[test]
+    fn what_is_on_no_list_has_arrived_unless_it_was_called_off() {
+        let stop = CancelToken::new();
+        let [first, second, third] = [1, 2, 3].map(|number| CommitId::from_bytes([number; 20]));
+        let cells = [first, second, third].map(|commit| Cell::new(Some(commit), &stop));
+        for (at, by) in [(0, second), (1, third)] {
+            assert!(cells[at].signal(Signal::Replaced).is_some());
+            cells[at].replaced(by, &cells[at + 1]);
+        }
+        let board = Board::default();
+        let wait = || wait_for(&board, first, &PushHandle::new(&cells[0]));
+        assert!(cells[2].finish(Signal::Failed, Err(Error::cancelled())));
+        // A failure stays on the board until it is made good.
+        let by = second;
+        assert_eq!(wait().expect("arrived"), Delivery::Superseded { by });
+        cells[2].cancel();
+        let error = wait().expect_err("called off");
+        assert_eq!(
+            (error.kind(), error.unpushed()),
+            (ErrorKind::Unpushed, &[third][..])
+        );
     }
 }
