@@ -33,28 +33,25 @@ impl Git {
         let (old, new) = (from.local_ref(), to.local_ref());
         let log = format!("Branch: renamed {old} to {new}");
         let mark = PrivateRef::Renaming(from, to);
+        let begun = self.is_half_renamed(from, to)?;
         let tip = self.ref_commit(&old)?;
-        let there = match (tip, self.ref_commit(&new)?) {
-            (None, None) => return Err(moved(from, to)),
-            (Some(tip), None) => {
-                if self.upstream(to).is_some() {
-                    self.unfollow(to)?;
-                }
-                self.set_private(&mark, tip)?;
-                // Before the ref is there, so that its creation is logged behind what was.
-                self.move_log(&old, &new)?;
-                self.create_ref(&new, object_id(tip)?, &log)
-                    .inspect_err(|_| {
-                        drop(self.move_log(&new, &old));
-                        drop(self.drop_private(&mark));
-                    })?;
-                tip
+        let there = if begun {
+            self.bring_together(from, to, tip, &log)?
+        } else {
+            self.refuse_taken(&new)?;
+            let tip = tip.ok_or_else(|| moved(from, to))?;
+            if self.upstream(to).is_some() {
+                self.unfollow(to)?;
             }
-            (Some(tip), Some(there)) if tip != there && self.is_ancestor(there, tip)? => {
-                self.set_ref(&new, tip, Some(there), &log)?;
-                tip
-            }
-            (_, Some(there)) => there,
+            self.set_private(&mark, tip)?;
+            // Before the ref is there, so that its creation is logged behind what was.
+            self.move_log(&old, &new)?;
+            self.create_ref(&new, object_id(tip)?, &log)
+                .inspect_err(|_| {
+                    drop(self.move_log(&new, &old));
+                    drop(self.drop_private(&mark));
+                })?;
+            tip
         };
         // What has been moved already counts; two sections of one name would be one that follows two refs.
         let section = self.upstream(to).is_none().then_some(to);
@@ -73,6 +70,28 @@ impl Git {
         }
         self.drop_private(&mark)?;
         Ok(there)
+    }
+
+    /// Makes the new name have all that the old one has; where it is then.
+    fn bring_together(
+        &self,
+        from: &BranchName,
+        to: &BranchName,
+        old: Option<CommitId>,
+        log: &str,
+    ) -> Result<CommitId> {
+        let full = to.local_ref();
+        let new = self.ref_commit(&full)?.ok_or_else(|| moved(from, to))?;
+        match old {
+            Some(old) if !self.is_ancestor(old, new)? => {
+                if !self.is_ancestor(new, old)? {
+                    return Err(moved(from, to));
+                }
+                self.set_ref(&full, old, Some(new), log)?;
+                Ok(old)
+            }
+            _ => Ok(new),
+        }
     }
 
     /// By one rename; libgit2 needs two, and looks in the wrong place if the work tree is a linked one.

@@ -27,7 +27,7 @@ impl Repository {
     ///
     /// A branch whose commits no other branch or tag leads to, here or on a remote as far as is known,
     /// stays, unless `unmerged` says otherwise. Of a remote's branch that is known only if its commits are
-    /// here. Background pushes that were promised go on. The remote comes first: if it refuses, nothing
+    /// here; what it had when last heard of counts too, also if it is gone there. Background pushes that were promised go on. The remote comes first: if it refuses, nothing
     /// has changed.
     ///
     /// # Errors

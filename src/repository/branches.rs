@@ -242,9 +242,6 @@ impl Repository {
             _ => {
                 refuse_used_elsewhere(&git, &from, "rename")?;
                 refuse_nested(&from, &to)?;
-                if !begun {
-                    git.refuse_taken(&to.local_ref())?;
-                }
                 git.rename_branch(&from, &to)?
             }
         };
