@@ -104,6 +104,27 @@ fn a_branch_that_is_taken_back_leaves_nothing_to_the_next_one() {
     assert_eq!(error.kind(), ErrorKind::Rejected);
     let key = ["config", "branch.exp.merge"];
     assert!(!w.try_git(folder, &key).status.success());
+    // Not from under somebody who has checked it out meanwhile.
+    let there = folder.to_path_buf();
+    let call = Action::call(move || {
+        let mut git = std::process::Command::new("git");
+        let git = git.args(["checkout", "-q", "used"]).current_dir(&there);
+        assert!(git.status().unwrap().success());
+    });
+    let reject = Action::Git(GitFault::Reject("no".to_owned()));
+    for fault in [
+        Fault::on(Route::InfoRefsReceive).nth(2).act(call),
+        Fault::on(Route::ReceivePack).act(reject),
+    ] {
+        w.hub.faults().add(fault);
+    }
+    let error = repo
+        .create_branch_with("used", at("main").on(origin()))
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Rejected);
+    assert_eq!(repo.current_branch().unwrap().unwrap().as_str(), "used");
+    assert!(repo.head().unwrap().is_some());
+    repo.checkout("main").unwrap();
     // What a killed deletion leaves.
     let left = |name: &str| {
         let key = format!("branch.{name}.");
