@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 
 use super::Repository;
 use crate::config::Use;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
-use crate::git::{Entry, Git, Mode};
+use crate::git::{Entry, Git, Index, Mode};
 use crate::lfs::Object;
 use crate::lfs::clean::read_pointer_file;
 use crate::lfs::filter::Filter;
@@ -34,6 +34,24 @@ impl Name {
     }
 }
 
+/// Every name must be that of something; a glob may match nothing.
+fn check(named: &[Name], index: &Index) -> Result<()> {
+    let mut unknown: Vec<&Name> = named.iter().filter(|name| name.glob.is_none()).collect();
+    for entry in index.entries() {
+        if unknown.is_empty() {
+            break;
+        }
+        let entry = entry?;
+        unknown.retain(|name| !name.takes(&entry.path));
+    }
+    let Some(Name { path, .. }) = unknown.first() else {
+        return Ok(());
+    };
+    let text = format!("cannot get the content of {path}: no such file is tracked");
+    Err(Error::new(ErrorKind::PathNotFound, text)
+        .with_hint("name files and folders relative to the root of the work tree"))
+}
+
 /// Content of pointer files.
 impl Repository {
     /// Which LFS files get their content by pulls and checkouts; `None` if nobody chose and git's config
@@ -60,10 +78,11 @@ impl Repository {
         content.remember(&git)
     }
 
-    /// Gives pointer files their content: those named, or all of them.
+    /// Gives the pointer files that are named their content; no name, no file.
     ///
-    /// A name is a file or a folder; one with `*`, `?` or `[` is a glob as in `.gitignore` as well. All objects
-    /// are downloaded before the first file changes. Returns the files that got their content.
+    /// A name is a tracked file or a folder; one with `*`, `?` or `[` is a glob as in `.gitignore` as well, and may
+    /// match nothing. All objects are downloaded before the first file changes. Returns the files that got their
+    /// content. [`fetch_all_content`](Self::fetch_all_content) is for all files.
     ///
     /// ```no_run
     /// use hf_repository::{Content, Repository};
@@ -76,22 +95,41 @@ impl Repository {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidPath`](crate::ErrorKind::InvalidPath) for names outside the work tree,
+    /// [`PathNotFound`](crate::ErrorKind::PathNotFound) for names of nothing that is tracked,
     /// [`LfsObjectMissing`](crate::ErrorKind::LfsObjectMissing) and others as in cloning; nothing
     /// has changed then.
     pub fn fetch_content<P: AsRef<str>>(
         &self,
         paths: impl IntoIterator<Item = P>,
     ) -> Result<Vec<RepoPath>> {
-        let _span = tracing::info_span!("fetch_content").entered();
-        let _settled = self.local.progress.settled();
         let named: Vec<Name> = paths
             .into_iter()
             .map(|path| Name::new(path.as_ref()))
             .collect::<Result<_>>()?;
+        if named.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.fill_pointers(Some(&named))
+    }
+
+    /// Gives all pointer files their content, whatever was chosen for pulls and checkouts.
+    ///
+    /// All objects are downloaded before the first file changes. Returns the files that got their content.
+    ///
+    /// # Errors
+    /// Those of cloning; nothing has changed then.
+    pub fn fetch_all_content(&self) -> Result<Vec<RepoPath>> {
+        self.fill_pointers(None)
+    }
+
+    fn fill_pointers(&self, named: Option<&[Name]>) -> Result<Vec<RepoPath>> {
+        let _span = tracing::info_span!("fetch_content").entered();
+        let _settled = self.local.progress.settled();
         self.settle();
         let git = self.local.git()?;
         let _lock = self.local.lock(&["index.lock"])?;
         let index = git.index()?;
+        named.map_or(Ok(()), |named| check(named, &index))?;
         let mut pointers = Pointers::new(&git);
         let mut folders = Folders::new(&git);
         let attributes = git.attributes()?;
@@ -99,7 +137,7 @@ impl Repository {
         for entry in index.entries() {
             let entry = entry?;
             let path = &entry.path;
-            let asked = named.is_empty() || named.iter().any(|name| name.takes(path));
+            let asked = named.is_none_or(|named| named.iter().any(|name| name.takes(path)));
             if !asked || !entry.mode.is_file() || !folders.holds(path)? {
                 continue;
             }

@@ -74,7 +74,7 @@ fn a_clone_by_reference_downloads_nothing() {
     let ours = reference_clone(&w, &base, "ours");
     let repo = w.prepare("alice/m", "ours").open().unwrap();
     w.hub.clear_requests();
-    assert_eq!(repo.fetch_content([""; 0]).unwrap().len(), 2);
+    assert_eq!(repo.fetch_all_content().unwrap().len(), 2);
     assert_eq!(downloads(&w), 0);
     assert_eq!(fs::read(ours.join("a.bin")).unwrap(), weights(1, 50_000));
     let (here, there) = (
@@ -116,7 +116,7 @@ fn a_damaged_object_elsewhere_is_downloaded() {
     let ours = reference_clone(&w, &base, "ours");
     let repo = w.prepare("alice/m", "ours").open().unwrap();
     w.hub.clear_requests();
-    assert_eq!(repo.fetch_content([""; 0]).unwrap().len(), 2);
+    assert_eq!(repo.fetch_all_content().unwrap().len(), 2);
     assert_eq!(downloads(&w), 2);
     assert_eq!(fs::read(ours.join("b.bin")).unwrap(), weights(2, 60_000));
 }

@@ -225,8 +225,7 @@ fn a_clone_of_pointers_gets_content_on_demand() {
             < 200
     );
     w.assert_clean(repo.workdir());
-    let rest: Vec<&str> = Vec::new();
-    assert!(!repo.fetch_content(rest).unwrap().is_empty());
+    assert!(!repo.fetch_all_content().unwrap().is_empty());
     assert_same_files(first.workdir(), repo.workdir());
     w.assert_sound(repo.workdir());
 }

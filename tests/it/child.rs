@@ -147,7 +147,7 @@ fn run() {
         }
         "fetch-content" => {
             let repo = Repository::open(argument(1)).unwrap();
-            assert!(!repo.fetch_content([""; 0]).unwrap().is_empty());
+            assert!(!repo.fetch_all_content().unwrap().is_empty());
         }
         "checkout" => {
             Repository::open(argument(1))

@@ -218,7 +218,7 @@ pub(crate) fn with_a_token(folder: &std::path::Path) {
     };
     assert_eq!(repo.fetch_content(["dir"]).unwrap().len(), 1);
     assert_eq!(objects(), 1, "one was asked for");
-    assert_eq!(repo.fetch_content([""; 0]).unwrap().len(), 2);
+    assert_eq!(repo.fetch_all_content().unwrap().len(), 2);
     assert_same_files(folder, &clone);
     drop(repo);
 

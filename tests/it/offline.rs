@@ -52,7 +52,7 @@ pub(crate) fn jobs(folder: &Path, unknown: &Path, neighbour: &Path) {
 /// A child's work: LFS content that is not here.
 pub(crate) fn content(folder: &Path) {
     let repo = Repository::open(folder).unwrap();
-    let error = repo.fetch_content([""; 0]).unwrap_err();
+    let error = repo.fetch_all_content().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Offline, "{error:?}");
 }
 

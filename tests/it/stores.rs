@@ -59,7 +59,7 @@ fn clones_share_a_store_with_each_other_and_with_git_lfs() {
     // What one has the other need not download: ours, and git's.
     w.hub.clear_requests();
     let two = clone_with(&w, "two", &storage);
-    assert_eq!(two.fetch_content([""; 0]).unwrap().len(), 1);
+    assert_eq!(two.fetch_all_content().unwrap().len(), 1);
     let (git, url) = (w.path("git"), w.url("alice/m"));
     let config = format!("lfs.storage={storage}");
     let target = git.to_string_lossy();
@@ -75,7 +75,7 @@ fn clones_share_a_store_with_each_other_and_with_git_lfs() {
     w.git_push_all(&git, "by git-lfs");
     w.hub.clear_requests();
     two.pull().unwrap();
-    two.fetch_content([""; 0]).unwrap();
+    two.fetch_all_content().unwrap();
     let content = fs::read(two.workdir().join("b.bin")).unwrap();
     assert!(content == weights(2, 3000) && downloads(&w) == 0);
     assert!(two.lfs_fsck().unwrap().is_ok());

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hf_repository::{CheckoutOptions, Content, Delivery, ErrorKind, Pattern, PullStrategy};
+use hf_repository::{
+    CheckoutOptions, Content, Delivery, ErrorKind, Pattern, PullStrategy, RepoPath,
+};
 use mini_hub::Route;
 
 use crate::support::moving::requests;
@@ -178,11 +180,20 @@ fn only_what_the_patterns_catch_gets_its_content() {
     let _ = theirs.commit("more").unwrap();
     theirs.push().unwrap();
     repo.pull().unwrap();
-    let mut left = pointers(&folder);
+    let left_all = pointers(&folder);
+    let mut left = left_all.clone();
     left.retain(|name| !name.starts_with("big/"));
     assert_eq!(left, ["u.bin"]);
     assert_eq!(fs::read(folder.join(odd)).unwrap(), weights(7, 3000));
     w.assert_clean(&folder);
+    // No name is no file, and a name of nothing an error; a glob may match nothing.
+    let nothing: Vec<RepoPath> = Vec::new();
+    assert_eq!(repo.fetch_content(&nothing).unwrap(), nothing);
+    assert_eq!(repo.fetch_content(["*.none"]).unwrap(), nothing);
+    let error = repo.fetch_content(["tokenizer", "tokeniser"]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PathNotFound);
+    assert!(error.to_string().contains("tokeniser"), "{error}");
+    assert_eq!(pointers(&folder), left_all);
     // Switched later: what is there stays, what comes is as chosen now.
     repo.set_content(&Content::PointersOnly).unwrap();
     write(&seed, "tokenizer/v.bin", weights(8, 3000));

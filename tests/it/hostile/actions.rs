@@ -38,7 +38,7 @@ fn nothing_kept(peer: &Peer, kinds: &[ErrorKind], most: u64) {
     // Into an existing clone: what is kept would be in its store.
     let ours = pointers_of(&w);
     let before = w.scene(ours.workdir(), "alice/m");
-    refused(ours.fetch_content([""; 0]), kinds);
+    refused(ours.fetch_all_content(), kinds);
     assert_eq!(w.scene(ours.workdir(), "alice/m"), before);
     for (name, (_, bytes)) in files(&w.path("ours/.git/lfs")) {
         assert!(bytes.len() < CONTENT.len(), "{name}: {} bytes", bytes.len());
@@ -123,7 +123,7 @@ fn no_rest_of_a_download_is_taken_from_elsewhere() {
         let part = folder.join(format!("{}.part", sha256(CONTENT)));
         fs::write(part, &CONTENT[..8]).unwrap();
         let before = w.scene(ours.workdir(), "alice/m");
-        refused(ours.fetch_content([""; 0]), &[LfsObjectCorrupt]);
+        refused(ours.fetch_all_content(), &[LfsObjectCorrupt]);
         assert_eq!(w.scene(ours.workdir(), "alice/m"), before);
         assert_eq!(peer.heard()[0].header("range"), ["bytes=8-14"]);
     });

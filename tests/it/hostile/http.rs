@@ -78,7 +78,7 @@ fn no_answer_of_a_server_is_more_than_an_error() {
     each(ANSWERS, |(kinds, reply)| {
         *current.lock().unwrap() = *reply;
         let (begun, taken, heard) = (Instant::now(), peer.sent(), peer.heard().len());
-        refused(ours.fetch_content([""; 0]), kinds);
+        refused(ours.fetch_all_content(), kinds);
         assert!(
             begun.elapsed() < Duration::from_secs(10),
             "{:?}",
@@ -218,7 +218,7 @@ fn trailers_without_end_end_with_the_time() {
         .network_limits(limits)
         .open()
         .unwrap();
-    refused(ours.fetch_content([""; 0]), &[Timeout]);
+    refused(ours.fetch_all_content(), &[Timeout]);
 }
 
 /// Where a redirect leads without the token, and where it stays at home.

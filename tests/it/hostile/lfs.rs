@@ -54,7 +54,7 @@ fn no_downloads(rows: &[(&str, Body)]) {
     each(rows, |body| {
         w.hub.clear_requests();
         say(&w, body(&sha256(CONTENT), CONTENT.len(), &trap.url()));
-        refused(ours.fetch_content([""; 0]), &[Protocol]);
+        refused(ours.fetch_all_content(), &[Protocol]);
         assert_eq!(w.scene(ours.workdir(), "alice/m"), before);
         assert!(trap.heard().is_empty(), "{:?}", trap.heard());
         for request in w.hub.requests() {

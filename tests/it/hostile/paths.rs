@@ -300,6 +300,6 @@ fn nothing_is_written_or_removed_behind_a_link_in_the_work_tree() {
     forge.publish(&forge.tree(&[("100644", b".gitattributes", &rules)]));
     refused(ours.pull(), &[DirtyWorktree]);
     assert_eq!(everything(&outside), before);
-    let _ = ours.fetch_content([""; 0]);
+    let _ = ours.fetch_all_content();
     assert_eq!(everything(&outside), before);
 }

@@ -106,7 +106,7 @@ fn pointers_to_more_than_there_is() {
     // As pointers they do no harm, and can be pushed to nobody who lacks them.
     let ours = pointers_of(&w);
     assert!(ours.status().unwrap().is_clean());
-    refused(ours.fetch_content([""; 0]), &[LfsObjectMissing]);
+    refused(ours.fetch_all_content(), &[LfsObjectMissing]);
     let _ = ours.prune().unwrap();
     assert!(ours.status().unwrap().is_clean());
 }
@@ -147,7 +147,7 @@ fn an_object_in_the_store_of_another_size() {
         .join(&oid[2..4]);
     fs::create_dir_all(&stored).unwrap();
     fs::write(stored.join(&oid), "evil").unwrap();
-    ours.fetch_content([""; 0]).unwrap();
+    ours.fetch_all_content().unwrap();
     assert_eq!(fs::read(w.path("ours/w.bin")).unwrap(), CONTENT);
     assert_eq!(fs::read(stored.join(&oid)).unwrap(), CONTENT);
 }
