@@ -76,6 +76,20 @@ impl Store {
         Ok(Some(target))
     }
 
+    /// Moves what was set aside back, unless something is there by now; whether it did.
+    pub(crate) fn put_back(&self, oid: LfsOid, place: &Path) -> Result<bool> {
+        let path = self.object_path(oid);
+        if fs::lstat(&path)?.is_some() {
+            return Ok(false);
+        }
+        fs::create_parent(&path)?;
+        std::fs::rename(place, &path).map_err(|error| Error::io("put back", &path, error))?;
+        if let Some(folder) = path.parent() {
+            fs::sync_dir(folder)?;
+        }
+        Ok(true)
+    }
+
     /// Makes a copy of a file the object, if it has the right bytes.
     pub(crate) fn adopt(&self, object: Object, file: &Path, cancel: &CancelToken) -> Result<bool> {
         let Some(source) = fs::open_no_link(file)? else {
@@ -124,6 +138,14 @@ mod tests {
             // What was replaced since is not touched.
             let other = Stat { size: 9, ..seen };
             assert_eq!(store.set_aside(oid, &other).expect("tried"), None);
+            let place = store
+                .set_aside(oid, &seen)
+                .expect("moved")
+                .expect("a place");
+            assert!(!path.exists());
+            assert!(store.put_back(oid, &place).expect("moved back"));
+            assert!(path.exists() && !place.exists());
+            let seen = fs::lstat(&path).expect("looked").expect("there");
             places.extend(store.set_aside(oid, &seen).expect("moved"));
             assert!(!path.exists());
         }
@@ -139,6 +161,8 @@ mod tests {
         // A copy: what becomes of the file is its own business.
         std::fs::write(&file, "Weights").expect("written");
         assert!(matches!(examine(), Examined::Whole(7)));
+        let back = store.put_back(oid, places[0].as_ref());
+        assert!(!back.expect("looked"), "over a whole one");
         let left = std::fs::read_dir(folder.path().join("lfs/tmp")).expect("listed");
         assert_eq!(left.count(), 0, "scratch files are left");
         cancel.cancel();

@@ -44,9 +44,12 @@ pub(crate) struct Fsck<'a> {
 }
 
 /// What was found, and the files that were seen to be damaged.
+#[derive(Default)]
 pub(crate) struct Findings {
     pub(crate) report: FsckReport,
     seen: HashMap<LfsOid, Stat>,
+    /// Other sizes that pointers to a damaged object say; nobody knows which one is right.
+    sizes: HashMap<LfsOid, Vec<u64>>,
 }
 
 /// Who names an object.
@@ -78,6 +81,7 @@ impl Fsck<'_> {
             fsck: self,
             kinds: HashMap::new(),
             seen: HashSet::new(),
+            told: HashSet::new(),
             named: BTreeMap::new(),
             pointers: Vec::new(),
         };
@@ -95,10 +99,7 @@ impl Fsck<'_> {
             mut pointers,
             ..
         } = look;
-        let mut findings = Findings {
-            report: FsckReport::default(),
-            seen: HashMap::new(),
-        };
+        let mut findings = Findings::default();
         if self.checks != FsckChecks::Pointers {
             self.objects(named, &mut findings, &mut pointers)?;
         }
@@ -120,7 +121,11 @@ impl Fsck<'_> {
             progress,
             ..
         } = self.context;
-        let Findings { report, seen } = findings;
+        let Findings {
+            report,
+            seen,
+            sizes,
+        } = findings;
         let total = named.len();
         for (number, (oid, by_size)) in (1..).zip(named) {
             cancel.check()?;
@@ -153,6 +158,11 @@ impl Fsck<'_> {
                     continue;
                 }
             };
+            let mut by_size: Vec<(u64, Named)> = by_size.into_iter().collect();
+            // What is wanted is likely to be right: old commits may name it by mistake.
+            by_size.sort_by_key(|(_, named)| !named.wanted);
+            let others = by_size.iter().skip(1).map(|(size, _)| *size);
+            sizes.insert(oid, others.collect());
             report.objects.extend(damaged(oid, by_size, damage));
         }
         Ok(())
@@ -177,12 +187,12 @@ fn wrong_sizes(oid: LfsOid, stored: u64, by_size: &BySize) -> Vec<BadPointer> {
     pointers.collect()
 }
 
-fn damaged(oid: LfsOid, by_size: BySize, damage: Damage) -> Option<DamagedObject> {
-    let (size, first) = by_size.first_key_value()?;
+fn damaged(oid: LfsOid, by_size: Vec<(u64, Named)>, damage: Damage) -> Option<DamagedObject> {
+    let (size, first) = by_size.first()?;
     let (size, commit) = (*size, first.commit);
     let paths: BTreeSet<RepoPath> = by_size
-        .into_values()
-        .flat_map(|named| named.paths)
+        .into_iter()
+        .flat_map(|(_, named)| named.paths)
         .collect();
     Some(DamagedObject {
         oid,
@@ -205,8 +215,11 @@ enum Rules<'a> {
 struct Look<'a> {
     fsck: &'a Fsck<'a>,
     kinds: HashMap<ObjectId, Kind>,
-    /// Files that are the same in several places are looked at once.
+    /// Files that are the same in several places name the same object. The rules for them need not be the
+    /// same: they are asked each time.
     seen: HashSet<(Option<RepoPath>, ObjectId)>,
+    /// Files that are reported for their pointers.
+    told: HashSet<(RepoPath, ObjectId)>,
     named: BTreeMap<LfsOid, BySize>,
     pointers: Vec<BadPointer>,
 }
@@ -220,12 +233,10 @@ impl Look<'_> {
     ) -> Result<()> {
         for NamedBlob { path, id } in blobs {
             self.fsck.context.cancel.check()?;
-            if !self.seen.insert((path.clone(), id)) {
-                continue;
-            }
             let kind = self.kind(id)?;
             if let Kind::Pointer { object, .. } = kind
                 && object.size > 0
+                && self.seen.insert((path.clone(), id))
             {
                 let wanted = path
                     .as_ref()
@@ -239,7 +250,7 @@ impl Look<'_> {
                 named.paths.extend(path.clone());
             }
             if let Some(path) = path {
-                self.pointer(path, commit, kind, rules)?;
+                self.pointer((path, id), commit, kind, rules)?;
             }
         }
         Ok(())
@@ -248,7 +259,7 @@ impl Look<'_> {
     /// Whether a file is the pointer it should be.
     fn pointer(
         &mut self,
-        path: RepoPath,
+        file: (RepoPath, ObjectId),
         commit: Option<CommitId>,
         kind: Kind,
         rules: &Rules<'_>,
@@ -260,21 +271,23 @@ impl Look<'_> {
             Kind::Pointer { object, .. } => PointerProblem::NotCanonical { oid: object.oid },
             Kind::Other => PointerProblem::NotAPointer,
         };
+        let path = &file.0;
         // git reads the rules before it could ask LFS for them.
         let is_rules = path.as_str().rsplit('/').next() == Some(".gitattributes");
-        if self.fsck.checks == FsckChecks::Objects || is_rules {
+        if self.fsck.checks == FsckChecks::Objects || is_rules || self.told.contains(&file) {
             return Ok(());
         }
         let is_lfs = match rules {
-            Rules::Tree(snapshot) => snapshot.is_lfs(&path)?,
-            Rules::Worktree(attributes) => attributes.is_lfs(&path)?,
+            Rules::Tree(snapshot) => snapshot.is_lfs(path)?,
+            Rules::Worktree(attributes) => attributes.is_lfs(path)?,
         };
         if is_lfs {
             self.pointers.push(BadPointer {
-                path,
+                path: path.clone(),
                 commit,
                 problem,
             });
+            self.told.insert(file);
         }
         Ok(())
     }
