@@ -177,6 +177,16 @@ impl Entry {
         }
     }
 
+    /// The same entry, as hidden as the one it takes the place of.
+    #[must_use]
+    pub(crate) fn hidden_as(mut self, before: Option<&Self>) -> Self {
+        if let Some(before) = before {
+            self.flags.assume_valid = before.flags.assume_valid;
+            self.flags.skip_worktree = before.flags.skip_worktree;
+        }
+        self
+    }
+
     /// The same entry with another stat.
     pub(crate) fn restat(&self, stat: &Stat) -> Self {
         Self {

@@ -8,7 +8,7 @@ use crate::fs;
 /// Size in bytes from which on the Hub refuses a file outside LFS.
 pub(crate) const HUB_LIMIT: u64 = 10 << 20;
 /// Bytes looked at: what git looks at to call a file binary.
-const SAMPLE: u64 = 8000;
+pub(crate) const SAMPLE: usize = 8000;
 
 /// Text or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(crate) enum Content {
 
 /// Looks at the start of a file; `None` if there is none.
 pub(crate) fn content(path: &Path) -> Result<Option<Content>> {
-    let sample = fs::read_start(path, SAMPLE)?;
+    let sample = fs::read_start(path, SAMPLE as u64)?;
     Ok(sample.map(|sample| classify(&sample)))
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn content(path: &Path) -> Result<Option<Content>> {
 ///
 /// Text bytes are BEL to LF, FF, CR, ESC, and everything from the space on except DEL; so UTF-8 and
 /// Latin-1 are text, UTF-16 is not, and neither is anything with a NUL.
-fn classify(sample: &[u8]) -> Content {
+pub(crate) fn classify(sample: &[u8]) -> Content {
     let text = |byte: &u8| matches!(byte, 7..=10 | 12 | 13 | 27 | 0x20..=0x7e | 0x80..=0xff);
     if sample.iter().all(text) {
         Content::Text

@@ -18,7 +18,7 @@ use super::state::Signal;
 use super::step::step;
 use crate::error::{Error, ErrorKind, Offence, Result};
 use crate::fs::{self, FileKind, Stat};
-use crate::git::{Entry, Git, Head, Mode};
+use crate::git::{Entry, Git, Head, Index, Mode};
 use crate::id::CommitId;
 use crate::path::RepoPath;
 use crate::worktree::{
@@ -305,10 +305,15 @@ impl Crew {
         }
         .run()?;
         step("staged");
-        // Written while others were read: the commit would hold two moments. Rules for new LFS files
-        // are staging's own.
+        // Written while others were read: the commit would hold two moments. What staging itself did to
+        // rules is no such thing.
         let mut torn = changed_since(&git, &intent)?;
-        torn.retain(|path| staged.tracked.is_empty() || path.as_str() != RULES);
+        if !staged.edited.is_empty() {
+            let index = git.index()?;
+            for path in intent.edited_by_staging(&git, &index, &staged)? {
+                torn.retain(|torn| torn != path);
+            }
+        }
         if !torn.is_empty() {
             return Err(overwritten(&torn));
         }
@@ -341,8 +346,32 @@ impl Crew {
     }
 }
 
-/// Where rules for LFS files are written by staging.
-const RULES: &str = ".gitattributes";
+impl Intent {
+    /// Files with rules that staging found as they were noted, and that are as it staged them.
+    fn edited_by_staging<'s>(
+        &self,
+        git: &Git,
+        index: &Index,
+        staged: &'s StageReport,
+    ) -> Result<Vec<&'s RepoPath>> {
+        let mut found = Vec::new();
+        for (path, before) in &staged.edited {
+            let as_noted = match before {
+                Some(before) => self.files.contains(&SeenFile::new(path.clone(), before)),
+                None => self.gone.contains(path),
+            };
+            let now = fs::lstat(&path.under(git.workdir()))?;
+            let as_staged = index
+                .get(path)?
+                .zip(now)
+                .is_some_and(|(entry, now)| git.is_as_recorded(&entry, &now));
+            if as_noted && as_staged {
+                found.push(path);
+            }
+        }
+        Ok(found)
+    }
+}
 
 /// Files that differ between two commits.
 fn followed_paths(

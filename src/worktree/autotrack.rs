@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Result;
 use crate::fs;
-use crate::git::{Git, Index};
+use crate::git::{Entry, Git, Index};
 use crate::lfs::detect::{self, Content};
 use crate::lfs::pattern::{Pattern, is_read_by_git};
 use crate::path::RepoPath;
@@ -65,6 +65,23 @@ impl AutoTrack {
         path: &RepoPath,
         size: u64,
     ) -> Result<Option<TrackReason>> {
+        self.judge(path, size, || detect::content(&path.under(git.workdir())))
+    }
+
+    /// The same of what the index has.
+    pub(super) fn reason_of_staged(self, git: &Git, entry: &Entry) -> Result<Option<TrackReason>> {
+        self.judge(&entry.path, git.blob_size(entry.id)?, || {
+            let sample = git.blob_start(entry.id, detect::SAMPLE)?;
+            Ok(Some(detect::classify(&sample)))
+        })
+    }
+
+    fn judge(
+        self,
+        path: &RepoPath,
+        size: u64,
+        content: impl FnOnce() -> Result<Option<Content>>,
+    ) -> Result<Option<TrackReason>> {
         let Self::From { bytes } = self else {
             return Ok(None);
         };
@@ -72,7 +89,7 @@ impl AutoTrack {
         if is_read_by_git(path) {
             return Ok(None);
         }
-        Ok(match detect::content(&path.under(git.workdir()))? {
+        Ok(match content()? {
             Some(Content::Binary) => Some(TrackReason::Binary),
             Some(Content::Text) if size >= bytes => Some(TrackReason::Large),
             // It vanished: then no rule is needed.
@@ -148,7 +165,7 @@ fn raw_extensions(
             continue;
         }
         // A file deleted from the work tree is no longer in danger.
-        let gone = fs::lstat(&entry.path.under(git.workdir()))?.is_none();
+        let gone = !entry.is_hidden() && fs::lstat(&entry.path.under(git.workdir()))?.is_none();
         if !gone && pointers.get(entry.id)?.is_none() {
             raw.insert(extension.to_owned());
         }

@@ -74,13 +74,7 @@ impl FollowRewrite<'_> {
                 continue;
             };
             if pointers.get(entry.id)?.is_none() {
-                let (object, pointer) = into_store(&self.context, entry.id, Keep::Objects)?;
-                if entry.has_size(object.size) {
-                    index.exchange(&entry, pointer)?;
-                } else {
-                    // git had converted it (line ends, say), and an LFS file is not: it has changed.
-                    index.exchange(&entry.unseen(), pointer)?;
-                }
+                staged_into_store(&self.context, &mut index, &entry)?;
             }
         }
         Ok(Following { index, rules })
@@ -144,6 +138,20 @@ impl FollowRewrite<'_> {
     }
 }
 
+/// Makes an LFS file of what the index has of a file.
+pub(super) fn staged_into_store(
+    context: &Context<'_>,
+    index: &mut Index,
+    entry: &Entry,
+) -> Result<()> {
+    let (object, pointer) = into_store(context, entry.id, Keep::Objects)?;
+    if entry.has_size(object.size) {
+        return index.exchange(entry, pointer);
+    }
+    // git had converted it (line ends, say), and an LFS file is not: it has changed.
+    index.exchange(&entry.unseen(), pointer)
+}
+
 impl Following {
     /// Writes rules and index, and keeps git's lock on the index. Killed in between, or before the branch
     /// follows, the clone is whole: the rules are an edit, the LFS files are staged, and the next call goes on
@@ -177,6 +185,7 @@ impl RulesChange {
         fs::let_clock_move_on(before.mtime);
         let found = rules_file::read(&self.file)?;
         let same = found.as_ref() == Some(&self.content) && fs::lstat(&self.file)? == Some(before);
-        Ok(same.then(|| Entry::new(self.path.clone(), self.blob, self.entry.mode, &before)))
+        let entry = || Entry::new(self.path.clone(), self.blob, self.entry.mode, &before);
+        Ok(same.then(|| entry().hidden_as(Some(&self.entry))))
     }
 }

@@ -136,7 +136,9 @@ impl Switch<'_> {
         for path in &placed.done {
             let Some(file) = plan.get(path) else { continue };
             if let Some(stat) = fs::lstat(&path.under(git.workdir()))? {
-                index.put(&Entry::new(path.clone(), file.blob, file.mode, &stat))?;
+                let entry = Entry::new(path.clone(), file.blob, file.mode, &stat);
+                let before = index.get(path)?;
+                index.put(&entry.hidden_as(before.as_ref()))?;
             }
         }
         for change in &changes {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::fs::{self, FileKind};
+use crate::fs::{self, FileKind, Stat};
 use crate::git::{Git, private_folder};
 use crate::gitattributes::{FILE_NAME, MOST_BYTES};
 use crate::lfs::attributes;
@@ -25,6 +25,7 @@ pub(super) struct RulesFile {
     scratch: PathBuf,
     file: PathBuf,
     before: Option<Vec<u8>>,
+    seen: Option<Stat>,
     written: Vec<u8>,
     undo: bool,
 }
@@ -41,8 +42,8 @@ impl RulesFile {
     ) -> Result<Self> {
         let file = path.under(git.workdir());
         let before = read(&file)?;
-        let kept = attributes::untrack(before.as_deref().unwrap_or_default(), gone).content;
-        let written = attributes::track(&kept, new).content;
+        let seen = fs::lstat(&file)?;
+        let written = with_rules(before.as_deref().unwrap_or_default(), gone, new);
         let scratch = private_folder(git.git_dir());
         fs::atomic_write_by_way_of(&scratch, &file, &written)?;
         Ok(Self {
@@ -50,6 +51,7 @@ impl RulesFile {
             scratch,
             file,
             before,
+            seen,
             written,
             undo: true,
         })
@@ -58,6 +60,11 @@ impl RulesFile {
     /// Where it is.
     pub(super) fn path(&self) -> &RepoPath {
         &self.path
+    }
+
+    /// What it was when it was read.
+    pub(super) fn seen(&self) -> Option<Stat> {
+        self.seen
     }
 
     pub(super) fn keep(mut self) {
@@ -74,6 +81,12 @@ impl RulesFile {
             None => fs::remove_file_if_exists(&self.file),
         }
     }
+}
+
+/// What becomes of a file if the rules for `gone` go, and those for `new` come.
+pub(super) fn with_rules(before: &[u8], gone: &[Pattern], new: &[Pattern]) -> Vec<u8> {
+    let kept = attributes::untrack(before, gone).content;
+    attributes::track(&kept, new).content
 }
 
 /// The rules as they are.

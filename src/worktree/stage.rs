@@ -1,5 +1,6 @@
 //! Staging: what changed in the work tree goes into the index, LFS files as pointers.
 
+mod hidden;
 mod preview;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,6 @@ use super::pointers::Pointers;
 use super::rules_file::RulesFile;
 use super::scan::{Folders, scan_selected};
 use super::selection::Selection;
-use super::stage_rules::forbidden;
 use super::stale_rules::{StaleRules, stale_rules};
 use crate::error::{Error, ErrorKind, Offence, Result};
 use crate::fs::{self, FileKind, Stat};
@@ -42,6 +42,8 @@ pub struct StageReport {
     pub untracked: Vec<RepoPath>,
     /// Files left as they were, and why; they stay dirty.
     pub skipped: Vec<(String, Skipped)>,
+    /// Files with rules that staging wrote, and what they were before.
+    pub(crate) edited: Vec<(RepoPath, Option<Stat>)>,
 }
 
 /// Why a file was not staged.
@@ -137,10 +139,10 @@ impl Stage<'_> {
             report.tracked = autotrack::rules(git, &index, &to_rule, &plain)?;
             stale.entry(String::new()).or_default();
         }
-        let rules_files = self.edit_rules(stale, &mut report)?;
+        let rules_files = self.edit_rules(&mut index, stale, &mut report)?;
         self.check_tracked(&to_rule)?;
         for file in rules_files.iter().map(RulesFile::path) {
-            if !plain.contains(file) {
+            if !plain.contains(file) && !report.plain.contains(file) {
                 plain.push(file.clone());
             }
         }
@@ -231,6 +233,10 @@ impl Stage<'_> {
         let mut pointers = Pointers::new(git);
         let attributes = git.attributes()?;
         for (path, found) in paths {
+            if let Some(entry) = index.get(path)?.filter(Entry::is_hidden) {
+                self.sort_hidden(entry, &attributes, &mut pointers, &mut sorted)?;
+                continue;
+            }
             let stat = fs::lstat(&path.under(git.workdir()))?;
             let Some(stat) = stat.filter(|stat| stat.kind != FileKind::Folder) else {
                 continue;
@@ -259,12 +265,12 @@ impl Stage<'_> {
                 }
                 continue;
             }
+            // Nobody is overruled: what is to stay as it is does, and it is the push that says whether the
+            // remote takes it.
             if stat.kind == FileKind::File
+                && filter == Filter::None
                 && let Some(reason) = self.options.auto_track.reason(git, path, stat.size)?
             {
-                if filter == Filter::Off {
-                    return Err(forbidden(path));
-                }
                 sorted.to_track.push((path.clone(), reason));
             } else if found == Found::Changed {
                 sorted.plain.push(path.clone());
@@ -273,14 +279,13 @@ impl Stage<'_> {
         Ok(sorted)
     }
 
-    /// Whether a file is what the index has, by its stat.
+    /// Whether a file is what the index has, by its stat, or because that is all that counts.
     fn is_unchanged(&self, index: &Index, path: &RepoPath) -> Result<bool> {
         let git = self.context.git;
         let stat = fs::lstat(&path.under(git.workdir()))?;
+        let as_recorded = |entry: &Entry| stat.is_some_and(|stat| git.is_as_recorded(entry, &stat));
         let entry = index.get(path)?;
-        Ok(entry
-            .zip(stat)
-            .is_some_and(|(entry, stat)| git.is_as_recorded(&entry, &stat)))
+        Ok(entry.is_some_and(|entry| entry.is_hidden() || as_recorded(&entry)))
     }
 
     fn put_plain(
@@ -322,7 +327,12 @@ impl Stage<'_> {
             ..
         } = self.context;
         let file = path.under(git.workdir());
-        let tracked = index.get(path)?.map(|entry| entry.mode);
+        let tracked = index.get(path)?;
+        if let Some(entry) = tracked.as_ref().filter(|entry| entry.is_hidden()) {
+            self.put_hidden(index, entry, report)?;
+            return Ok(true);
+        }
+        let tracked = tracked.map(|entry| entry.mode);
         let is_file = |stat: &Stat| stat.kind == FileKind::File;
         for take in self.options.on_changing.tries() {
             cancel.check()?;

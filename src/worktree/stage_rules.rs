@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use super::autotrack::TrackReason;
 use super::pointers::Pointers;
-use super::rules_file::{RulesFile, file_of};
+use super::rules_file::{RulesFile, file_of, with_rules};
 use super::scan::Folders;
 use super::stage::{Stage, StageReport};
 use super::stale_rules::StaleRules;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
-use crate::git::Index;
+use crate::git::{Entry, Index};
 use crate::lfs::pattern::Pattern;
 use crate::path::RepoPath;
 
@@ -19,9 +19,11 @@ impl Stage<'_> {
     /// `.gitattributes`, if that is to be edited.
     pub(super) fn edit_rules(
         &self,
+        index: &mut Index,
         stale: StaleRules,
         report: &mut StageReport,
     ) -> Result<Vec<RulesFile>> {
+        let git = self.context.git;
         report.tracked.iter().try_for_each(Pattern::check_new)?;
         let mut edited = Vec::new();
         let mut untracked = BTreeSet::new();
@@ -39,7 +41,15 @@ impl Stage<'_> {
             } else {
                 &[]
             };
-            edited.push(RulesFile::edit(self.context.git, file, &gone, new)?);
+            let rules = RulesFile::edit(git, file, &gone, new)?;
+            report.edited.push((rules.path().clone(), rules.seen()));
+            // Only the rules change in it, whatever else its copy in the work tree says.
+            if let Some(entry) = index.get(rules.path())?.filter(Entry::is_hidden) {
+                let content = with_rules(&git.blob(entry.id)?, &gone, new);
+                index.exchange(&entry, git.write_blob(&content)?)?;
+                report.plain.push(entry.path);
+            }
+            edited.push(rules);
         }
         report.untracked = untracked.into_iter().collect();
         Ok(edited)
@@ -65,12 +75,14 @@ impl Stage<'_> {
         let attributes = git.attributes()?;
         for entry in index.entries() {
             let entry = entry?;
-            if entry.mode.is_file()
-                && folders.holds(&entry.path)?
-                && pointers.get(entry.id)?.is_none()
-                && attributes.is_lfs(&entry.path)?
-                && fs::lstat(&entry.path.under(git.workdir()))?.is_some()
-            {
+            if !entry.mode.is_file() || pointers.get(entry.id)?.is_some() {
+                continue;
+            }
+            let mut there = || -> Result<bool> {
+                let file = entry.path.under(git.workdir());
+                Ok(folders.holds(&entry.path)? && fs::lstat(&file)?.is_some())
+            };
+            if attributes.is_lfs(&entry.path)? && (entry.is_hidden() || there()?) {
                 found.push(entry.path);
             }
         }

@@ -80,6 +80,40 @@ fn a_deferred_save_follows_a_new_rule() {
 }
 
 #[test]
+fn a_deferred_save_takes_out_rules_of_edited_files() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    let folder = repo.workdir();
+    write(folder, "sub/ckpt-1", weights(1, 100));
+    write(folder, "ckpt-2", weights(2, 100));
+    save(&repo, "checkpoints").1.wait().unwrap();
+    let text = fs::read_to_string(folder.join(".gitattributes")).unwrap();
+    assert!(
+        text.contains("ckpt-1") && text.contains("/ckpt-2"),
+        "{text}"
+    );
+    write(
+        folder,
+        "sub/.gitattributes",
+        "/ckpt-1 filter=lfs -text\n# mine\n",
+    );
+    write(folder, ".gitattributes", text + "# mine\n");
+    fs::remove_file(folder.join("sub/ckpt-1")).unwrap();
+    fs::remove_file(folder.join("ckpt-2")).unwrap();
+    let end = defer(&repo, SaveOptions::new("no checkpoints")).wait();
+    assert!(matches!(end, Ok(Delivery::Pushed(_))), "{end:?}");
+    for file in [".gitattributes", "sub/.gitattributes"] {
+        let there = w.git(w.bare("alice/m"), &["show", &format!("main:{file}")]);
+        assert!(
+            there.contains("# mine") && !there.contains("ckpt-"),
+            "{there}"
+        );
+    }
+    assert_eq!(w.git(folder, &["status", "--short"]), "");
+}
+
+#[test]
 fn a_deferred_save_refuses_a_path_that_is_not_there() {
     let w = World::new();
     w.model("alice/m");

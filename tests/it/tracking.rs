@@ -396,23 +396,33 @@ fn a_nearer_rule_wins_and_is_not_overruled() {
     let report = repo.stage().unwrap();
     assert_eq!(report.lfs, [path("sub/seen.bin"), path("sub/x.npy")]);
     assert_eq!((rules(folder).as_str(), &*report.tracked), (root, &[][..]));
-    let before = w.git(folder, &["ls-files", "-s"]);
 
-    // Binary files that a rule keeps from LFS: nothing is overruled, nothing is staged.
-    for name in ["a.raw", "sub/b.bin", "secret.dat", "special.y"] {
-        write(folder, name, weights(2, 100));
-        let error = repo.stage().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidInput);
-        assert!(error.to_string().contains(name), "{error}");
-        assert_eq!(rules(folder), root);
-        assert_eq!(w.git(folder, &["ls-files", "-s"]), before);
-        let off = StageOptions::default()
-            .auto_track(AutoTrack::Off)
-            .path(name);
-        assert_eq!(repo.stage_with(&off).unwrap().plain, [path(name)]);
-        w.git(folder, &["rm", "-q", "--cached", name]);
+    // Binary files that a rule keeps from LFS stay as they are: nobody is overruled, and no other file waits.
+    let kept = ["a.raw", "secret.dat", "special.y", "sub/b.bin"];
+    for (seed, name) in (2..).zip(kept) {
+        write(folder, name, weights(seed, 100));
+    }
+    assert!(
+        repo.preview_auto_track(&StageOptions::default())
+            .unwrap()
+            .files
+            .is_empty()
+    );
+    write(folder, "sub/y.npy", "text\n");
+    let report = repo.stage().unwrap();
+    assert_eq!(report.plain, kept.map(path));
+    assert_eq!(report.lfs, [path("sub/y.npy")]);
+    assert_eq!((rules(folder).as_str(), &*report.tracked), (root, &[][..]));
+    // Whether they may be there is the remote's to say.
+    let _ = repo.commit("as they are").unwrap();
+    let error = repo.push().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Preflight);
+    let offences: Vec<_> = error.offences().iter().map(|one| &one.path).collect();
+    assert_eq!(offences, kept.map(path).iter().collect::<Vec<_>>());
+    for name in kept {
         fs::remove_file(folder.join(name)).unwrap();
     }
+    repo.stage().unwrap();
 
     // A glob must leave git its own files, where there are any.
     let error = repo.track([glob("sub/*")]).unwrap_err();
