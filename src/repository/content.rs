@@ -69,7 +69,7 @@ impl Repository {
     /// content, and a file that has its content keeps being up to date.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for a pattern that means nothing; those of
+    /// [`ErrorKind::InvalidInput`] for a pattern that means nothing; those of
     /// writing the clone's config.
     pub fn set_content(&self, content: &Content) -> Result<()> {
         content.check()?;
@@ -94,9 +94,9 @@ impl Repository {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidPath`](crate::ErrorKind::InvalidPath) for names outside the work tree,
-    /// [`PathNotFound`](crate::ErrorKind::PathNotFound) for names of nothing that is tracked,
-    /// [`LfsObjectMissing`](crate::ErrorKind::LfsObjectMissing) and others as in cloning; nothing
+    /// [`ErrorKind::InvalidPath`] for names outside the work tree,
+    /// [`PathNotFound`](ErrorKind::PathNotFound) for names of nothing that is tracked,
+    /// [`LfsObjectMissing`](ErrorKind::LfsObjectMissing) and others as in cloning; nothing
     /// has changed then.
     pub fn fetch_content<P: AsRef<str>>(
         &self,
