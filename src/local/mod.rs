@@ -168,15 +168,25 @@ impl Local {
         let remote = self.remote.git(Use::Fetch, cancel)?;
         let name = self.remote_name();
         let tracking = format!("refs/remotes/{name}/");
-        let _fetcher = AdvisoryLock::acquire(
+        let _fetcher = self.lock_fetching(&[&tracking, "refs/tags/"], cancel)?;
+        git.fetch(&remote, name, wanted, &self.progress, cancel)
+    }
+
+    /// Waits for whoever else is fetching; `takes` are the lock files of refs that are about to be taken.
+    pub(crate) fn lock_fetching(
+        &self,
+        takes: &[&str],
+        cancel: &CancelToken,
+    ) -> Result<AdvisoryLock> {
+        let takes = [&["shallow.lock"], takes].concat();
+        AdvisoryLock::acquire(
             &private_folder(&self.common_dir),
             self.folders(),
             Purpose::Fetch,
-            &["shallow.lock", &tracking, "refs/tags/"],
+            &takes,
             NETWORK_WAIT,
             cancel,
-        )?;
-        git.fetch(&remote, name, wanted, &self.progress, cancel)
+        )
     }
 
     /// Fetches the whole history if two commits seem to have nothing in common because it is cut short here.

@@ -1,11 +1,10 @@
 //! Refs of the remote that are no branches: pull requests, and what the Hub converts by itself.
 
-use super::{Local, NETWORK_WAIT};
+use super::Local;
 use crate::cancel::CancelToken;
 use crate::config::Use;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fs::lock::{AdvisoryLock, Purpose};
-use crate::git::{Git, Resolved, Upstream, private_folder};
+use crate::git::{Git, Resolved, Upstream};
 use crate::id::CommitId;
 use crate::name::{BranchName, RefName, Revision};
 
@@ -19,14 +18,7 @@ impl Local {
     ) -> Result<Option<CommitId>> {
         let remote = self.remote.git(Use::Fetch, cancel)?;
         let tracking = wanted.tracking_ref(self.remote_name());
-        let _fetcher = AdvisoryLock::acquire(
-            &private_folder(&self.common_dir),
-            self.folders(),
-            Purpose::Fetch,
-            &["shallow.lock", &format!("{tracking}.lock")],
-            NETWORK_WAIT,
-            cancel,
-        )?;
+        let _fetcher = self.lock_fetching(&[&format!("{tracking}.lock")], cancel)?;
         git.fetch_ref(&remote, self.remote_name(), wanted, &self.progress, cancel)
     }
 

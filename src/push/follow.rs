@@ -1,7 +1,6 @@
 //! The local branch follows what a background push made of it, on the caller's thread.
 
-use std::collections::HashMap;
-
+use super::forms::{form_in, with_forms};
 use super::step::step;
 use crate::error::Result;
 use crate::git::{Git, Head, PrivateRef};
@@ -21,11 +20,7 @@ pub(crate) fn target(git: &Git, branch: &BranchName, tip: CommitId) -> Result<Op
     if git.is_ancestor(tip, goal)? {
         return Ok(Some(goal));
     }
-    let rewritten = git.private(&PrivateRef::Rewritten(tip))?;
-    match rewritten {
-        Some(new) if git.is_ancestor(new, goal)? => Ok(Some(goal)),
-        _ => Ok(None),
-    }
+    Ok(form_in(git, tip, goal)?.map(|_| goal))
 }
 
 /// Moves branch, index and work tree there if that touches no local edit and needs no network.
@@ -62,21 +57,8 @@ pub(crate) fn follow(local: &Local, git: &Git, head: Head) -> Result<Head> {
 }
 
 /// A pull or a repair made commits anew: promises of the old ones are kept by the new ones.
-///
-/// What was noted before is brought up to date, so that each note leads to the commit of today.
 pub(crate) fn note_replayed(git: &Git, rewritten: &[(CommitId, CommitId)]) -> Result<()> {
-    let became: HashMap<&CommitId, &CommitId> =
-        rewritten.iter().map(|(old, new)| (old, new)).collect();
-    for first in git.rewritten()? {
-        let note = PrivateRef::Rewritten(first);
-        if let Some(new) = git
-            .private(&note)?
-            .and_then(|noted| became.get(&noted).copied())
-        {
-            git.set_private(&note, *new)?;
-        }
-    }
-    let promised = git.promised()?;
+    let promised = with_forms(git, git.promised()?)?;
     for (old, new) in rewritten {
         if promised.contains(old) {
             git.set_private(&PrivateRef::Rewritten(*old), *new)?;
@@ -94,7 +76,7 @@ pub(crate) fn forget(git: &Git, branch: &BranchName, from: CommitId, to: CommitI
         return Ok(());
     }
     // A promise that is not kept yet needs to know what became of its commit.
-    let promised = git.promised()?;
+    let promised = with_forms(git, git.promised()?)?;
     for old in git.commits_between(from, &[to])? {
         if !promised.contains(&old) {
             git.drop_private(&PrivateRef::Rewritten(old))?;

@@ -1,5 +1,6 @@
 //! When the remote's branch has moved: what is pushed instead, made in the object store alone.
 
+use super::forms::form_in;
 use super::journal::PushPromise;
 use super::report::Integration;
 use super::settings::OnConflict;
@@ -70,11 +71,8 @@ fn is_parted(git: &Git, promise: &PushPromise) -> Result<bool> {
 /// What a pull made of the commit, if it did and the branch has it.
 fn replayed(git: &Git, promise: &PushPromise) -> Result<Option<Plan>> {
     let tip = git.ref_commit(&promise.branch.local_ref())?;
-    let new = git.private(&PrivateRef::Rewritten(promise.commit))?;
-    let (Some(tip), Some(new)) = (tip, new) else {
-        return Ok(None);
-    };
-    Ok(git.is_ancestor(new, tip)?.then(|| Plan {
+    let new = tip.map(|tip| form_in(git, promise.commit, tip));
+    Ok(new.transpose()?.flatten().map(|new| Plan {
         branch: promise.branch.clone(),
         target: promise.target.clone(),
         commit: new,
@@ -178,12 +176,9 @@ fn rebase(local: &Local, git: &Git, promise: &PushPromise, theirs: CommitId) -> 
     let whole = git.line_since(promise.commit, &until)?;
     let mut rewritten = Vec::new();
     for commit in &whole {
-        match git.private(&PrivateRef::Rewritten(*commit))? {
-            Some(new) if git.is_ancestor(new, theirs)? => {
-                rewritten.push((*commit, new));
-                until.push(*commit);
-            }
-            _ => {}
+        if let Some(new) = form_in(git, *commit, theirs)? {
+            rewritten.push((*commit, new));
+            until.push(*commit);
         }
     }
     let chain = git.line_since(promise.commit, &until)?;

@@ -14,6 +14,7 @@
 //! | `save`, `deferred` | from the work tree to a promised commit, at once or later |
 //! | `worker`, `guard` | keeping a promise, come what may |
 //! | `integrate`, `side`, `follow` | when the remote has moved: its side, a branch aside, and the local branch's |
+//! | `forms` | what became of commits that were made anew |
 //! | `ahead` | whether there is anything to push |
 //! | `resume`, `ends` | after a crash, and at the end |
 
@@ -24,6 +25,7 @@ mod crew;
 mod deferred;
 mod ends;
 mod follow;
+mod forms;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod guard;

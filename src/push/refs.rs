@@ -115,6 +115,7 @@ impl RemoteRef<'_> {
         if !self.git.is_tag(there) {
             let (progress, cancel) = (&self.local.progress, &self.local.cancel);
             let remote = self.to.git(Use::Fetch, cancel)?;
+            let _fetcher = self.local.lock_fetching(&[], cancel)?;
             self.git.bring_ref(&remote, self.name, progress, cancel)?;
         }
         Ok(self.git.are_alike(there, ours))

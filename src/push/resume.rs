@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::cell::Cell;
 use super::crew::{Crew, OWNERS, Pushes};
 use super::deferred::{Deferred, Look};
+use super::forms::with_forms;
 use super::journal::{Entry, Maker, Move, Promise, PushPromise};
 use super::report::{Keeper, PendingPush, PushFailure};
 use crate::error::{Error, ErrorKind, Result};
@@ -136,13 +137,14 @@ impl Pushes {
                 git.drop_private(&PrivateRef::Integrated(&branch))?;
             }
         }
-        for old in git.rewritten()? {
-            let needed = living
-                .iter()
-                .any(|tip| git.is_ancestor(old, *tip).unwrap_or(true));
-            if !needed {
-                git.drop_private(&PrivateRef::Rewritten(old))?;
-            }
+        let (alive, rest): (Vec<_>, Vec<_>) = git.rewritten()?.into_iter().partition(|old| {
+            let mut living = living.iter();
+            living.any(|tip| git.is_ancestor(*old, *tip).unwrap_or(true))
+        });
+        // One note may lead to the next.
+        let needed = with_forms(git, alive)?;
+        for old in rest.into_iter().filter(|old| !needed.contains(old)) {
+            git.drop_private(&PrivateRef::Rewritten(old))?;
         }
         // What a push made is needed as long as one is at work, here or in another process.
         if !self.has_siblings(git)?

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 
 use super::board::{Job, Rest};
+use super::forms::form_in;
 use super::guard::guarded;
 use super::integrate::{self, Plan};
 use super::journal::Maker;
@@ -20,7 +21,7 @@ use super::state::Signal;
 use super::step::step;
 use crate::config::Use;
 use crate::error::{Error, ErrorKind, Result};
-use crate::git::{Git, PrivateRef};
+use crate::git::Git;
 use crate::id::LfsOid;
 use crate::progress::{Event, Progress, PushState};
 use crate::worktree::{Context, Prune, objects_brought, replaced_objects};
@@ -198,14 +199,14 @@ impl Shared {
             _ => false,
         };
         // A pull or a repair made it anew since.
-        let became = |commit| git.private(&PrivateRef::Rewritten(commit)).ok().flatten();
+        let became = |commit| form_in(git, commit, report.commit).is_ok_and(|new| new.is_some());
         let (came, stay): (Vec<_>, Vec<_>) =
             self.board
                 .take_failed()
                 .into_iter()
                 .partition(|(other, _)| {
                     let commit = other.promise.commit;
-                    let carried = || within(commit) || became(commit).is_some_and(within);
+                    let carried = || within(commit) || became(commit);
                     same(other) && (replayed(commit) || carried())
                 });
         self.board.put_failed(stay);
@@ -234,7 +235,10 @@ impl Shared {
         };
         for commit in &job.replaced {
             let parent = git.parents_of(*commit)?.first().copied();
-            prune.abandoned(objects_brought(git, parent, *commit, cancel)?)?;
+            let brought = objects_brought(git, parent, *commit, cancel)?;
+            if let Err(error) = prune.abandoned(brought) {
+                tracing::info!(%error, %commit, "what a replaced commit brought stays for now");
+            }
         }
         let (from, to) = match sent.report.outcome {
             // Somebody else pushed it, perhaps with others; each commit answers for itself.

@@ -64,6 +64,11 @@ mod tests {
         drop(secret);
         assert!(is_known() && !format!("{copy:?}").contains("once"));
         drop(copy);
-        assert!(!is_known());
+        // Another thread may be looking at all that are known just now.
+        let tries = (0..1000).find(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            !is_known()
+        });
+        assert!(tries.is_some());
     }
 }

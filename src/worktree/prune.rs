@@ -80,8 +80,16 @@ impl Prune<'_> {
             return Ok(Pruned::default());
         }
         let _lock = (self.lock)()?;
+        let index = git.git_dir().join("index");
+        let (mut before, mut after) = (HashSet::new(), HashSet::new());
+        git.blobs_of_index(&index, &mut before)?;
+        let mut keep = self.keep_set()?;
+        // Not for longer than needed: whoever finds it locked gives up at once.
         let _index = git.index_to_change()?;
-        self.delete_locked(&found)
+        git.blobs_of_index(&index, &mut after)?;
+        let added = objects(git, after.difference(&before))?;
+        keep.extend(added.into_iter().map(|object| object.oid));
+        self.delete_but(&keep, &found)
     }
 
     /// Those of the objects that are here and that nothing keeps.
@@ -106,12 +114,11 @@ impl Prune<'_> {
             return Ok(Pruned::default());
         }
         let _lock = (self.lock)()?;
-        self.delete_locked(objects)
+        self.delete_but(&self.keep_set()?, objects)
     }
 
-    fn delete_locked(&self, objects: &[Object]) -> Result<Pruned> {
+    fn delete_but(&self, keep: &HashSet<LfsOid>, objects: &[Object]) -> Result<Pruned> {
         let mut pruned = Pruned::default();
-        let keep = self.keep_set()?;
         for Object { oid, .. } in objects {
             if !keep.contains(oid) {
                 pruned.add(self.context.store.remove(*oid)?);

@@ -51,8 +51,8 @@ impl Rules {
             match snapshot.filter(path)? {
                 Filter::Lfs => {}
                 // No rule overrules what somebody said.
-                Filter::Off => return Err(unruled(path)),
-                Filter::None | Filter::Foreign => {
+                Filter::Off | Filter::Foreign => return Err(unruled(path)),
+                Filter::None => {
                     rules.lacking.insert(extensions.rule(path));
                 }
             }

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hf_repository::{OnConflict, PullStrategy, PushState, Repository, SaveOptions};
+use hf_repository::{ErrorKind, OnConflict, PullStrategy, PushState, Repository, SaveOptions};
 
 use sha2::{Digest, Sha256};
 
@@ -300,6 +300,29 @@ fn a_promise_follows_its_commit_through_two_rebases() {
     let head = repo.head().unwrap().unwrap();
     repo.close().unwrap();
     assert_eq!((branches(&w).as_str(), tip(&w)), ("main", head));
+}
+
+/// A pull that fails after it has made the commits anew leaves the branch, and the promise, where they were.
+#[test]
+fn a_promise_stays_with_its_branch_when_a_second_rebase_fails() {
+    let w = World::new();
+    let (repo, other) = two_clients(&w, OnConflict::Merge);
+    refuse(&w);
+    write(repo.workdir(), "a.txt", "a\n");
+    save(&repo, "a").1.wait().unwrap_err();
+    w.hub.faults().clear();
+    elsewhere(&other, 1);
+    let _ = repo.pull_with(PullStrategy::Rebase).unwrap();
+    let head = repo.head().unwrap().unwrap();
+    elsewhere(&other, 2);
+    write(repo.workdir(), "data.bin", "an edit\n");
+    let error = repo.pull_with(PullStrategy::Rebase).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DirtyWorktree);
+    assert_eq!(repo.head().unwrap(), Some(head));
+    repo.close().unwrap();
+    assert_eq!(branches(&w), "main");
+    let log = w.git(w.bare("alice/m"), &["rev-list", "main"]);
+    assert!(log.contains(&head.to_string()));
 }
 
 /// A commit that got a name is no longer one of many, though a newer checkpoint comes before its push.

@@ -126,10 +126,12 @@ fn no_rule_is_overruled_and_no_link_replaced() {
         assert_eq!(c.look(), before);
     };
     let rules = c.folder().join(".gitattributes");
-    fs::write(&rules, "*.dat -filter\n").unwrap();
-    c.binary("a.dat");
-    refused();
-    c.git(&["reset", "-q", "--hard", &start]);
+    for rule in ["-filter", "filter=git-crypt"] {
+        fs::write(&rules, format!("*.dat {rule}\n")).unwrap();
+        c.binary("a.dat");
+        refused();
+        c.git(&["reset", "-q", "--hard", &start]);
+    }
     // A link in an old commit only.
     let text = fs::read(&rules).unwrap();
     fs::remove_file(&rules).unwrap();

@@ -212,7 +212,7 @@ fn what_the_remote_does_not_take_is_not_left_here() {
     );
     nothing(&repo);
     w.hub.faults().clear();
-    // An answer that was lost is asked for.
+    // An answer that was lost is asked for, whether the push had got that far or not.
     w.hub
         .faults()
         .add(Fault::on(Route::ReceivePack).act(Action::CutResponse(0)));
