@@ -26,3 +26,18 @@ pub(crate) fn assert_fit_to_print(text: &str) {
         "control characters in {text:?}"
     );
 }
+
+/// Whether something is so within seconds.
+///
+/// For what another test's thread may undo for a moment: it looks at all secrets that are known, or starts a
+/// program, which has a copy of each open file, and of its lock, until it runs.
+#[cfg(test)]
+pub(crate) fn soon(mut so: impl FnMut() -> bool) -> bool {
+    (0..5000).any(|_| {
+        let is_so = so();
+        if !is_so {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        is_so
+    })
+}

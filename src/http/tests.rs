@@ -300,7 +300,9 @@ fn a_redirect_keeps_the_method_and_drops_what_is_private() {
     let target = server(|_, mut stream| {
         let request = head(&mut stream);
         let length = request.len();
-        let text = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{request}");
+        let text = format!(
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{request}"
+        );
         answer(&mut stream, &text);
     });
     let other = target.clone();
@@ -308,7 +310,7 @@ fn a_redirect_keeps_the_method_and_drops_what_is_private() {
         let request = head(&mut stream);
         let status = if request.contains("/moved") { 302 } else { 307 };
         let text = format!(
-            "HTTP/1.1 {status} X\r\nLocation: http://{other}/y\r\nContent-Length: 0\r\n\r\n"
+            "HTTP/1.1 {status} X\r\nLocation: http://{other}/y\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         );
         answer(&mut stream, &text);
     });
