@@ -99,10 +99,7 @@ impl Repository {
         let _settled = self.local.progress.settled();
         self.settle();
         let git = self.local.git()?;
-        let remote = options.remote.as_ref();
-        let remote = remote
-            .map(|remote| self.local.remote.to(&git, remote))
-            .transpose()?;
+        let remote = self.connection_to(&git, options.remote.as_ref())?;
         let (commit, local) = self.branch_here(&git, &name, options.at.as_ref())?;
         let mut outcome = BranchOutcome {
             commit: Some(commit),

@@ -7,6 +7,7 @@ use crate::fs::lock::AdvisoryLock;
 use crate::git::{Advertisement, Git, ObjectId};
 use crate::id::CommitId;
 use crate::name::{RefName, RemoteName, Revision};
+use crate::remote::Connection;
 
 /// Where a tag or branch is to be deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,6 +76,17 @@ impl Repository {
         let cancel = &self.local.cancel;
         let remote = self.local.remote.to(git, remote)?;
         git.fetch_advertisement(&remote.git(Use::Fetch, cancel)?, cancel)
+    }
+
+    /// The connection to a remote, if one is named.
+    pub(super) fn connection_to(
+        &self,
+        git: &Git,
+        remote: Option<&RemoteName>,
+    ) -> Result<Option<Connection>> {
+        remote
+            .map(|remote| self.local.remote.to(git, remote))
+            .transpose()
     }
 
     /// The lock for changing refs, HEAD and what the config says of branches.

@@ -60,10 +60,7 @@ impl Repository {
         }
         self.settle();
         let git = self.local.git()?;
-        let remote = options.remote.as_ref();
-        let remote = remote
-            .map(|remote| self.local.remote.to(&git, remote))
-            .transpose()?;
+        let remote = self.connection_to(&git, options.remote.as_ref())?;
         let made = self.create_here(&git, &name, options.at.as_ref(), message.as_deref())?;
         let mut outcome = TagOutcome {
             name,

@@ -291,5 +291,5 @@ pub(crate) fn measured(job: &str, folder: &Path) {
 fn many_random_histories_are_repaired() {
     needs_git_lfs!();
     heavy!();
-    crate::rewriting::repair_random_histories(2..=20);
+    crate::rewriting::random::repair_random_histories(2..=20);
 }

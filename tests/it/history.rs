@@ -1,7 +1,7 @@
 //! Histories made shorter: what a plan says, what becomes of it, and what the remote has to agree to.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hf_repository::{
     CommitId, ErrorKind, PushOptions, PushedRef, Repository, Retention, UnreferencedObject,
@@ -9,50 +9,30 @@ use hf_repository::{
 use sha2::{Digest, Sha256};
 
 use crate::support::judge::{assert_same_files, files};
+use crate::support::one_clone::OneClone;
 use crate::support::{World, needs_git_lfs, weights, write};
 
 /// Bytes of each checkpoint here.
 const SIZE: usize = 300;
 
-struct Clone {
-    w: World,
-    repo: Repository,
-}
-
-impl Clone {
-    fn new() -> Self {
-        let w = World::new();
-        w.model("alice/m");
-        let repo = w.clone("alice/m", "ours");
-        Self { w, repo }
-    }
-
-    fn folder(&self) -> PathBuf {
-        self.repo.workdir().to_path_buf()
-    }
-
-    #[track_caller]
-    fn git(&self, arguments: &[&str]) -> String {
-        self.w.git(self.folder(), arguments)
-    }
-
+impl OneClone {
     /// Commits all files as LFS files or not, with the library.
     #[track_caller]
-    fn commit(&self, message: &str) -> CommitId {
+    fn commit_all(&self, message: &str) -> CommitId {
         self.repo.stage().unwrap();
         self.repo.commit(message).unwrap().commit().unwrap()
     }
 
     #[track_caller]
     fn checkpoint(&self, seed: u64) -> CommitId {
-        write(&self.folder(), "w.bin", weights(seed, SIZE));
-        self.commit(&format!("step {seed}"))
+        write(self.folder(), "w.bin", weights(seed, SIZE));
+        self.commit_all(&format!("step {seed}"))
     }
 
     #[track_caller]
     fn note(&self, text: &str) -> CommitId {
-        write(&self.folder(), "notes.txt", text);
-        self.commit(text)
+        write(self.folder(), "notes.txt", text);
+        self.commit_all(text)
     }
 
     /// Objects that the commits of a ref name.
@@ -70,7 +50,7 @@ impl Clone {
     }
 
     /// Who made the commits of a branch, when and why, the newest first.
-    fn story(&self, name: &str, most: usize) -> String {
+    fn authors(&self, name: &str, most: usize) -> String {
         let format = "--format=%an %ae %ad %cn %ce %cd %T %B";
         self.git(&["log", "--date=raw", format, &format!("-{most}"), name])
     }
@@ -106,7 +86,7 @@ fn oids(objects: &[UnreferencedObject]) -> BTreeSet<String> {
 #[test]
 fn of_ten_checkpoints_two_stay() {
     needs_git_lfs!();
-    let c = Clone::new();
+    let c = OneClone::new();
     let (w, folder) = (&c.w, c.folder());
     let mut commits: Vec<CommitId> = (0..9).map(|seed| c.checkpoint(seed)).collect();
     commits.push(c.note("between"));
@@ -115,14 +95,14 @@ fn of_ten_checkpoints_two_stay() {
     c.git(&["tag", "best", &commits[3].to_string()]);
     c.repo.push().unwrap();
     // An edit and something staged, which stay.
-    write(&folder, "notes.txt", "edited");
-    write(&folder, "w.bin", weights(99, SIZE));
+    write(folder, "notes.txt", "edited");
+    write(folder, "w.bin", weights(99, SIZE));
     c.git(&["add", "w.bin"]);
-    let (status, before) = (c.git(&["status", "--porcelain"]), files(&folder));
-    let scene = w.scene(&folder, "alice/m");
+    let (status, before) = (c.git(&["status", "--porcelain"]), files(folder));
+    let scene = w.scene(folder, "alice/m");
 
     let plan = c.repo.plan_cleanup(Retention::LastCheckpoints(2)).unwrap();
-    assert_eq!(w.scene(&folder, "alice/m"), scene);
+    assert_eq!(w.scene(folder, "alice/m"), scene);
     assert_eq!(plan.kept(), &commits[8..]);
     // The Hub's first commit goes as well.
     assert_eq!(plan.removed().len(), 9);
@@ -139,16 +119,16 @@ fn of_ten_checkpoints_two_stay() {
     );
     assert!(plan.unknown_refs().is_empty() && plan.plain_bytes() == 0);
 
-    let story = c.story("main", 4);
+    let story = c.authors("main", 4);
     let report = c.repo.clean_up(&plan).unwrap();
     assert_eq!(report.objects, plan.objects());
     let old: Vec<_> = report.rewritten.iter().map(|(old, _)| *old).collect();
     assert_eq!(old, plan.kept());
     assert_eq!(c.git(&["rev-list", "--count", "main"]), "4");
-    assert_eq!(c.story("main", 4), story);
-    assert_eq!(c.named_by(&folder, "main"), [oid(8), oid(9)].into());
+    assert_eq!(c.authors("main", 4), story);
+    assert_eq!(c.named_by(folder, "main"), [oid(8), oid(9)].into());
     assert_eq!(c.git(&["status", "--porcelain"]), status);
-    assert!(files(&folder) == before);
+    assert!(files(folder) == before);
     assert_eq!(c.git(&["rev-parse", "main"]), report.after.to_string());
     assert_eq!(c.git(&["rev-parse", "main@{1}"]), report.before.to_string());
     c.git(&["fsck", "--strict", "--no-dangling"]);
@@ -179,23 +159,23 @@ fn of_ten_checkpoints_two_stay() {
     assert!(nothing.is_empty() && nothing.objects().is_empty());
     assert_eq!(c.repo.clean_up(&nothing).unwrap().after, report.after);
     c.git(&["reset", "-q", "--hard"]);
-    w.assert_sound(&folder);
+    w.assert_sound(folder);
     let theirs = w.git_clone("alice/m", "theirs");
-    assert_same_files(&theirs, &folder);
+    assert_same_files(&theirs, folder);
     w.assert_sound(&theirs);
 }
 
 #[test]
 fn a_history_becomes_one_commit() {
     needs_git_lfs!();
-    let c = Clone::new();
+    let c = OneClone::new();
     let folder = c.folder();
     c.checkpoint(1);
     c.git(&["checkout", "-q", "-b", "side"]);
-    write(&folder, "side.bin", weights(2, SIZE));
-    c.commit("aside");
-    write(&folder, "side.bin", weights(3, SIZE));
-    c.commit("aside again");
+    write(folder, "side.bin", weights(2, SIZE));
+    c.commit_all("aside");
+    write(folder, "side.bin", weights(3, SIZE));
+    c.commit_all("aside again");
     c.git(&["checkout", "-q", "main"]);
     c.checkpoint(4);
     c.git(&["merge", "-q", "-m", "both", "side"]);
@@ -208,7 +188,7 @@ fn a_history_becomes_one_commit() {
     let tree = c.w.git(&server, &["write-tree"]);
     let made = c.w.git(&server, &["commit-tree", "-m", "foreign", &tree]);
     c.w.git(&server, &["update-ref", "refs/pr/2", &made]);
-    write(&folder, "notes.txt", "edited");
+    write(folder, "notes.txt", "edited");
 
     let report = c.repo.squash_history("  all of it \n").unwrap();
     assert_eq!((report.before, report.remote_tip), (tip, Some(tip)));
@@ -251,12 +231,12 @@ fn a_history_becomes_one_commit() {
 #[test]
 fn merges_become_plain_commits_and_texts_count() {
     needs_git_lfs!();
-    let c = Clone::new();
+    let c = OneClone::new();
     let folder = c.folder();
     c.note("one");
     c.git(&["checkout", "-q", "-b", "side"]);
-    write(&folder, "side.bin", weights(1, SIZE));
-    let aside = c.commit("aside");
+    write(folder, "side.bin", weights(1, SIZE));
+    let aside = c.commit_all("aside");
     c.git(&["checkout", "-q", "main"]);
     c.note("two, longer");
     c.git(&["merge", "-q", "-m", "both", "side"]);
@@ -276,9 +256,9 @@ fn merges_become_plain_commits_and_texts_count() {
     assert_eq!((plan.kept().len(), plan.removed().len()), (2, 4));
     assert!(plan.removed().contains(&aside) && plan.objects().is_empty());
     assert_eq!(plan.plain_bytes(), "one".len() as u64);
-    let story = c.story("main", 2);
+    let story = c.authors("main", 2);
     let report = c.repo.clean_up(&plan).unwrap();
-    assert_eq!(c.story("main", 2), story);
+    assert_eq!(c.authors("main", 2), story);
     assert_eq!(c.git(&["rev-list", "--min-parents=2", "main"]), "");
     assert_eq!(report.rewritten.len(), 2);
     // The branch that was merged stays, and the remote gets what is left.
@@ -286,7 +266,7 @@ fn merges_become_plain_commits_and_texts_count() {
     c.repo
         .push_with(&PushOptions::default().overwriting(report.remote_tip.unwrap()))
         .unwrap();
-    c.w.assert_sound(&folder);
+    c.w.assert_sound(folder);
 }
 
 #[test]
@@ -298,7 +278,7 @@ fn a_folder_is_overwritten_by_the_same_rule() {
     let name = bare.to_string_lossy().into_owned();
     w.git(w.bare("alice/m"), &["clone", "-q", "--bare", ".", &name]);
     let repo = w.prepare(&name, "ours").clone_repo().unwrap();
-    let c = Clone { w, repo };
+    let c = OneClone { w, repo };
     for seed in 1..=3 {
         c.checkpoint(seed);
     }
@@ -315,13 +295,13 @@ fn a_folder_is_overwritten_by_the_same_rule() {
         PushedRef::Overwritten
     );
     assert_eq!(c.w.git(&bare, &["rev-list", "--count", "main"]), "1");
-    c.w.assert_sound(&c.folder());
+    c.w.assert_sound(c.folder());
 }
 
 #[test]
 fn what_must_not_be_made_shorter_is_refused() {
     needs_git_lfs!();
-    let c = Clone::new();
+    let c = OneClone::new();
     let folder = c.folder();
     let plan = |repo: &Repository| repo.plan_cleanup(Retention::LastCheckpoints(1));
     let squash = |repo: &Repository| repo.squash_history("all");
@@ -363,5 +343,5 @@ fn what_must_not_be_made_shorter_is_refused() {
     let cleaned = c.repo.clean_up(&made).unwrap();
     let lease = PushOptions::default().overwriting(cleaned.before);
     c.refused(ErrorKind::StaleLease, |repo| repo.push_with(&lease));
-    c.w.assert_sound(&folder);
+    c.w.assert_sound(folder);
 }

@@ -69,7 +69,6 @@ mod ref_ends;
 mod remote_corners;
 mod revisions;
 mod rewriting;
-mod rewriting_corners;
 mod round_trip;
 mod rudolfs;
 mod scope;

@@ -4,6 +4,7 @@ pub(crate) mod cycle;
 pub(crate) mod dice;
 pub(crate) mod judge;
 pub(crate) mod moving;
+pub(crate) mod one_clone;
 pub(crate) mod proxy;
 pub(crate) mod saving;
 pub(crate) mod servers;

@@ -2,50 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use hf_repository::{
-    CancelToken, ErrorKind, PushOptions, Repository, Retention, RewriteOptions, RewriteReport,
+    CancelToken, ErrorKind, PushOptions, Retention, RewriteOptions, RewriteReport,
 };
 
+use crate::support::one_clone::OneClone;
 use crate::support::saving::{LONG, branches, refuse};
-use crate::support::{World, needs_git_lfs, path, until, weights, write};
+use crate::support::{needs_git_lfs, path, until, weights, write};
 
-struct Clone {
-    w: World,
-    repo: Repository,
-}
-
-impl Clone {
-    fn new() -> Self {
-        let w = World::new();
-        w.model("alice/m");
-        let repo = w.clone("alice/m", "ours");
-        Self { w, repo }
-    }
-
-    fn folder(&self) -> &Path {
-        self.repo.workdir()
-    }
-
-    #[track_caller]
-    fn git(&self, arguments: &[&str]) -> String {
-        self.w.git(self.folder(), arguments)
-    }
-
-    #[track_caller]
-    fn commit(&self, message: &str) -> String {
-        self.git(&["add", "-A"]);
-        self.git(&["commit", "-q", "-m", message]);
-        self.git(&["rev-parse", "HEAD"])
-    }
-
+impl OneClone {
     /// A binary file that no rule speaks of, committed as it is.
     #[track_caller]
     fn binary(&self, name: &str) -> String {
         write(self.folder(), name, weights(1, 3000));
-        self.commit(name)
+        self.commit(1, name)
     }
 
     fn look(&self) -> (String, String, Vec<u8>) {
@@ -65,7 +37,7 @@ impl Clone {
 #[test]
 fn somebody_who_moves_head_meanwhile_keeps_index_and_rules() {
     needs_git_lfs!();
-    let c = Clone::new();
+    let c = OneClone::new();
     c.git(&["branch", "other"]);
     c.binary("a.dat");
     let dry = RewriteOptions::default().dry_run();
@@ -94,7 +66,7 @@ fn somebody_who_moves_head_meanwhile_keeps_index_and_rules() {
 
 #[test]
 fn a_save_that_died_before_its_branch_moved_is_made_anew_as_well() {
-    let c = Clone::new();
+    let c = OneClone::new();
     c.binary("a.dat");
     let folder = c.folder().to_string_lossy().into_owned();
     let mut child = c.w.child(
@@ -116,7 +88,7 @@ fn a_save_that_died_before_its_branch_moved_is_made_anew_as_well() {
 #[test]
 fn no_rule_is_overruled_and_no_link_replaced() {
     needs_git_lfs!();
-    let c = Clone::new();
+    let c = OneClone::new();
     let start = c.git(&["rev-parse", "HEAD"]);
     let refused = || {
         let before = c.look();
@@ -139,7 +111,7 @@ fn no_rule_is_overruled_and_no_link_replaced() {
     c.binary("a.dat");
     fs::remove_file(&rules).unwrap();
     fs::write(&rules, text).unwrap();
-    c.commit("a file again");
+    c.commit(1, "a file again");
     refused();
     c.git(&["reset", "-q", "--hard", &start]);
     // git reads no file of that name.
@@ -155,7 +127,7 @@ fn no_rule_is_overruled_and_no_link_replaced() {
 #[test]
 fn files_whose_line_ends_git_had_converted_have_changed() {
     needs_git_lfs!();
-    let c = Clone::new();
+    let c = OneClone::new();
     write(c.folder(), ".gitattributes", "*.txt text eol=crlf\n");
     write(c.folder(), "a.txt", "a line\r\n".repeat(800));
     write(c.folder(), "b.log", "a line\n".repeat(800));
@@ -163,7 +135,7 @@ fn files_whose_line_ends_git_had_converted_have_changed() {
     for name in ["a.txt", "b.log"] {
         date(&c, name, 1_000_000_000);
     }
-    c.commit("large");
+    c.commit(1, "large");
     let options = RewriteOptions::default().larger_than(4000);
     let report = c.repo.rewrite_unpushed_to_lfs_with(&options).unwrap();
     assert_eq!(report.files.len(), 2);
@@ -174,7 +146,7 @@ fn files_whose_line_ends_git_had_converted_have_changed() {
     assert_eq!(status(), seen);
 }
 
-fn date(c: &Clone, name: &str, seconds: u64) {
+fn date(c: &OneClone, name: &str, seconds: u64) {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     let file = fs::File::open(c.folder().join(name)).unwrap();
     file.set_modified(time).unwrap();
@@ -183,7 +155,7 @@ fn date(c: &Clone, name: &str, seconds: u64) {
 #[test]
 fn what_the_server_had_before_its_rule_is_repaired_before_it_is_overwritten() {
     needs_git_lfs!();
-    let c = Clone::new();
+    let c = OneClone::new();
     c.binary("a.dat");
     let folder = c.folder().to_string_lossy().into_owned();
     // No hook judges what is fetched.
@@ -204,9 +176,9 @@ fn what_the_server_had_before_its_rule_is_repaired_before_it_is_overwritten() {
 
 #[test]
 fn a_clean_up_can_be_stopped() {
-    let c = Clone::new();
+    let c = OneClone::new();
     write(c.folder(), "notes.txt", "more\n");
-    c.commit("more");
+    c.commit(1, "more");
     c.repo.push().unwrap();
     let cancel = CancelToken::new();
     let prepared = c.w.prepare("alice/m", "ours").cancel_token(cancel.clone());
@@ -222,7 +194,7 @@ fn a_clean_up_can_be_stopped() {
 
 #[test]
 fn pending_pushes_of_other_branches_hold_what_they_will_bring() {
-    let c = Clone::new();
+    let c = OneClone::new();
     for seed in 1..=3 {
         write(c.folder(), "w.bin", weights(seed, 300));
         c.repo.stage().unwrap();
@@ -249,10 +221,10 @@ fn pending_pushes_of_other_branches_hold_what_they_will_bring() {
 #[test]
 fn names_hold_what_git_finds_before_them() {
     needs_git_lfs!();
-    let c = Clone::new();
+    let c = OneClone::new();
     let step = |name: &str, seed: u64| {
         write(c.folder(), name, weights(seed, 300));
-        c.commit(&format!("step {seed}"));
+        c.commit(1, &format!("step {seed}"));
         c.git(&["tag", &format!("t{seed}")]);
     };
     step("w.bin", 1);
