@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::data;
-use super::lab::{Lab, Pair, Side, Turn, text};
+use super::lab::{Files, Lab, Pair, Side, Turn, text};
 use super::sides::Sample;
 use super::table::Row;
 
@@ -50,7 +50,7 @@ fn set_rows(lab: &mut Lab, set: &Set) {
     }
     let bytes = lab.options.sizes.large;
     let files = set.files;
-    let pair = Pair::new(lab, set.name, |folder| {
+    let pair = Pair::new(lab, set.name, Files::Few, |folder| {
         for number in 0..files {
             data::noise_file(&folder.join(file_name(number)), number, bytes / files);
         }
@@ -76,7 +76,7 @@ fn set_rows(lab: &mut Lab, set: &Set) {
             let folder = pair.folder(lab, turn.side);
             touch(&folder.join(file_name(0)));
             vec![match turn.side {
-                Side::Ours => lab.ours(&["is-clean", text(&folder)], turn).0,
+                Side::Ours => lab.ours(&["is-clean", text(&folder)]),
                 Side::Theirs => lab.theirs(&folder, &["status", "--porcelain"], turn),
             }]
         });
@@ -153,7 +153,7 @@ fn pull(lab: &mut Lab) {
         }
         let folder = &clones[turn.side as usize];
         let pulled = match turn.side {
-            Side::Ours => lab.ours(&["pull", text(folder)], turn).0,
+            Side::Ours => lab.ours(&["pull", text(folder)]),
             Side::Theirs => lab.theirs(folder, &["pull", "-q"], turn),
         };
         if turn.round == 0 {
@@ -173,21 +173,21 @@ fn file_name(number: u64) -> String {
 
 pub(crate) fn stage(lab: &Lab, folder: &Path, turn: Turn) -> Sample {
     match turn.side {
-        Side::Ours => lab.ours(&["stage", text(folder)], turn).0,
+        Side::Ours => lab.ours(&["stage", text(folder)]),
         Side::Theirs => lab.theirs(folder, &["add", "-A"], turn),
     }
 }
 
 pub(crate) fn push(lab: &Lab, folder: &Path, turn: Turn) -> Sample {
     match turn.side {
-        Side::Ours => lab.ours(&["push", text(folder)], turn).0,
+        Side::Ours => lab.ours(&["push", text(folder)]),
         Side::Theirs => lab.theirs(folder, &["push", "-q", "origin", "main"], turn),
     }
 }
 
 pub(crate) fn clone(lab: &Lab, remote: &super::sides::Remote, folder: &Path, turn: Turn) -> Sample {
     match turn.side {
-        Side::Ours => lab.ours(&["clone", &remote.id, text(folder)], turn).0,
+        Side::Ours => lab.ours(&["clone", &remote.id, text(folder)]),
         Side::Theirs => {
             let words = ["clone", "-q", &remote.url, text(folder)];
             lab.theirs(&lab.path("home"), &words, turn)

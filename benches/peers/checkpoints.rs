@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use super::data;
-use super::lab::{Lab, Pair, Side, Turn, text};
+use super::lab::{Files, Lab, Pair, Side, Turn, text};
 use super::sides::{Memory, Sample, clocked};
 use super::table::{Row, median};
 
@@ -40,7 +40,7 @@ fn against_python(lab: &mut Lab) {
         if !lab.wants(&[row.name]) {
             continue;
         }
-        let pair = Pair::new(lab, row.name, |folder| {
+        let pair = Pair::new(lab, row.name, Files::Few, |folder| {
             data::noise_file(&folder.join(FILE), 1, bytes);
         });
         lab.rows(&[row], |lab, turn| {
@@ -48,7 +48,7 @@ fn against_python(lab: &mut Lab) {
             let name = format!("{job}-{}-{}", turn.round, turn.side.name());
             let remote = lab.send_elsewhere(&folder, &name);
             let saved = match turn.side {
-                Side::Ours => lab.ours(&[job, text(&folder)], turn).0.of_call(),
+                Side::Ours => lab.our_call(&[job, text(&folder)]),
                 Side::Theirs => python(lab, text(&folder), turn),
             };
             remote.remove();
@@ -87,12 +87,8 @@ fn history(lab: &mut Lab) {
     }
     let (count, bytes) = lab.options.sizes.saves;
     let (folder, remote) = lab.new_clone("history");
-    let turn = Turn {
-        side: Side::Ours,
-        round: 1,
-    };
     let (count, bytes) = (count.to_string(), bytes.to_string());
-    let (sample, calls) = lab.ours(&["checkpoints", text(&folder), &count, &bytes], turn);
+    let (peak_kib, calls) = lab.our_calls(&["checkpoints", text(&folder), &count, &bytes]);
     // A single call is at the mercy of the disk: the first and the last fifth, but for the very first
     // call, which starts the worker.
     let calls = &calls[1..];
@@ -101,8 +97,7 @@ fn history(lab: &mut Lab) {
     let as_samples = |calls: &[f64]| {
         let one = |seconds: &f64| Sample {
             seconds: *seconds,
-            peak_kib: sample.peak_kib,
-            call: None,
+            peak_kib,
         };
         // The row's own warm-up is left out of its figures.
         std::iter::once(&calls[0]).chain(calls).map(one).collect()

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::limits::Limits;
 use super::sides::{self, Hub, Memory, Remote, Sample, clocked};
-use super::table::{Row, Table};
+use super::table::{Row, Table, median};
 use super::tools::Tools;
 
 /// What the command line asks for.
@@ -117,12 +117,17 @@ impl Turn {
     }
 }
 
+/// Processes started to see how long that takes.
+const STARTS: usize = 21;
+
 pub(crate) struct Lab {
     pub(crate) options: Options,
     pub(crate) tools: Tools,
     pub(crate) hub: Hub,
     pub(crate) limits: Limits,
     pub(crate) table: Table,
+    /// Seconds that the start of a process takes.
+    start: f64,
     folder: TempDir,
 }
 
@@ -149,18 +154,35 @@ impl Lab {
         }
         let limits = Limits::measure(&mut hub, folder.path(), options.sizes.large);
         limits.print();
+        let mut version = Command::new("git");
+        version.arg("version");
+        let starts = (0..STARTS).map(|_| clocked(&mut version, Memory::Alone).0.seconds);
+        let start = median(starts.collect());
+        println!("# ours is the call in process plus {start:.4} s, the start of a process");
         Self {
             options,
             tools,
             hub,
             limits,
             table: Table::default(),
+            start,
             folder,
         }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Puts a folder of many files out of the way until the bench ends.
+    ///
+    /// ext4 passes over inodes that were deleted in the last minutes, one by one, whenever it creates a
+    /// file: whoever deletes thousands makes the next turn many times slower.
+    pub(crate) fn put_away(&self, folder: &Path) {
+        let trash = self.path("put-away");
+        fs::create_dir_all(&trash).unwrap();
+        let number = fs::read_dir(&trash).unwrap().count();
+        fs::rename(folder, trash.join(number.to_string())).unwrap();
     }
 
     pub(crate) fn wants(&self, names: &[&str]) -> bool {
@@ -198,24 +220,34 @@ impl Lab {
         }
     }
 
-    /// A job of ours, in a process of its own.
-    pub(crate) fn ours(&self, words: &[&str], turn: Turn) -> (Sample, Vec<f64>) {
+    /// A job of ours: the call, in process, and the process start that a peer needs besides.
+    pub(crate) fn ours(&self, words: &[&str]) -> Sample {
+        let (peak_kib, calls) = self.our_calls(words);
+        Sample {
+            seconds: calls[0] + self.start,
+            peak_kib,
+        }
+    }
+
+    /// The same, where the peer's is a call as well.
+    pub(crate) fn our_call(&self, words: &[&str]) -> Sample {
+        let (peak_kib, calls) = self.our_calls(words);
+        Sample {
+            seconds: calls[0],
+            peak_kib,
+        }
+    }
+
+    /// A job's most memory in KiB, and the seconds of its calls. It has a process to itself, which says
+    /// how much memory that had.
+    pub(crate) fn our_calls(&self, words: &[&str]) -> (u64, Vec<f64>) {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.arg(sides::JOB).args(words);
         self.surround(&mut command);
-        // It says itself how much memory it had; only its time is taken here.
-        let _ = turn;
-        let (sample, text) = clocked(&mut command, Memory::Alone);
-        let mut numbers = text.lines().map(|line| line.parse::<f64>().unwrap());
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let peak_kib = numbers.next().unwrap() as u64;
-        let calls: Vec<f64> = numbers.collect();
-        let sample = Sample {
-            peak_kib,
-            call: calls.first().copied(),
-            ..sample
-        };
-        (sample, calls)
+        let (_, text) = clocked(&mut command, Memory::Alone);
+        let mut lines = text.lines();
+        let peak_kib = lines.next().unwrap().parse().unwrap();
+        (peak_kib, lines.map(|line| line.parse().unwrap()).collect())
     }
 
     /// A job of git's.
@@ -275,19 +307,29 @@ impl Lab {
 /// Clones for both sides to work in, and what each was at the start.
 pub(crate) struct Pair {
     name: &'static str,
-    remotes: Vec<Remote>,
+    files: Files,
+}
+
+/// Whether there are so many files that they cannot be deleted between turns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Files {
+    Few,
+    Many,
 }
 
 impl Pair {
-    pub(crate) fn new(lab: &mut Lab, name: &'static str, fill: impl Fn(&Path)) -> Self {
-        let mut remotes = Vec::new();
+    pub(crate) fn new(
+        lab: &mut Lab,
+        name: &'static str,
+        files: Files,
+        fill: impl Fn(&Path),
+    ) -> Self {
         for side in [Side::Ours, Side::Theirs] {
-            let (folder, remote) = lab.new_clone(&format!("{name}-{}", side.name()));
+            let (folder, _) = lab.new_clone(&format!("{name}-{}", side.name()));
             fill(&folder);
             copy(&folder.join(".git"), &folder.with_extension("git"));
-            remotes.push(remote);
         }
-        Self { name, remotes }
+        Self { name, files }
     }
 
     pub(crate) fn folder(&self, lab: &Lab, side: Side) -> PathBuf {
@@ -297,7 +339,11 @@ impl Pair {
     /// Makes git forget everything since the clone; the files stay.
     pub(crate) fn forget(&self, lab: &Lab, side: Side) -> PathBuf {
         let folder = self.folder(lab, side);
-        fs::remove_dir_all(folder.join(".git")).unwrap();
+        if self.files == Files::Few {
+            // Gigabytes that would only take room.
+            let _ = fs::remove_dir_all(folder.join(".git/lfs/objects"));
+        }
+        lab.put_away(&folder.join(".git"));
         copy(&folder.with_extension("git"), &folder.join(".git"));
         folder
     }
@@ -305,11 +351,10 @@ impl Pair {
     pub(crate) fn remove(self, lab: &Lab) {
         for side in [Side::Ours, Side::Theirs] {
             let folder = self.folder(lab, side);
-            fs::remove_dir_all(folder.with_extension("git")).unwrap();
-            fs::remove_dir_all(folder).unwrap();
-        }
-        for remote in self.remotes {
-            remote.remove();
+            match self.files {
+                Files::Few => fs::remove_dir_all(folder).unwrap(),
+                Files::Many => lab.put_away(&folder),
+            }
         }
     }
 }

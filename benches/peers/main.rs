@@ -45,7 +45,7 @@ fn main() {
     many::rows(&mut lab);
     checkpoints::rows(&mut lab);
     growth::lines(&mut lab);
-    lab.table.summary(&lab.limits);
+    lab.table.summary();
     if let Some(folder) = &lab.options.plots {
         plot::write(&lab.table, folder);
     }

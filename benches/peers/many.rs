@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::big::{clone, push, stage};
 use super::data;
-use super::lab::{Lab, Pair, Side, Turn, copy, text};
+use super::lab::{Files, Lab, Pair, Side, Turn, copy, text};
 use super::sides::Sample;
 use super::table::Row;
 
@@ -29,7 +29,9 @@ fn texts(lab: &mut Lab) {
     {
         return;
     }
-    let pair = Pair::new(lab, "many", |folder| data::texts(folder, 1, many));
+    let pair = Pair::new(lab, "many", Files::Many, |folder| {
+        data::texts(folder, 1, many)
+    });
     let rows = [
         Row::new("stage_many").limit(lab.limits.read(many)),
         Row::new("commit_many"),
@@ -75,7 +77,7 @@ fn texts(lab: &mut Lab) {
                 if turn.round == 0 {
                     assert_eq!(lab.git(&folder, &["status", "--porcelain"]), "");
                 }
-                fs::remove_dir_all(folder).unwrap();
+                lab.put_away(&folder);
                 vec![cloned]
             });
         }
@@ -105,7 +107,7 @@ fn checkout(lab: &mut Lab, pair: &Pair) {
             "other"
         };
         vec![match turn.side {
-            Side::Ours => lab.ours(&["checkout", text(&folder), branch], turn).0,
+            Side::Ours => lab.ours(&["checkout", text(&folder), branch]),
             Side::Theirs => lab.theirs(&folder, &["checkout", "-q", branch], turn),
         }]
     });
@@ -117,7 +119,7 @@ fn looks(lab: &mut Lab) {
         return;
     }
     let huge = lab.options.sizes.huge;
-    let (folder, remote) = lab.new_clone("huge");
+    let (folder, _) = lab.new_clone("huge");
     data::texts(&folder, 3, huge);
     let turn = Turn {
         side: Side::Ours,
@@ -135,13 +137,12 @@ fn looks(lab: &mut Lab) {
     if lab.wants(&["open_huge"]) {
         lab.rows(&[Row::new("open_huge")], |lab, turn| {
             vec![match turn.side {
-                Side::Ours => lab.ours(&["open", text(&folder)], turn).0,
+                Side::Ours => lab.ours(&["open", text(&folder)]),
                 Side::Theirs => lab.theirs(&folder, &["rev-parse", "HEAD"], turn),
             }]
         });
     }
-    fs::remove_dir_all(folder).unwrap();
-    remote.remove();
+    lab.put_away(&folder);
 }
 
 /// Small LFS files: pushed, and cloned.
@@ -150,7 +151,9 @@ fn small_lfs(lab: &mut Lab) {
         return;
     }
     let files = lab.options.sizes.small_lfs;
-    let pair = Pair::new(lab, "small-lfs", |folder| data::binaries(folder, 4, files));
+    let pair = Pair::new(lab, "small-lfs", Files::Many, |folder| {
+        data::binaries(folder, 4, files)
+    });
     lab.rows(&[Row::new("stage_small_lfs")], |lab, turn| {
         let folder = pair.forget(lab, turn.side);
         let staged = stage(lab, &folder, turn);
@@ -173,7 +176,7 @@ fn small_lfs(lab: &mut Lab) {
             if turn.round == 0 {
                 assert_eq!(lab.git(&folder, &["status", "--porcelain"]), "");
             }
-            fs::remove_dir_all(folder).unwrap();
+            lab.put_away(&folder);
             vec![cloned]
         });
     }
@@ -186,7 +189,7 @@ fn prune(lab: &mut Lab) {
         return;
     }
     let files = lab.options.sizes.pruned;
-    let pair = Pair::new(lab, "prune", |_| {});
+    let pair = Pair::new(lab, "prune", Files::Many, |_| {});
     for side in [Side::Ours, Side::Theirs] {
         let folder = pair.folder(lab, side);
         for version in [5, 6] {
@@ -200,18 +203,15 @@ fn prune(lab: &mut Lab) {
     lab.rows(&[Row::new("prune")], |lab, turn| {
         let folder = pair.folder(lab, turn.side);
         let store = folder.join(".git/lfs");
-        fs::remove_dir_all(&store).unwrap();
+        lab.put_away(&store);
         copy(&folder.with_extension("lfs"), &store);
         let pruned = match turn.side {
-            Side::Ours => lab.ours(&["prune", text(&folder)], turn).0,
+            Side::Ours => lab.ours(&["prune", text(&folder)]),
             Side::Theirs => lab.theirs(&folder, &["lfs", "prune", "--verify-remote"], turn),
         };
         assert_eq!(files_below(&store.join("objects")), files);
         vec![pruned]
     });
-    for side in [Side::Ours, Side::Theirs] {
-        fs::remove_dir_all(pair.folder(lab, side).with_extension("lfs")).unwrap();
-    }
     pair.remove(lab);
 }
 
@@ -229,14 +229,14 @@ fn files_below(folder: &Path) -> u64 {
 
 fn commit(lab: &Lab, folder: &Path, turn: Turn) -> Sample {
     match turn.side {
-        Side::Ours => lab.ours(&["commit", text(folder)], turn).0,
+        Side::Ours => lab.ours(&["commit", text(folder)]),
         Side::Theirs => lab.theirs(folder, &["commit", "-q", "-m", "bench"], turn),
     }
 }
 
 fn status(lab: &Lab, folder: &Path, turn: Turn) -> Sample {
     match turn.side {
-        Side::Ours => lab.ours(&["is-clean", text(folder)], turn).0,
+        Side::Ours => lab.ours(&["is-clean", text(folder)]),
         Side::Theirs => lab.theirs(folder, &["status", "--porcelain"], turn),
     }
 }

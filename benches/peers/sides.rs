@@ -108,24 +108,13 @@ pub(crate) struct Sample {
     pub(crate) seconds: f64,
     /// Most memory that one of its processes had at a time; 0 if nobody looked.
     pub(crate) peak_kib: u64,
-    /// The part that is the call itself, without the process around it.
-    pub(crate) call: Option<f64>,
 }
 
 impl Sample {
-    /// The call alone is what counts.
-    pub(crate) fn of_call(self) -> Self {
-        Self {
-            seconds: self.call.unwrap(),
-            ..self
-        }
-    }
-
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             seconds: self.seconds + other.seconds,
             peak_kib: self.peak_kib.max(other.peak_kib),
-            call: None,
         }
     }
 }
@@ -153,11 +142,7 @@ pub(crate) fn clocked(command: &mut Command, memory: Memory) -> (Sample, String)
     let seconds = began.elapsed().as_secs_f64();
     assert!(output.status.success(), "{command:?} failed");
     let text = String::from_utf8(output.stdout).unwrap();
-    let sample = Sample {
-        seconds,
-        peak_kib,
-        call: None,
-    };
+    let sample = Sample { seconds, peak_kib };
     (sample, text)
 }
 

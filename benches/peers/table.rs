@@ -1,6 +1,5 @@
 //! Rows: what was measured, its medians, and what is printed of it.
 
-use super::limits::Limits;
 use super::sides::Sample;
 
 /// What a row is called, and what it is held against.
@@ -43,8 +42,6 @@ pub(crate) struct Measured {
     pub(crate) ratio: f64,
     /// The least and the largest ratio of a round.
     pub(crate) spread: (f64, f64),
-    /// Median seconds of our call without the process around it.
-    call: Option<f64>,
     peaks_kib: [u64; 2],
 }
 
@@ -69,7 +66,6 @@ impl Table {
         let counted = |side: &[Sample]| -> Vec<f64> {
             side[1..].iter().map(|sample| sample.seconds).collect()
         };
-        let calls: Option<Vec<f64>> = ours[1..].iter().map(|sample| sample.call).collect();
         let (ours, theirs) = (counted(&ours), counted(&theirs));
         let ratios = || ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs);
         let spread = (
@@ -83,7 +79,6 @@ impl Table {
             theirs,
             ratio: ours / theirs,
             spread,
-            call: calls.map(median),
             peaks_kib,
         };
         measured.print();
@@ -98,10 +93,8 @@ impl Table {
     }
 
     /// What is known of the rows besides their ratios.
-    pub(crate) fn summary(&self, _limits: &Limits) {
-        println!(
-            "# row | ours MiB | peer MiB | limit s | times the limit | our call s | aim | met"
-        );
+    pub(crate) fn summary(&self) {
+        println!("# row | ours MiB | peer MiB | limit s | times the limit | aim | met");
         for measured in &self.rows {
             let mib = |at: usize| measured.peaks_kib[at] / 1024;
             let (limit, times) = match measured.row.limit {
@@ -113,9 +106,8 @@ impl Table {
                 Some(aim) => (aim.to_string(), "NO"),
                 None => ("-".to_owned(), "-"),
             };
-            let call = measured.call.map_or("-".to_owned(), seconds);
             println!(
-                "# {} | {} | {} | {limit} | {times} | {call} | {aim} | {met}",
+                "# {} | {} | {} | {limit} | {times} | {aim} | {met}",
                 measured.row.name,
                 mib(0),
                 mib(1)
