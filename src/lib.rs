@@ -93,6 +93,7 @@ mod lfs;
 mod local;
 mod login;
 mod name;
+mod parallel;
 mod path;
 mod place;
 #[cfg(any(test, fuzzing))]

@@ -12,7 +12,7 @@ use super::{Git, error::wrap};
 use crate::env;
 use crate::error::Result;
 use crate::fs::{self, FileKind};
-use crate::gitattributes::{Case, FILE_NAME, MOST_BYTES, Macros, Rules, State, decide};
+use crate::gitattributes::{Case, Decided, FILE_NAME, MOST_BYTES, Macros, Rules, State, decide};
 use crate::path::RepoPath;
 
 /// What becomes of a file on its way into the repository, as its attributes have it.
@@ -112,6 +112,8 @@ pub(super) fn of_index(
 /// Files with rules, by the folders they are for.
 pub(super) struct Stack {
     case: Case,
+    /// Whether git's config makes CRLF of line ends (`core.autocrlf`, `core.eol`).
+    writes_crlf: bool,
     /// Of the system and of the user, the latter last.
     general: Vec<Rules>,
     /// `info/attributes`: it counts more than all others.
@@ -130,6 +132,10 @@ impl Stack {
         let config = repo.config().and_then(|mut config| config.snapshot());
         let config = config.map_err(wrap("read git's config"))?;
         let folds = config.get_bool("core.ignorecase").unwrap_or(false);
+        let writes_crlf = config.get_bool("core.autocrlf").unwrap_or(false)
+            || config
+                .get_str("core.eol")
+                .is_ok_and(|eol| eol.eq_ignore_ascii_case("crlf"));
         let mut general = Vec::new();
         if !env::var("GIT_ATTR_NOSYSTEM").is_some_and(|value| is_true(&value)) {
             general.extend(rules_of(Path::new("/etc/gitattributes"))?);
@@ -140,6 +146,7 @@ impl Stack {
         let info = rules_of(&repo.commondir().join("info/attributes"))?;
         Ok(Self {
             case: if folds { Case::Folds } else { Case::Counts },
+            writes_crlf,
             general,
             info: info.unwrap_or_default(),
             root: None,
@@ -154,6 +161,42 @@ impl Stack {
         path: &RepoPath,
         read: impl Fn(&str) -> Result<Option<Vec<u8>>>,
     ) -> Result<Filter> {
+        self.decided(path, read, &FILTER, filter_of)
+    }
+
+    /// The same, and whether git writes such a file byte by byte as its blob is, filters left aside.
+    pub(super) fn checkout(
+        &self,
+        path: &RepoPath,
+        read: impl Fn(&str) -> Result<Option<Vec<u8>>>,
+    ) -> Result<(Filter, bool)> {
+        let wanted = [&FILTER[..], &LINE_ENDS].concat();
+        self.decided(path, read, &wanted, |decided| {
+            (filter_of(decided), self.keeps_bytes(decided))
+        })
+    }
+
+    /// Whether nothing becomes another line end, and no `$Id$` is expanded.
+    fn keeps_bytes(&self, decided: &Decided<'_>) -> bool {
+        let is_off = |name| {
+            let state = decided.get(name);
+            state.is_none_or(|state| matches!(state, State::Unset | State::Unspecified))
+        };
+        let eol_is_lf = match decided.get("eol") {
+            Some(State::Value(eol)) => **eol == *b"lf",
+            _ => is_off("eol"),
+        };
+        let is_binary = decided.get("text") == Some(&State::Unset);
+        is_off("ident") && (is_binary || (eol_is_lf && !self.writes_crlf))
+    }
+
+    fn decided<R>(
+        &self,
+        path: &RepoPath,
+        read: impl Fn(&str) -> Result<Option<Vec<u8>>>,
+        wanted: &[&str],
+        judge: impl FnOnce(&Decided<'_>) -> R,
+    ) -> Result<R> {
         let name = path.as_str();
         let folder = self.folder(path.parent().unwrap_or(""), &read)?;
         let macros = self.macros(&read)?;
@@ -163,14 +206,7 @@ impl Stack {
             .into_iter()
             .chain(nearer)
             .chain(general);
-        const ENCODING: &str = "working-tree-encoding";
-        let decided = decide(files, &macros, &["filter", ENCODING], self.case);
-        Ok(match (decided.get("filter"), decided.get(ENCODING)) {
-            (Some(State::Value(filter)), _) if **filter == *b"lfs" => Filter::Lfs,
-            (Some(State::Value(_)), _) | (_, Some(State::Value(_))) => Filter::Foreign,
-            (Some(State::Unset | State::Unspecified), _) => Filter::Off,
-            _ => Filter::None,
-        })
+        Ok(judge(&decide(files, &macros, wanted, self.case)))
     }
 
     fn macros(&self, read: &impl Fn(&str) -> Result<Option<Vec<u8>>>) -> Result<Rc<Macros>> {
@@ -222,6 +258,21 @@ impl Stack {
         let known = Rc::clone(&found);
         self.folders.borrow_mut().insert(folder.to_owned(), known);
         Ok(found)
+    }
+}
+
+const ENCODING: &str = "working-tree-encoding";
+/// The attributes that say what becomes of a file.
+const FILTER: [&str; 2] = ["filter", ENCODING];
+/// Those by which a text file is another in the work tree than in the repository.
+const LINE_ENDS: [&str; 3] = ["text", "eol", "ident"];
+
+fn filter_of(decided: &Decided<'_>) -> Filter {
+    match (decided.get("filter"), decided.get(ENCODING)) {
+        (Some(State::Value(filter)), _) if **filter == *b"lfs" => Filter::Lfs,
+        (Some(State::Value(_)), _) | (_, Some(State::Value(_))) => Filter::Foreign,
+        (Some(State::Unset | State::Unspecified), _) => Filter::Off,
+        _ => Filter::None,
     }
 }
 

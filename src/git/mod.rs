@@ -5,6 +5,7 @@
 
 mod any_names;
 mod attributes;
+mod blob_reader;
 mod blobs;
 mod branch_refs;
 mod branch_rename;
@@ -52,6 +53,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use any_names::NamedBlob;
 pub(crate) use attributes::{Attributes, Filter};
+pub(crate) use blob_reader::BlobReader;
 pub use commit::Identity;
 pub(crate) use config::user_config;
 pub(crate) use diff::{Change, TreeFile};

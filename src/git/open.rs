@@ -83,6 +83,14 @@ fn foreign_owner(folder: &Path) -> Error {
     ))
 }
 
+/// A handle on a repository that was opened and checked before.
+pub(super) fn open_again(workdir: &Path) -> Result<Repository> {
+    // By the work tree's folder: from a `.git` that lies elsewhere libgit2 would guess one.
+    let none: [&str; 0] = [];
+    Repository::open_ext(workdir, RepositoryOpenFlags::NO_SEARCH, none)
+        .map_err(wrap("open the repository again"))
+}
+
 fn bare(folder: &Path) -> Error {
     Error::new(
         ErrorKind::Unsupported,
@@ -168,10 +176,7 @@ impl Git {
 
     /// Another handle on the same repository, for another thread or a scratch index.
     pub(super) fn reopen(&self) -> Result<Repository> {
-        // By the work tree's folder: from a `.git` that lies elsewhere libgit2 would guess one.
-        let none: [&str; 0] = [];
-        Repository::open_ext(&self.workdir, RepositoryOpenFlags::NO_SEARCH, none)
-            .map_err(wrap("open the repository again"))
+        open_again(&self.workdir)
     }
 
     /// Best effort: a repository that cannot be written needs no fsync.

@@ -20,6 +20,15 @@ pub(crate) struct Snapshot {
     rules: Stack,
 }
 
+/// What becomes of a blob on its way into the work tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Conversion {
+    /// Whether the tree's attributes give the file to Git LFS.
+    pub(crate) is_lfs: bool,
+    /// Whether, where LFS does not come into it, the file's bytes are the blob's.
+    pub(crate) is_verbatim: bool,
+}
+
 impl Git {
     /// The snapshot of a tree; `None` is the empty tree.
     pub(crate) fn snapshot(&self, tree: Option<ObjectId>) -> Result<Snapshot> {
@@ -52,6 +61,16 @@ impl Snapshot {
     /// Whether they give it to Git LFS.
     pub(crate) fn is_lfs(&self, path: &RepoPath) -> Result<bool> {
         Ok(self.filter(path)? == Filter::Lfs)
+    }
+
+    /// What becomes of a file on its way into the work tree.
+    pub(crate) fn checkout(&self, path: &RepoPath) -> Result<Conversion> {
+        let read = |file: &str| of_index(&self.repo, &self.index, file);
+        let (filter, is_verbatim) = self.rules.checkout(path, read)?;
+        Ok(Conversion {
+            is_lfs: filter == Filter::Lfs,
+            is_verbatim,
+        })
     }
 
     /// Writes the named files of the tree below an empty `folder`, converted as git would.

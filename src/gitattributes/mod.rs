@@ -14,7 +14,7 @@ mod wildmatch;
 
 pub(crate) use glob::{Case, Glob};
 pub(crate) use line::{Assignment, LONGEST_LINE, State, assignments, split};
-pub(crate) use rules::{Macros, Rules, decide};
+pub(crate) use rules::{Decided, Macros, Rules, decide};
 
 /// Bytes of a file in which git still looks for rules.
 pub(crate) const MOST_BYTES: u64 = 100 << 20;

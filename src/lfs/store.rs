@@ -158,7 +158,7 @@ impl Store {
     }
 
     /// Writes an object's content to a new file, sharing its blocks where possible.
-    pub(crate) fn checkout(&self, object: Object, target: &Path, executable: bool) -> Result<()> {
+    pub(crate) fn checkout(&self, object: Object, target: &Path, executable: bool) -> Result<Stat> {
         use std::os::unix::fs::OpenOptionsExt;
         let source = self.open(object)?;
         let file = std::fs::OpenOptions::new()
@@ -168,7 +168,10 @@ impl Store {
             .open(target)
             .map_err(|error| Error::io("create", target, error))?;
         // Not cancelled half way: the file lies in a folder of ours and goes with it.
-        fs::clone_or_copy(&source, &file, target, &CancelToken::new()).map(drop)
+        fs::clone_or_copy(&source, &file, target, &CancelToken::new())?;
+        let meta = file.metadata();
+        let meta = meta.map_err(|error| Error::io("look at", target, error))?;
+        Ok(Stat::from(&meta))
     }
 
     /// Removes scratch files of processes that were killed; whoever lives has a lock on theirs.

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::Context;
 use super::content::Content;
 use super::interrupted::{self, Interrupted};
+use super::lay_out::{Planned, Source, lay_out};
 use super::place::{self, Placement};
 use super::pointers::Pointers;
 use crate::error::{Error, ErrorKind, Offence, Result};
@@ -66,27 +67,7 @@ impl Switch<'_> {
         cancel.check()?;
 
         let area = place::Area::create(&private_folder(git.git_dir()))?;
-        // Content first: as long as the area holds no link, nothing is written through one.
-        for (path, file) in &plan {
-            if let Some(object) = file.content {
-                cancel.check()?;
-                let target = path.under(area.path());
-                fs::create_parent(&target)?;
-                self.context
-                    .store
-                    .checkout(object, &target, file.mode == Mode::Executable)?;
-            }
-        }
-        let as_they_are: Vec<&RepoPath> = plan
-            .iter()
-            .filter(|(_, file)| file.content.is_none())
-            .map(|(path, _)| path)
-            .collect();
-        snapshot.write_files(&as_they_are, area.path())?;
-        let files = as_they_are.into_iter();
-        let files = files
-            .filter_map(|path| Some((path, plan[path].mode)).filter(|(_, mode)| mode.is_file()));
-        area.let_umask_decide(files)?;
+        lay_out(self.context, &snapshot, &plan, &area)?;
 
         // Long downloads leave time for edits and commits: with git's lock in hand, look once more
         // before anything changes.
@@ -122,7 +103,7 @@ impl Switch<'_> {
             workdir: git.workdir(),
             area: &area,
         };
-        let placed = placement.run(plan.keys(), |path| {
+        let placed = placement.run(plan.iter().map(|file| &file.path), |path| {
             let now = fs::lstat(&path.under(git.workdir()))?;
             // Where nothing is, nothing can be lost.
             Ok(now.is_none() || seen.get(path).is_some_and(|seen| *seen == now))
@@ -134,7 +115,10 @@ impl Switch<'_> {
         }
         let total = plan.len();
         for path in &placed.done {
-            let Some(file) = plan.get(path) else { continue };
+            let Ok(at) = plan.binary_search_by(|file| file.path.cmp(path)) else {
+                continue;
+            };
+            let file = &plan[at];
             if let Some(stat) = fs::lstat(&path.under(git.workdir()))? {
                 let entry = Entry::new(path.clone(), file.blob, file.mode, &stat);
                 let before = index.get(path)?;
@@ -158,42 +142,43 @@ impl Switch<'_> {
         placed.result
     }
 
-    /// The files of the new tree that have to be written, and what each will hold.
-    fn plan(
-        &self,
-        changes: &[Change],
-        snapshot: &Snapshot,
-        index: &Index,
-    ) -> Result<BTreeMap<RepoPath, Planned>> {
-        let git = self.context.git;
-        let mut pointers = Pointers::new(git);
-        let mut plan = BTreeMap::new();
+    /// The files of the new tree that have to be written, in the order of their paths, and what each will
+    /// hold.
+    fn plan(&self, changes: &[Change], snapshot: &Snapshot, index: &Index) -> Result<Vec<Planned>> {
+        let mut pointers = Pointers::new(self.context.git);
+        let mut plan = Vec::new();
         for change in changes {
             let Some((blob, mode)) = change.new else {
                 continue;
             };
-            if mode == Mode::Gitlink {
-                continue;
-            }
-            let mut content = None;
-            if mode.is_file() {
-                content = pointers.get(blob)?.filter(|object| object.size > 0);
-                if content.is_some()
-                    && !(snapshot.is_lfs(&change.path)?
-                        && self.wants(&change.path, index, &mut pointers)?)
-                {
-                    content = None;
+            let path = &change.path;
+            let source = match mode {
+                Mode::Gitlink => continue,
+                Mode::Symlink => Source::Converted,
+                Mode::File | Mode::Executable => {
+                    let conversion = snapshot.checkout(path)?;
+                    // Few blobs are looked into: those of LFS files.
+                    let object = match conversion.is_lfs {
+                        true => pointers.get(blob)?.filter(|object| object.size > 0),
+                        false => None,
+                    };
+                    match object {
+                        Some(object) if self.wants(path, index, &mut pointers)? => {
+                            Source::Object(object)
+                        }
+                        _ if conversion.is_verbatim => Source::Blob,
+                        _ => Source::Converted,
+                    }
                 }
-            }
-            plan.insert(
-                change.path.clone(),
-                Planned {
-                    blob,
-                    mode,
-                    content,
-                },
-            );
+            };
+            plan.push(Planned {
+                path: path.clone(),
+                blob,
+                mode,
+                source,
+            });
         }
+        plan.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(plan)
     }
 
@@ -212,10 +197,10 @@ impl Switch<'_> {
         Ok(stat.is_some_and(|stat| stat.size == object.size))
     }
 
-    fn download(&self, plan: &BTreeMap<RepoPath, Planned>) -> Result<()> {
+    fn download(&self, plan: &[Planned]) -> Result<()> {
         let wanted = plan
             .iter()
-            .filter_map(|(path, file)| Some((file.content?, path)));
+            .filter_map(|file| Some((file.object()?, &file.path)));
         fill(&self.context, &self.fill, wanted)
     }
 }
@@ -295,14 +280,6 @@ pub(crate) fn lacking(
     Err(error
         .with_retry_after(first.retry_after())
         .with_source(first))
-}
-
-/// A file to be written.
-struct Planned {
-    blob: ObjectId,
-    mode: Mode,
-    /// The object whose content it gets; without one, what git's blob holds.
-    content: Option<Object>,
 }
 
 /// Finds local work in the paths that are about to change.

@@ -13,6 +13,7 @@ mod guard;
 mod history;
 mod interrupted;
 mod keep;
+mod lay_out;
 mod materialise;
 mod options;
 mod place;

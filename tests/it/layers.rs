@@ -14,6 +14,7 @@ const LAYERS: [&[&str]; 6] = [
         "gitattributes",
         "id",
         "name",
+        "parallel",
         "path",
         "probe",
         "progress",

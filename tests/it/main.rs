@@ -22,6 +22,7 @@ mod cheap;
 mod child;
 mod configuration;
 mod conformance;
+mod conversions;
 mod corners;
 mod crash;
 mod credentials;

@@ -1,0 +1,186 @@
+//! The same work on many items, on several threads.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use crate::cancel::CancelToken;
+use crate::error::Result;
+
+/// Threads for work that the CPU or the kernel bounds: one for each CPU, as long as there is a use for it.
+/// More than eight only wait for one another's folders in the kernel.
+const MOST_THREADS: usize = 8;
+/// Items a thread takes at a time: many small ones are not worth an atomic operation each, and large ones
+/// must not wait behind one another.
+const MOST_AT_A_TIME: usize = 32;
+
+/// How many threads work that the CPU or the kernel bounds may use, the calling one among them.
+pub(crate) fn threads() -> usize {
+    thread::available_parallelism().map_or(1, |count| count.get().min(MOST_THREADS))
+}
+
+/// Does `work` for each item; the results, in the order of the items.
+///
+/// The calling thread works along. What the items take must not depend on their order.
+///
+/// # Errors
+/// That of the first item, in their order, which failed of those that were begun; after a failure no
+/// further item is begun. [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) likewise.
+///
+/// # Panics
+/// If `work` does: in the calling thread, when all others have come to an end.
+pub(crate) fn map<T: Sync, R: Send>(
+    items: &[T],
+    cancel: &CancelToken,
+    work: impl Fn(&T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    map_with(items, cancel, || Ok(()), |(), item| work(item))
+}
+
+/// The same, where each thread has something of its own for the time: `begin` makes it, on that thread.
+///
+/// # Errors
+/// As [`map`], and that of `begin`.
+pub(crate) fn map_with<S, T: Sync, R: Send>(
+    items: &[T],
+    cancel: &CancelToken,
+    begin: impl Fn() -> Result<S> + Sync,
+    work: impl Fn(&mut S, &T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let threads = threads().min(items.len());
+    let at_a_time = (items.len() / (threads * 4)).clamp(1, MOST_AT_A_TIME);
+    let (next, ended) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let work_along = || {
+        let _guard = EndOnPanic(&ended);
+        let mut done = Vec::new();
+        let mut own = match begin() {
+            Ok(own) => own,
+            Err(error) => {
+                ended.store(true, Ordering::Relaxed);
+                return vec![(items.len(), Err(error))];
+            }
+        };
+        while !ended.load(Ordering::Relaxed) {
+            let from = next.fetch_add(at_a_time, Ordering::Relaxed);
+            if from >= items.len() {
+                break;
+            }
+            for (at, item) in items.iter().enumerate().skip(from).take(at_a_time) {
+                let result = cancel.check().and_then(|()| work(&mut own, item));
+                let failed = result.is_err();
+                done.push((at, result));
+                if failed {
+                    ended.store(true, Ordering::Relaxed);
+                }
+                if ended.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        }
+        done
+    };
+    let mut done = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work_along)).collect();
+        let mut done = work_along();
+        for other in others {
+            match other.join() {
+                Ok(more) => done.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Has the other threads end when one panics.
+struct EndOnPanic<'a>(&'a AtomicBool);
+
+impl Drop for EndOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Error, ErrorKind};
+
+    fn failure(kind: ErrorKind) -> Error {
+        Error::new(kind, "failed")
+    }
+
+    #[test]
+    fn results_are_in_the_order_of_the_items() {
+        for count in [0, 1, 7, 1000] {
+            let items: Vec<usize> = (0..count).collect();
+            let doubled = map(&items, &CancelToken::new(), |item| Ok(item * 2));
+            let wanted: Vec<usize> = items.iter().map(|item| item * 2).collect();
+            assert_eq!(doubled.expect("worked"), wanted);
+        }
+    }
+
+    #[test]
+    fn each_thread_has_something_of_its_own() {
+        let items = [(); 100];
+        let numbers = AtomicUsize::new(0);
+        let begin = || Ok((numbers.fetch_add(1, Ordering::Relaxed), 0));
+        let work = |own: &mut (usize, usize), (): &()| {
+            own.1 += 1;
+            Ok(*own)
+        };
+        let done = map_with(&items, &CancelToken::new(), begin, work).expect("worked");
+        let most = |thread| done.iter().filter(|(of, _)| *of == thread).count();
+        let begun = numbers.into_inner();
+        assert!(begun <= threads() && (0..begun).map(most).sum::<usize>() == 100);
+    }
+
+    #[test]
+    fn the_first_failure_ends_it() {
+        let items: Vec<usize> = (0..10_000).collect();
+        let begun = AtomicUsize::new(0);
+        let work = |item: &usize| match item {
+            3 => Err(failure(ErrorKind::DiskFull)),
+            _ => Ok(begun.fetch_add(1, Ordering::Relaxed)),
+        };
+        let failed = map(&items, &CancelToken::new(), work).expect_err("one failed");
+        assert_eq!(failed.kind(), ErrorKind::DiskFull);
+        let begin = || Err::<(), _>(failure(ErrorKind::Io));
+        let failed = map_with(&items, &CancelToken::new(), begin, |(), _| Ok(()));
+        assert_eq!(failed.expect_err("none could begin").kind(), ErrorKind::Io);
+    }
+
+    #[test]
+    fn it_can_be_cancelled() {
+        let items: Vec<usize> = (0..10_000).collect();
+        let (cancel, begun) = (CancelToken::new(), AtomicUsize::new(0));
+        let work = |_: &usize| {
+            cancel.cancel();
+            begun.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        };
+        let failed = map(&items, &cancel, work).expect_err("cancelled");
+        assert_eq!(failed.kind(), ErrorKind::Cancelled);
+        assert!(begun.into_inner() <= threads());
+    }
+
+    #[test]
+    fn a_panic_comes_to_the_caller_and_ends_the_others() {
+        let items: Vec<usize> = (0..1000).collect();
+        let work = |item: &usize| {
+            assert!(*item != 5, "out of order");
+            Ok(())
+        };
+        let cancel = CancelToken::new();
+        let caught = std::panic::catch_unwind(|| map(&items, &cancel, work).map(drop));
+        let panic = caught.expect_err("a panic");
+        let text = panic.downcast_ref::<&str>().copied();
+        assert_eq!(text, Some("out of order"));
+    }
+}
