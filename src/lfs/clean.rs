@@ -1,5 +1,6 @@
 //! From a work-tree file to an object: copy, hash the copy, keep it under its name.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -7,6 +8,7 @@ use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use super::Object;
+use super::copying::copy_hashed;
 use super::pointer::{MAX_POINTER_BYTES, Pointer};
 use super::store::Store;
 use crate::cancel::CancelToken;
@@ -35,22 +37,49 @@ pub(crate) fn clean(
     take: Take,
     cancel: &CancelToken,
 ) -> Result<Cleaned> {
-    let (temp, stat) = copy(store, file, take, cancel)?;
-    let (oid, size) = hash(temp.path(), stat.size, cancel)?;
-    let object = Object { oid, size };
+    let Copied { temp, object, stat } = copy_hash(store, file, take, cancel)?;
     store.insert(object, temp)?;
     Ok(Cleaned { object, stat })
 }
 
+/// A file's content in a scratch file of the store.
+struct Copied {
+    temp: NamedTempFile,
+    object: Object,
+    stat: Stat,
+}
+
+fn copy_hash(store: &Store, file: &Path, take: Take, cancel: &CancelToken) -> Result<Copied> {
+    let (temp, stat, object) = copy_by(store, file, take, |source, temp, limit| {
+        let object = copy_hashed(source, temp, limit, cancel)?;
+        Ok((object.size, object))
+    })?;
+    Ok(Copied { temp, object, stat })
+}
+
 /// Copies what is wanted of a file to a scratch file of the store; the stat is the copy's.
-///
-/// The file is free to change once it is copied: the copy is whole, and the stat is older.
 pub(super) fn copy(
     store: &Store,
     file: &Path,
     take: Take,
     cancel: &CancelToken,
 ) -> Result<(NamedTempFile, Stat)> {
+    let (temp, stat, ()) = copy_by(store, file, take, |source, temp, limit| {
+        let target = temp.as_file();
+        let size = fs::clone_or_copy_start(source, target, limit, temp.path(), cancel, |_| true)?;
+        Ok((size, ()))
+    })?;
+    Ok((temp, stat))
+}
+
+/// The file is free to change once it is copied: the copy is whole, and the stat is older. `by` copies up
+/// to so many bytes, and says how many there were.
+fn copy_by<R>(
+    store: &Store,
+    file: &Path,
+    take: Take,
+    by: impl FnOnce(&File, &NamedTempFile, u64) -> Result<(u64, R)>,
+) -> Result<(NamedTempFile, Stat, R)> {
     let before = settled(file, take)?;
     let source = fs::open_no_link(file)?.ok_or_else(|| changed(file))?;
     let opened = source
@@ -60,8 +89,7 @@ pub(super) fn copy(
         return Err(changed(file));
     }
     let temp = store.scratch()?;
-    let size = fs::clone_or_copy_start(&source, temp.as_file(), before.size, temp.path(), cancel)
-        .map_err(|error| {
+    let (size, result) = by(&source, &temp, before.size).map_err(|error| {
         if lost_source(&error) {
             changed(file)
         } else {
@@ -71,7 +99,7 @@ pub(super) fn copy(
     if size != before.size || !take.accepts(&before, fs::lstat(file)?.as_ref()) {
         return Err(changed(file));
     }
-    Ok((temp, before))
+    Ok((temp, before, result))
 }
 
 pub(super) fn changed(file: &Path) -> Error {
@@ -105,26 +133,22 @@ pub(super) fn settled(file: &Path, take: Take) -> Result<Stat> {
 pub(crate) fn hash_file(file: &Path, limit: u64, cancel: &CancelToken) -> Result<Option<LfsOid>> {
     match hash(file, limit, cancel) {
         Err(error) if lost_source(&error) => Ok(None),
-        result => result.map(|(oid, _)| Some(oid)),
+        result => result.map(Some),
     }
 }
 
 /// Hashes at most `limit` bytes: a file may grow faster than it is read.
-fn hash(path: &Path, limit: u64, cancel: &CancelToken) -> Result<(LfsOid, u64)> {
+fn hash(path: &Path, limit: u64, cancel: &CancelToken) -> Result<LfsOid> {
     let failed = |error: io::Error| Error::io("read", path, error);
     let file = fs::open_no_link(path)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
     let mut file = file.take(limit);
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; BUFFER];
-    let mut size = 0;
     loop {
         cancel.check()?;
         match file.read(&mut buffer) {
-            Ok(0) => return Ok((LfsOid::from_bytes(hasher.finalize().into()), size)),
-            Ok(count) => {
-                hasher.update(&buffer[..count]);
-                size += count as u64;
-            }
+            Ok(0) => return Ok(LfsOid::from_bytes(hasher.finalize().into())),
+            Ok(count) => hasher.update(&buffer[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(failed(error)),
         }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Object;
 use super::clean::hash_file;
+use super::copying::copy_hashed;
 use super::store::{Store, remove_empty_parents};
 use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
@@ -102,10 +103,8 @@ impl Store {
             return Ok(false);
         }
         let temp = self.scratch()?;
-        let size = object.size;
-        fs::clone_or_copy_start(&source, temp.as_file(), size, temp.path(), cancel)?;
         // The copy is hashed: the file may be changing.
-        if hash_file(temp.path(), u64::MAX, cancel)? != Some(object.oid) {
+        if copy_hashed(&source, &temp, object.size, cancel)? != object {
             return Ok(false);
         }
         self.insert(object, temp)?;

@@ -10,6 +10,7 @@ pub(crate) mod api;
 pub(crate) mod attributes;
 pub(crate) mod builtin;
 pub(crate) mod clean;
+mod copying;
 pub(crate) mod detect;
 pub(crate) mod endpoint;
 pub(crate) mod examine;

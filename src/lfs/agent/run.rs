@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::super::api::Action;
-use super::super::clean;
+use super::super::copying::copy_hashed;
 use super::super::meter::Meter;
 use super::super::store::Store;
 use super::super::{Job, Object, Outcome, Report, total_bytes};
@@ -117,9 +117,7 @@ impl Seat<'_> {
         let source = fs::open_no_link(file)?.ok_or_else(|| wrong("is gone"))?;
         // The copy is hashed: the agent may still have the file open.
         let (cancel, temp) = (self.agents.cancel, self.store.scratch()?);
-        let (target, size) = (temp.path(), object.size);
-        fs::clone_or_copy_start(&source, temp.as_file(), size, target, cancel)?;
-        if clean::hash_file(target, size, cancel)? != Some(object.oid) {
+        if copy_hashed(&source, &temp, object.size, cancel)? != object {
             return Err(wrong("has other content"));
         }
         self.store.insert(object, temp)?;
