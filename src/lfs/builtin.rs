@@ -76,6 +76,16 @@ impl Engine for Builtin {
         clean::clean(&self.store, file, take, cancel)
     }
 
+    fn clean_all(
+        &self,
+        files: &[PathBuf],
+        take: Take,
+        begins: &(dyn Fn(usize) + Sync),
+        cancel: &CancelToken,
+    ) -> Result<Vec<Option<Cleaned>>> {
+        clean::clean_all(&self.store, files, take, begins, cancel)
+    }
+
     fn upload(&self, job: &Job<'_>) -> Result<Report> {
         if let Some(agents) = self.standalone(job, Direction::Upload)? {
             return agent::standalone_upload(agents, &self.store, job);

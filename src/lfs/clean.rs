@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
@@ -11,10 +11,12 @@ use super::Object;
 use super::copying::copy_hashed;
 use super::pointer::{MAX_POINTER_BYTES, Pointer};
 use super::store::Store;
+use super::unless_changed;
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{self, FileKind, Stat, Take};
 use crate::id::LfsOid;
+use crate::parallel;
 
 /// A file whose content is in the store.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +28,12 @@ pub(crate) struct Cleaned {
 
 /// Bytes read at a time; beyond 64 KiB nothing is gained, and cancelling stays quick.
 const BUFFER: usize = 256 << 10;
+
+/// Files that are made lasting together: as many are open meanwhile, and what is killed loses the work
+/// on them.
+const TOGETHER: usize = 256;
+/// From this size on, waiting for the disk is a small part of the work.
+const SMALL: u64 = 4 << 20;
 
 /// Puts a file's content into the store.
 ///
@@ -40,6 +48,46 @@ pub(crate) fn clean(
     let Copied { temp, object, stat } = copy_hash(store, file, take, cancel)?;
     store.insert(object, temp)?;
     Ok(Cleaned { object, stat })
+}
+
+/// Puts the contents of several files into the store, as [`clean`] does with each; `None` for each that
+/// changed. `begins` is told the number of each one whose turn comes.
+///
+/// Several threads copy. What is small is made lasting together: one after the other, each would wait for
+/// the disk three times.
+pub(super) fn clean_all(
+    store: &Store,
+    files: &[PathBuf],
+    take: Take,
+    begins: &(dyn Fn(usize) + Sync),
+    cancel: &CancelToken,
+) -> Result<Vec<Option<Cleaned>>> {
+    let mut all = Vec::with_capacity(files.len());
+    for (first, few) in (0..).step_by(TOGETHER).zip(files.chunks(TOGETHER)) {
+        let few: Vec<_> = (first..).zip(few).collect();
+        let copied = parallel::map(&few, cancel, |(number, file)| {
+            begins(*number);
+            let Some(copied) = unless_changed(copy_hash(store, file, take, cancel))? else {
+                return Ok(None);
+            };
+            let Copied { temp, object, stat } = copied;
+            let cleaned = Cleaned { object, stat };
+            if object.size < SMALL {
+                return Ok(Some((cleaned, Some(temp))));
+            }
+            store.insert(object, temp)?;
+            Ok(Some((cleaned, None)))
+        })?;
+        let mut small = Vec::new();
+        for copied in copied {
+            all.push(copied.map(|(cleaned, temp)| {
+                small.extend(temp.map(|temp| (cleaned.object, temp)));
+                cleaned
+            }));
+        }
+        store.insert_all(small)?;
+    }
+    Ok(all)
 }
 
 /// A file's content in a scratch file of the store.
@@ -205,6 +253,70 @@ mod tests {
         assert_eq!(read_pointer_file(&file).expect("read"), None);
         std::fs::write(&file, Pointer::new(LfsOid::EMPTY, 5).encode()).expect("written");
         assert!(read_pointer_file(&file).expect("read").is_some());
+    }
+
+    #[test]
+    fn many_files_are_stored_in_their_order_but_those_that_change() {
+        let folder = tempfile::tempdir().expect("temp");
+        let store = Store::new(folder.path().join("lfs"));
+        let count = TOGETHER + 50;
+        let file = |number: usize| folder.path().join(format!("f{number}"));
+        // Two have the same content, one is empty, one is large, one is not there.
+        let content = |number: usize| match number {
+            7 => Vec::new(),
+            8 => vec![8; usize::try_from(SMALL).expect("small")],
+            10 => b"9".to_vec(),
+            number => number.to_string().into_bytes(),
+        };
+        for number in (0..count).filter(|number| *number != 20) {
+            std::fs::write(file(number), content(number)).expect("written");
+        }
+        let files: Vec<PathBuf> = (0..count).map(file).collect();
+        let begun = std::sync::Mutex::new(std::collections::BTreeSet::new());
+        let begin = |number| assert!(begun.lock().expect("whole").insert(number));
+        let cancel = CancelToken::new();
+        let all = clean_all(&store, &files, Take::Whole, &begin, &cancel).expect("cleaned");
+        assert_eq!(
+            (all.len(), begun.lock().expect("whole").len()),
+            (count, count)
+        );
+        for (number, cleaned) in all.iter().enumerate() {
+            let Some(cleaned) = cleaned else {
+                assert_eq!(number, 20);
+                continue;
+            };
+            let content = content(number);
+            assert_eq!(cleaned.object.size, content.len() as u64);
+            let hash = Sha256::digest(&content).into();
+            assert_eq!(cleaned.object.oid, LfsOid::from_bytes(hash));
+            if number != 7 {
+                let stored = std::fs::read(store.object_path(cleaned.object.oid));
+                assert_eq!(stored.expect("stored"), content);
+            }
+        }
+        assert_eq!(store.stored().expect("listed").len(), count - 3);
+        let scratch = std::fs::read_dir(folder.path().join("lfs/tmp")).expect("list");
+        assert_eq!(scratch.count(), 0);
+    }
+
+    #[test]
+    fn one_of_many_that_cannot_be_read_is_an_error_and_nothing_stays_behind() {
+        let folder = tempfile::tempdir().expect("temp");
+        let store = Store::new(folder.path().join("lfs"));
+        let file = |name: &str| folder.path().join(name);
+        std::fs::write(file("a"), b"a").expect("written");
+        std::fs::write(file("b"), b"b").expect("written");
+        let cancel = CancelToken::new();
+        let files = [file("a"), file("b")];
+        let stop = |number| {
+            if number == 1 {
+                cancel.cancel();
+            }
+        };
+        let error = clean_all(&store, &files, Take::Whole, &stop, &cancel).expect_err("stopped");
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
+        let scratch = std::fs::read_dir(folder.path().join("lfs/tmp")).expect("list");
+        assert_eq!(scratch.count(), 0);
     }
 
     #[test]

@@ -36,7 +36,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::cancel::CancelToken;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::fs::Take;
 use crate::id::{CommitId, LfsOid};
 use crate::path::RepoPath;
@@ -150,6 +150,14 @@ impl Report {
     }
 }
 
+/// What became of a file that may be written meanwhile; `None` if it was.
+fn unless_changed<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::FileChanged => Ok(None),
+        result => result.map(Some),
+    }
+}
+
 /// One way of doing Git LFS.
 ///
 /// `Err` means the attempt as a whole broke (no network, refused credentials, cancelled); what
@@ -161,6 +169,24 @@ pub(crate) trait Engine: Send + Sync {
     /// that `take` does not accept, or that the file is gone, is reported as
     /// [`ErrorKind::FileChanged`](crate::ErrorKind::FileChanged).
     fn clean(&self, file: &Path, take: Take, cancel: &CancelToken) -> Result<Cleaned>;
+
+    /// Puts the content of several files into the store; `None` for each that changed.
+    ///
+    /// `begins` is told the number of each one whose turn comes, by any thread.
+    fn clean_all(
+        &self,
+        files: &[PathBuf],
+        take: Take,
+        begins: &(dyn Fn(usize) + Sync),
+        cancel: &CancelToken,
+    ) -> Result<Vec<Option<Cleaned>>> {
+        let clean = |(number, file): (usize, &PathBuf)| {
+            cancel.check()?;
+            begins(number);
+            unless_changed(self.clean(file, take, cancel))
+        };
+        files.iter().enumerate().map(clean).collect()
+    }
 
     /// Makes the remote have the objects.
     ///

@@ -3,6 +3,7 @@
 //! `objects/aa/bb/<oid>`, whole and verified or not at all: content is written elsewhere
 //! (`tmp` for files of ours, `incomplete` for downloads), hashed, fsynced and renamed.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -144,17 +145,40 @@ impl Store {
     ///
     /// [`remove_if_older`]: Self::remove_if_older
     pub(crate) fn insert(&self, object: Object, temp: NamedTempFile) -> Result<()> {
+        if self.is_renewed(object) {
+            return Ok(());
+        }
+        keep(temp, &self.object_path(object.oid))
+    }
+
+    /// The same for many: all contents, then all names, then the names of all folders.
+    ///
+    /// One after the other each would have to wait for the disk three times; so the file system writes
+    /// its journal three times for all of them.
+    pub(super) fn insert_all(&self, scratch: Vec<(Object, NamedTempFile)>) -> Result<()> {
+        let path = |object: &Object| self.object_path(object.oid);
+        let mut fresh = scratch;
+        fresh.retain(|(object, _)| !self.is_renewed(*object));
+        for (object, temp) in &fresh {
+            sync_content(temp.as_file(), &path(object))?;
+        }
+        let mut folders = BTreeSet::new();
+        for (object, temp) in fresh {
+            folders.append(&mut name(temp.path(), &path(&object))?);
+            // It is not at its old path any more.
+            drop(temp.into_temp_path().keep());
+        }
+        sync_folders(&folders)
+    }
+
+    /// Whether the object is here already, and if so makes it young. The empty one always is.
+    fn is_renewed(&self, object: Object) -> bool {
         if object.size == 0 {
-            return Ok(());
+            return true;
         }
-        let path = self.object_path(object.oid);
         // Somebody else's file cannot be touched; one that was removed this moment is written again.
-        if self.contains(object)
-            && fs::touch_at(&path).is_none_or(|error| error.kind() != io::ErrorKind::NotFound)
-        {
-            return Ok(());
-        }
-        keep(temp, &path)
+        let is_gone = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+        self.contains(object) && !fs::touch_at(&self.object_path(object.oid)).is_some_and(is_gone)
     }
 
     /// Writes an object's content to a new file, sharing its blocks where possible.
@@ -319,25 +343,47 @@ fn keep(temp: NamedTempFile, target: &Path) -> Result<()> {
 
 /// Makes the file at `path` an object, durably: content, then name, then the folders' names.
 pub(super) fn finish(file: &File, path: &Path, target: &Path) -> Result<()> {
+    sync_content(file, target)?;
+    sync_folders(&name(path, target)?)
+}
+
+fn sync_content(file: &File, target: &Path) -> Result<()> {
     file.sync_all()
-        .map_err(|error| Error::io("write", target, error))?;
+        .map_err(|error| Error::io("write", target, error))
+}
+
+/// Gives an object its name; the folders whose names have to last for its sake.
+fn name(path: &Path, target: &Path) -> Result<BTreeSet<PathBuf>> {
     let folder = target.parent().unwrap_or(target);
+    let rename = || std::fs::rename(path, target);
+    let failed = |error| Error::io("store", target, error);
+    let mut folders = BTreeSet::from([folder.to_path_buf()]);
+    match rename() {
+        Ok(()) => return Ok(folders),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
     let there = folder.ancestors().find(|above| above.exists());
     fs::create_dir_all(folder)?;
-    std::fs::rename(path, target).map_err(|error| Error::io("store", target, error))?;
-    fs::sync_dir(folder)?;
-    if there == Some(folder) {
-        return Ok(());
-    }
+    rename().map_err(failed)?;
     // The names of new folders have to last as well. So has that of the one that was there: a moment
     // ago that may have been made for the scratch file.
     for above in folder.ancestors() {
-        above.parent().map_or(Ok(()), sync_if_readable)?;
+        folders.extend(above.parent().map(Path::to_path_buf));
         if there == Some(above) {
             break;
         }
     }
-    Ok(())
+    Ok(folders)
+}
+
+/// Makes the names in folders last, the innermost first.
+fn sync_folders(folders: &BTreeSet<PathBuf>) -> Result<()> {
+    folders
+        .iter()
+        .rev()
+        .map(PathBuf::as_path)
+        .try_for_each(sync_if_readable)
 }
 
 /// The store may lie in a folder that its user may pass through, but not list, and so not sync either.

@@ -1,6 +1,7 @@
 //! Staging: what changed in the work tree goes into the index, LFS files as pointers.
 
 mod hidden;
+mod lfs;
 mod preview;
 
 use std::collections::BTreeMap;
@@ -18,13 +19,10 @@ use super::selection::Selection;
 use super::stale_rules::{StaleRules, stale_rules};
 use crate::error::{Error, ErrorKind, Offence, Result};
 use crate::fs::{self, FileKind, Stat};
-use crate::git::{Change, Entry, FileState, Filter, Index, Mode, Stored};
+use crate::git::{Change, Entry, FileState, Filter, Index, Stored};
 use crate::gitattributes::FILE_NAME;
-use crate::lfs::clean::{self, Cleaned};
 use crate::lfs::pattern::Pattern;
-use crate::lfs::pointer::Pointer;
 use crate::path::RepoPath;
-use crate::progress::Event;
 
 /// What was staged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,12 +127,10 @@ impl Stage<'_> {
         // The files come before their rules. One that cannot be had now gets no rule: the index
         // may have it as it is, and that under a rule is nothing a commit accepts.
         self.let_clock_move_on(to_track.iter().map(|(path, _)| path))?;
-        let mut to_rule = Vec::new();
-        for (path, reason) in to_track {
-            if self.put_lfs(&mut index, &path, &mut report)? {
-                to_rule.push((path, reason));
-            }
-        }
+        let paths = to_track.iter().map(|(path, _)| path.clone()).collect();
+        let had = self.put_lfs(&mut index, paths, &mut report)?;
+        let mut to_rule = to_track;
+        to_rule.retain(|(path, _)| had.contains(path));
         if !to_rule.is_empty() {
             report.tracked = autotrack::rules(git, &index, &to_rule, &plain)?;
             stale.entry(String::new()).or_default();
@@ -166,9 +162,7 @@ impl Stage<'_> {
             return Err(changed_meanwhile(vec![file.clone()]));
         }
         self.let_clock_move_on(lfs.iter())?;
-        for path in lfs {
-            self.put_lfs(&mut index, &path, &mut report)?;
-        }
+        self.put_lfs(&mut index, lfs, &mut report)?;
         report.plain.sort();
         report.lfs.sort();
         index.write()?;
@@ -310,62 +304,6 @@ impl Stage<'_> {
             }
         }
         self.leave_out(changing, report)
-    }
-
-    /// Stages a file as an LFS file, if it can be had; whether it was.
-    fn put_lfs(
-        &self,
-        index: &mut Index,
-        path: &RepoPath,
-        report: &mut StageReport,
-    ) -> Result<bool> {
-        let Context {
-            git,
-            engine,
-            progress,
-            cancel,
-            ..
-        } = self.context;
-        let file = path.under(git.workdir());
-        let tracked = index.get(path)?;
-        if let Some(entry) = tracked.as_ref().filter(|entry| entry.is_hidden()) {
-            self.put_hidden(index, entry, report)?;
-            return Ok(true);
-        }
-        let tracked = tracked.map(|entry| entry.mode);
-        let is_file = |stat: &Stat| stat.kind == FileKind::File;
-        for take in self.options.on_changing.tries() {
-            cancel.check()?;
-            let Some(before) = fs::lstat(&file)?.filter(is_file) else {
-                break;
-            };
-            progress.report(|| Event::Staging {
-                path: path.to_string(),
-                bytes: before.size,
-            });
-            let (text, stat) = if let Some(text) = clean::read_pointer_file(&file)? {
-                if fs::lstat(&file)? != Some(before) {
-                    continue;
-                }
-                (text, before)
-            } else {
-                let Cleaned { object, stat } = match engine.clean(&file, *take, cancel) {
-                    Err(error) if error.kind() == ErrorKind::FileChanged => continue,
-                    result => result?,
-                };
-                (Pointer::new(object.oid, object.size).encode(), stat)
-            };
-            let mode = git.mode_of(&stat, tracked).unwrap_or(Mode::File);
-            let entry = Entry::new(path.clone(), git.write_blob(&text)?, mode, &stat);
-            index.put(&entry)?;
-            report.lfs.push(path.clone());
-            return Ok(true);
-        }
-        // What is gone by now is left for the next stage.
-        if fs::lstat(&file)?.is_some_and(|stat| is_file(&stat)) {
-            self.leave_out(vec![path.clone()], report)?;
-        }
-        Ok(false)
     }
 
     /// Files that changed while they were read.
