@@ -216,6 +216,8 @@ enum State {
     /// The body is on its way, in chunks, from a thread of its own.
     Streaming {
         service: &'static str,
+        /// What is too little for a chunk so far.
+        gathered: Vec<u8>,
         chunks: Sender<Vec<u8>>,
         answer: JoinHandle<Result<Response>>,
     },
@@ -228,7 +230,10 @@ enum State {
 /// Bodies up to this many bytes go with a Content-Length, larger ones in chunks: git's own rule
 /// (`http.postBuffer`), which servers are used to.
 const BUFFERED_BYTES: usize = 1 << 20;
-/// Chunks that may wait for the network; with libgit2's 64 KiB writes about 1 MiB.
+/// Bytes of a chunk. libgit2 writes a pack object by object, and each object in two parts: ten thousand
+/// small files went in twenty thousand chunks, each with a system call and a change of threads.
+const CHUNK_BYTES: usize = 64 << 10;
+/// Chunks that may wait for the network: about 1 MiB.
 const WAITING_CHUNKS: usize = 16;
 /// The chunk that ends a body.
 const END: &[u8] = &[];
@@ -265,10 +270,14 @@ impl Stream {
             }
             State::Streaming {
                 service,
+                gathered,
                 chunks,
                 answer,
             } => {
                 // A failed send means the answer is there already.
+                if !gathered.is_empty() {
+                    let _ = chunks.send(gathered);
+                }
                 let _ = chunks.send(END.to_vec());
                 (service, join(answer)?)
             }
@@ -306,8 +315,12 @@ impl Write for Stream {
                 }
                 Ok(data.len())
             }
-            State::Streaming { chunks, .. } => {
-                if data.is_empty() || chunks.send(data.to_vec()).is_ok() {
+            State::Streaming {
+                gathered, chunks, ..
+            } => {
+                gathered.extend_from_slice(data);
+                let is_enough = gathered.len() >= CHUNK_BYTES;
+                if !is_enough || chunks.send(std::mem::take(gathered)).is_ok() {
                     return Ok(data.len());
                 }
                 // The sender is gone: the server answered early, or the connection broke.
@@ -362,6 +375,7 @@ fn stream(session: &Arc<Session>, service: &'static str, first: Vec<u8>) -> Stat
     });
     State::Streaming {
         service,
+        gathered: Vec::new(),
         chunks,
         answer,
     }

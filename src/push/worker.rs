@@ -155,7 +155,7 @@ impl Shared {
     /// The repository's progress, with the job's own figures kept beside.
     fn progress_of(&self, job: &Arc<Job>) -> Progress {
         let cell = Arc::clone(&job.cell);
-        let done: Mutex<HashMap<LfsOid, u64>> = Mutex::default();
+        let done: Mutex<(HashMap<LfsOid, u64>, u64)> = Mutex::default();
         self.local.progress.watched(move |event| {
             let (oid, bytes) = match event {
                 Event::TransferStarted { objects, bytes, .. } => {
@@ -167,10 +167,12 @@ impl Shared {
                 _ => return,
             };
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-            let known = done.entry(oid).or_default();
-            *known = bytes.max(*known);
-            let sum = done.values().copied().fold(0, u64::saturating_add);
-            cell.note(|figures| figures.bytes = sum);
+            let (of_each, sum) = &mut *done;
+            let known = of_each.entry(oid).or_default();
+            let more = bytes.saturating_sub(*known);
+            *known += more;
+            *sum = sum.saturating_add(more);
+            cell.note(|figures| figures.bytes = *sum);
         })
     }
 

@@ -7,9 +7,8 @@ use crate::error::{Error, ErrorKind, Offence, Result};
 use crate::git::{Change, Git, ObjectId};
 use crate::id::CommitId;
 use crate::lfs::Object;
+use crate::lfs::pointer::{MAX_POINTER_BYTES, Pointer};
 use crate::path::RepoPath;
-
-use super::pointers::Pointers;
 
 /// What the remote's pre-receive hook is known to refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +41,6 @@ pub(crate) fn examine(
     rules: Rules,
     cancel: &CancelToken,
 ) -> Result<PushContents> {
-    let mut pointers = Pointers::new(git);
     let mut seen_blobs = HashSet::new();
     let mut seen_objects = HashSet::new();
     let mut contents = PushContents::default();
@@ -56,17 +54,14 @@ pub(crate) fn examine(
             if old.contains(&blob) || !seen_blobs.insert(blob) {
                 continue;
             }
-            match pointers.get(blob)? {
-                Some(object) if object.size > 0 && seen_objects.insert(object.oid) => {
-                    contents.objects.push((object, path, *commit));
-                }
-                Some(_) => {}
-                None if rules == Rules::Hub => {
-                    if let Some(reason) = complaint(git, blob)? {
-                        offences.push(Offence::new(path, Some(*commit), reason));
+            match look(git, blob, rules)? {
+                Look::Pointer(object) => {
+                    if object.size > 0 && seen_objects.insert(object.oid) {
+                        contents.objects.push((object, path, *commit));
                     }
                 }
-                None => {}
+                Look::Refused(reason) => offences.push(Offence::new(path, Some(*commit), reason)),
+                Look::Fine => {}
             }
         }
     }
@@ -116,11 +111,27 @@ fn new_and_old(git: &Git, commit: CommitId) -> Result<(Files, HashSet<ObjectId>)
     Ok((new, old))
 }
 
-fn complaint(git: &Git, blob: ObjectId) -> Result<Option<String>> {
-    let size = git.blob_size(blob)?;
-    if size > HUB_BLOB_LIMIT {
-        return Ok(Some(format!("{size} bytes outside LFS, more than 10 MiB")));
+/// What a blob is to a remote.
+enum Look {
+    Pointer(Object),
+    Refused(String),
+    Fine,
+}
+
+fn look(git: &Git, blob: ObjectId, rules: Rules) -> Result<Look> {
+    let (size, start) = git.blob_look(blob, BINARY_SAMPLE)?;
+    // As `Pointers` has it: no longer blob is looked into for one.
+    if size <= MAX_POINTER_BYTES as u64
+        && let Ok(Pointer { oid, size, .. }) = Pointer::parse(&start)
+    {
+        return Ok(Look::Pointer(Object { oid, size }));
     }
-    let binary = git.blob_start(blob, BINARY_SAMPLE)?.contains(&0);
-    Ok(binary.then(|| "a binary file outside LFS".to_owned()))
+    Ok(match rules {
+        Rules::None => Look::Fine,
+        Rules::Hub if size > HUB_BLOB_LIMIT => {
+            Look::Refused(format!("{size} bytes outside LFS, more than 10 MiB"))
+        }
+        Rules::Hub if start.contains(&0) => Look::Refused("a binary file outside LFS".to_owned()),
+        Rules::Hub => Look::Fine,
+    })
 }
