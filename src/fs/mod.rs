@@ -15,7 +15,8 @@ pub(crate) use copy::{clone_or_copy, clone_or_copy_start, require_space};
 pub(crate) use git_lock::{GitLock, Readers};
 pub(crate) use private::change_private;
 pub(crate) use read::{
-    Take, is_gone, open_if_exists, open_no_link, read_if_exists, read_start, read_start_of_link,
+    Take, is_gone, open_if_exists, open_no_link, read_if_exists, read_start, read_start_into,
+    read_start_of_link,
 };
 pub(crate) use secluded::Secluded;
 pub(crate) use stat::{FileKind, Stat, index_size, lstat};

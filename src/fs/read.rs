@@ -90,6 +90,21 @@ pub(crate) fn read_start(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     read(path, open_no_link(path)?, limit)
 }
 
+/// As [`read_start`], into a buffer that had something else before; whether there is a file.
+pub(crate) fn read_start_into(path: &Path, limit: u64, buffer: &mut Vec<u8>) -> Result<bool> {
+    buffer.clear();
+    let Some(file) = open_no_link(path)? else {
+        return Ok(false);
+    };
+    // With room for all of it, it is one call.
+    buffer.reserve(usize::try_from(limit).unwrap_or_default());
+    match file.take(limit).read_to_end(buffer) {
+        Ok(_) => Ok(true),
+        Err(error) if is_gone(&error) => Ok(false),
+        Err(error) => Err(Error::io("read", path, error)),
+    }
+}
+
 /// As [`read_start`], for a file of the user's own: a link to it is followed.
 pub(crate) fn read_start_of_link(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     read(path, open_if_exists(path)?, limit)

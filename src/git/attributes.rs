@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use git2::ErrorCode;
+
 use super::{Git, error::wrap};
 use crate::env;
 use crate::error::Result;
@@ -61,6 +63,11 @@ impl Attributes<'_> {
         Ok(self.filter(path)? == Filter::Lfs)
     }
 
+    /// Whether git stores such a file byte by byte as it is, filters left aside.
+    pub(super) fn is_stored_verbatim(&self, path: &RepoPath) -> Result<bool> {
+        self.rules.is_stored_verbatim(path, |file| self.read(file))
+    }
+
     /// The same as if the root's file had this content.
     pub(crate) fn with_root(mut self, content: &[u8]) -> Self {
         self.rules.folders.get_mut().clear();
@@ -109,11 +116,19 @@ pub(super) fn of_index(
     Ok(Some(content[..end.unwrap_or(content.len())].to_vec()))
 }
 
+/// Whether nothing is said of an attribute, or that it does not hold.
+fn is_off(decided: &Decided<'_>, name: &str) -> bool {
+    let state = decided.get(name);
+    state.is_none_or(|state| matches!(state, State::Unset | State::Unspecified))
+}
+
 /// Files with rules, by the folders they are for.
 pub(super) struct Stack {
     case: Case,
     /// Whether git's config makes CRLF of line ends (`core.autocrlf`, `core.eol`).
     writes_crlf: bool,
+    /// Whether it may make LF of line ends (`core.autocrlf`).
+    stores_lf: bool,
     /// Of the system and of the user, the latter last.
     general: Vec<Rules>,
     /// `info/attributes`: it counts more than all others.
@@ -136,6 +151,11 @@ impl Stack {
             || config
                 .get_str("core.eol")
                 .is_ok_and(|eol| eol.eq_ignore_ascii_case("crlf"));
+        let stores_lf = match config.get_bool("core.autocrlf") {
+            Ok(converts) => converts,
+            // `input` is no boolean.
+            Err(error) => error.code() != ErrorCode::NotFound,
+        };
         let mut general = Vec::new();
         if !env::var("GIT_ATTR_NOSYSTEM").is_some_and(|value| is_true(&value)) {
             general.extend(rules_of(Path::new("/etc/gitattributes"))?);
@@ -147,6 +167,7 @@ impl Stack {
         Ok(Self {
             case: if folds { Case::Folds } else { Case::Counts },
             writes_crlf,
+            stores_lf,
             general,
             info: info.unwrap_or_default(),
             root: None,
@@ -176,12 +197,25 @@ impl Stack {
         })
     }
 
+    /// Whether git stores such a file byte by byte as it is, filters left aside.
+    fn is_stored_verbatim(
+        &self,
+        path: &RepoPath,
+        read: impl Fn(&str) -> Result<Option<Vec<u8>>>,
+    ) -> Result<bool> {
+        // An old word for `text`, which git still knows.
+        const CRLF: &str = "crlf";
+        let wanted = [&LINE_ENDS[..], &[CRLF]].concat();
+        self.decided(path, read, &wanted, |decided| {
+            let is_binary = decided.get("text") == Some(&State::Unset);
+            let says_nothing = wanted.iter().all(|name| is_off(decided, name));
+            is_off(decided, "ident") && (is_binary || (says_nothing && !self.stores_lf))
+        })
+    }
+
     /// Whether nothing becomes another line end, and no `$Id$` is expanded.
     fn keeps_bytes(&self, decided: &Decided<'_>) -> bool {
-        let is_off = |name| {
-            let state = decided.get(name);
-            state.is_none_or(|state| matches!(state, State::Unset | State::Unspecified))
-        };
+        let is_off = |name| is_off(decided, name);
         let eol_is_lf = match decided.get("eol") {
             Some(State::Value(eol)) => **eol == *b"lf",
             _ => is_off("eol"),

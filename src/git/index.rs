@@ -495,13 +495,12 @@ impl Index {
         Ok(IndexLock { _draft: draft })
     }
 
-    /// The tree of the index, written to the object store.
-    pub(crate) fn write_tree(&mut self) -> Result<ObjectId> {
-        self.raw.write_tree().map_err(wrap("write the tree"))
-    }
-
     pub(super) fn raw(&self) -> &git2::Index {
         &self.raw
+    }
+
+    pub(super) fn raw_mut(&mut self) -> &mut git2::Index {
+        &mut self.raw
     }
 }
 

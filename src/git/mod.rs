@@ -23,6 +23,7 @@ mod heard;
 mod index;
 mod lfs_config;
 mod merge;
+mod new_pack;
 mod objects;
 mod odd_trees;
 mod open;
@@ -44,10 +45,12 @@ mod roots;
 mod shallow;
 mod snapshot;
 mod status;
+mod store_by_libgit2;
 mod store_files;
 mod tags;
 mod transport;
 mod upstream;
+mod write_many;
 
 use std::path::{Path, PathBuf};
 

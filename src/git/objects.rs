@@ -5,7 +5,7 @@ use std::io::Read;
 use git2::ObjectType;
 
 use super::error::wrap;
-use super::{Entry, Git, ObjectId};
+use super::{Git, ObjectId};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Bytes up to which a blob is read as a whole where only its start is wanted.
@@ -87,18 +87,6 @@ impl Git {
     /// Whether a tree is here.
     pub(crate) fn has_tree(&self, id: ObjectId) -> bool {
         self.repo.find_tree(id).is_ok()
-    }
-
-    /// Writes the tree of these files, whatever the index holds.
-    pub(crate) fn write_tree_of(&self, files: &[Entry]) -> Result<ObjectId> {
-        let write = || -> Result<ObjectId, git2::Error> {
-            let mut index = git2::Index::new()?;
-            for file in files {
-                index.add(&file.to_raw())?;
-            }
-            index.write_tree_to(&self.repo)
-        };
-        write().map_err(wrap("write a tree"))
     }
 
     /// The id that `bytes` would have as a blob.

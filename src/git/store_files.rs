@@ -1,25 +1,19 @@
-//! Storing many work-tree files at once, in one pack instead of thousands of loose objects.
-//!
-//! A loose object costs a file, a rename and an fsync. A pack costs that once. The objects are
-//! gathered in memory by a handle of our own, and written out before anybody refers to them.
+//! Storing work-tree files as they are: most by all CPUs, the others by libgit2.
 
-use std::io::{self, Read, Write};
 use std::path::Path;
 
 use git2::ObjectType;
 
 use super::error::wrap;
 use super::index::{Entry, Index, Mode};
+use super::new_pack::{LARGEST, NewObjects, Packer};
+use super::store_by_libgit2::Converter;
 use super::{Git, ObjectId};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{self, FileKind, Stat, Take};
+use crate::parallel;
 use crate::path::RepoPath;
-
-/// From this many files on a pack is cheaper; fewer would leave packs all over.
-const PACK_FROM: usize = 200;
-/// Bytes gathered in memory before a pack is written.
-const PACK_BYTES: u64 = 64 << 20;
 
 /// What became of a file that was to be stored.
 #[derive(Debug)]
@@ -30,6 +24,22 @@ pub(crate) enum Stored {
     Changing,
     /// Nothing is there that could be stored.
     Gone,
+}
+
+/// One try at a file.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'p> {
+    at: usize,
+    pub(super) path: &'p RepoPath,
+    /// What it was when it was looked at.
+    pub(super) before: Stat,
+    pub(super) take: Take,
+    /// The mode that the index has.
+    pub(super) tracked: Option<Mode>,
+    /// The mode that the file gets.
+    pub(super) mode: Mode,
+    /// Whether it is known that git converts nothing in it.
+    verbatim: bool,
 }
 
 impl Git {
@@ -45,54 +55,86 @@ impl Git {
         tries: &[Take],
         cancel: &CancelToken,
     ) -> Result<Vec<Stored>> {
-        let scratch = self.reopen()?;
-        // The handle's own index takes the entries; the repository's stays as it is.
-        let mut index = git2::Index::new().map_err(wrap("stage files"))?;
-        scratch.set_index(&mut index).map_err(wrap("stage files"))?;
-        for path in paths {
-            seed(&mut index, path, tracked)?;
-        }
-        let odb = scratch.odb().map_err(wrap("stage files"))?;
-        let pool = if paths.len() >= PACK_FROM {
-            Some(
-                odb.add_new_mempack_backend(i32::MAX)
-                    .map_err(wrap("stage files"))?,
-            )
-        } else {
-            None
-        };
+        let objects = self.new_objects(paths.len())?;
         let mut all: Vec<Stored> = paths.iter().map(|_| Stored::Changing).collect();
-        let (mut gathered, mut bytes) = (Vec::new(), 0);
         let mut open: Vec<usize> = (0..paths.len()).collect();
         for take in tries {
             let looks = self.look_at(open.iter().map(|at| &paths[*at]))?;
+            let mut files = Vec::with_capacity(open.len());
             for (at, before) in std::mem::take(&mut open).into_iter().zip(looks) {
-                cancel.check()?;
                 let Some(before) = before else {
                     all[at] = Stored::Gone;
                     continue;
                 };
-                all[at] =
-                    self.store_file(&scratch, &mut index, &paths[at], before, tracked, *take)?;
-                // What was stored in vain takes room until the next pack all the same.
-                bytes += before.size;
-                match &all[at] {
-                    Stored::As(entry) => gathered.push(entry.id),
-                    Stored::Changing => open.push(at),
-                    Stored::Gone => {}
+                let path = &paths[at];
+                let mode = tracked.get(path)?.map(|entry| entry.mode);
+                files.push(Wanted {
+                    at,
+                    path,
+                    before,
+                    take: *take,
+                    tracked: mode,
+                    mode: self.mode_of(&before, mode).unwrap_or(Mode::File),
+                    verbatim: false,
+                });
+            }
+            for (at, stored) in self.try_all(files, tracked, &objects, cancel)? {
+                if matches!(stored, Stored::Changing) {
+                    open.push(at);
                 }
-                if let Some(pool) = pool.as_ref().filter(|_| bytes >= PACK_BYTES) {
-                    self.write_pack(&scratch, &gathered)?;
-                    pool.reset().map_err(wrap("stage files"))?;
-                    gathered.clear();
-                    bytes = 0;
-                }
+                all[at] = stored;
             }
         }
-        if pool.is_some() {
-            self.write_pack(&scratch, &gathered)?;
+        objects.finish()?;
+        Ok(all)
+    }
+
+    /// One try at each file.
+    fn try_all(
+        &self,
+        files: Vec<Wanted<'_>>,
+        tracked: &Index,
+        objects: &NewObjects<'_>,
+        cancel: &CancelToken,
+    ) -> Result<Vec<(usize, Stored)>> {
+        let mut all = Vec::with_capacity(files.len());
+        // Line ends that git checks are libgit2's business altogether.
+        let mut rest = if self.checks_line_ends()? {
+            files
+        } else {
+            let unsure = store_verbatim(&self.workdir, files, objects, cancel, &mut all)?;
+            let attributes = self.attributes()?;
+            let (mut verbatim, mut rest) = (Vec::new(), Vec::new());
+            for file in unsure {
+                let known = file.is_small() && attributes.is_stored_verbatim(file.path)?;
+                let which = if known { &mut verbatim } else { &mut rest };
+                which.push(Wanted {
+                    verbatim: known,
+                    ..file
+                });
+            }
+            rest.extend(store_verbatim(
+                &self.workdir,
+                verbatim,
+                objects,
+                cancel,
+                &mut all,
+            )?);
+            rest
+        };
+        rest.sort_unstable_by_key(|file| file.at);
+        let mut converter = Converter::new(self, tracked, objects);
+        for file in rest {
+            cancel.check()?;
+            all.push((file.at, converter.store(&file)?));
         }
         Ok(all)
+    }
+
+    /// Whether git refuses files whose line ends it could not bring back (`core.safecrlf`).
+    fn checks_line_ends(&self) -> Result<bool> {
+        let config = self.repo.config().map_err(wrap("read git's config"))?;
+        Ok(config.get_bool("core.safecrlf").unwrap_or(false))
     }
 
     /// The stat of each file, such that whatever is written from here on gives it another time.
@@ -106,65 +148,6 @@ impl Git {
             fs::let_clock_move_on(youngest);
         }
         Ok(looks)
-    }
-
-    /// One try at one file, which was looked at `before`.
-    fn store_file(
-        &self,
-        scratch: &git2::Repository,
-        index: &mut git2::Index,
-        path: &RepoPath,
-        before: Stat,
-        tracked: &Index,
-        take: Take,
-    ) -> Result<Stored> {
-        let file = path.under(&self.workdir);
-        let mode = tracked.get(path)?.map(|entry| entry.mode);
-        let mut now = storable(&file)?;
-        if now == Some(before) {
-            let added = self.add_whole(index, path);
-            now = storable(&file)?;
-            if now == Some(before) {
-                let mut entry = added?;
-                if entry.mode.is_file() {
-                    entry.mode = self.mode_of(&before, mode).unwrap_or(entry.mode);
-                }
-                return Ok(Stored::As(entry));
-            }
-            // libgit2 read the file as it was at some moment, or failed: line ends are judged by
-            // what is tracked, not by that.
-            seed(index, path, tracked)?;
-        }
-        if before.kind == FileKind::File && take.accepts(&before, now.as_ref()) {
-            let id = store_start(scratch, path, &file, before.size)?;
-            now = storable(&file)?;
-            if let Some(id) = id
-                && take.accepts(&before, now.as_ref())
-            {
-                let mode = self.mode_of(&before, mode).unwrap_or(Mode::File);
-                return Ok(Stored::As(Entry::new(path.clone(), id, mode, &before)));
-            }
-        }
-        Ok(match now {
-            Some(_) => Stored::Changing,
-            None => Stored::Gone,
-        })
-    }
-
-    /// Stores a file as libgit2 finds it.
-    fn add_whole(&self, index: &mut git2::Index, path: &RepoPath) -> Result<Entry> {
-        let what = format!("stage {path}");
-        let name = Path::new(path.as_str());
-        if let Err(error) = index.add_path(name) {
-            // libgit2 calls a file locked that may not be read.
-            fs::open_no_link(&path.under(&self.workdir))?;
-            return Err(wrap(&what)(error));
-        }
-        let entry = index
-            .get_path(name, 0)
-            .map(|raw| Entry::from_raw(&raw))
-            .transpose()?;
-        entry.ok_or_else(|| Error::new(ErrorKind::Git, format!("cannot {what}")))
     }
 
     /// The id that the bytes of a work-tree file have as a blob; `None` if it is no file.
@@ -197,76 +180,77 @@ impl Git {
         let id = hash().map_err(wrap(&what))?;
         id.ok_or_else(|| Error::new(ErrorKind::Git, format!("cannot {what}")))
     }
+}
 
-    /// Writes objects that `scratch` has in memory into a pack of this repository.
-    fn write_pack(&self, scratch: &git2::Repository, ids: &[ObjectId]) -> Result<()> {
-        let known = self.repo.odb().map_err(wrap("open the object store"))?;
-        let folder = self.common_dir().join("objects/pack");
-        fs::create_dir_all(&folder)?;
-        let write = || -> Result<Option<String>, git2::Error> {
-            let mut builder = scratch.packbuilder()?;
-            for id in ids {
-                if !known.exists(*id) {
-                    builder.insert_object(*id, None)?;
-                }
-            }
-            if builder.object_count() == 0 {
-                return Ok(None);
-            }
-            let odb = scratch.odb()?;
-            let mut indexer = git2::Indexer::new(Some(&odb), &folder, 0o444, true)?;
-            let mut failed = None;
-            builder.foreach(|chunk| {
-                failed = indexer.write_all(chunk).err();
-                failed.is_none()
-            })?;
-            indexer.commit().map(Some)
-        };
-        let Some(name) = write().map_err(wrap("write a pack"))? else {
-            return Ok(());
-        };
-        // libgit2 syncs neither; without them the index would point at nothing after a crash.
-        for extension in ["pack", "idx"] {
-            fs::sync_file(&folder.join(format!("pack-{name}.{extension}")))?;
-        }
-        fs::sync_dir(&folder)
+impl Wanted<'_> {
+    /// Whether it is a file that may be read as a whole, and was one before.
+    pub(super) fn is_small(&self) -> bool {
+        self.before.kind == FileKind::File
+            && self.before.size <= LARGEST
+            // Where the file system has no links, a file stands for one.
+            && self.tracked.is_none_or(Mode::is_file)
     }
+
+    /// What became of a file of which this much was read.
+    pub(super) fn judge(&self, id: Option<ObjectId>, now: Option<&Stat>) -> Stored {
+        match (id, now) {
+            (_, None) => Stored::Gone,
+            (Some(id), _) if self.take.accepts(&self.before, now) => {
+                Stored::As(Entry::new(self.path.clone(), id, self.mode, &self.before))
+            }
+            _ => Stored::Changing,
+        }
+    }
+}
+
+/// Stores, on all CPUs, files in which git converts nothing; returns those that need a closer look.
+fn store_verbatim<'p>(
+    workdir: &Path,
+    files: Vec<Wanted<'p>>,
+    objects: &NewObjects<'_>,
+    cancel: &CancelToken,
+    done: &mut Vec<(usize, Stored)>,
+) -> Result<Vec<Wanted<'p>>> {
+    let begin = || Ok((Packer::new(), Vec::new()));
+    let stored = parallel::map_with(&files, cancel, begin, |(packer, buffer), file| {
+        if !file.is_small() {
+            return Ok(None);
+        }
+        let there = file.path.under(workdir);
+        let read = fs::read_start_into(&there, file.before.size, buffer)?;
+        if !file.verbatim && may_be_converted(buffer) {
+            return Ok(None);
+        }
+        let now = storable(&there)?;
+        // What is not wanted need not be stored.
+        let whole = read && buffer.len() as u64 == file.before.size;
+        let id = if whole && file.take.accepts(&file.before, now.as_ref()) {
+            Some(objects.add(packer, ObjectType::Blob, buffer)?)
+        } else {
+            None
+        };
+        Ok(Some(file.judge(id, now.as_ref())))
+    })?;
+    let mut rest = Vec::new();
+    for (file, stored) in files.into_iter().zip(stored) {
+        match stored {
+            Some(stored) => done.push((file.at, stored)),
+            None => rest.push(file),
+        }
+    }
+    Ok(rest)
+}
+
+/// Whether there are attributes or settings by which git would store anything but these bytes: it
+/// makes LF of CRLF, and takes away what it once wrote into `$Id$`.
+///
+/// Looking at the bytes spares most files a look at their attributes.
+fn may_be_converted(bytes: &[u8]) -> bool {
+    bytes.contains(&b'\r') || bytes.windows(3).any(|three| three == b"$Id")
 }
 
 /// The stat of a file or link.
-fn storable(file: &Path) -> Result<Option<Stat>> {
+pub(super) fn storable(file: &Path) -> Result<Option<Stat>> {
     let stat = fs::lstat(file)?;
     Ok(stat.filter(|stat| matches!(stat.kind, FileKind::File | FileKind::Symlink)))
-}
-
-/// Gives a path the entry that is tracked, or none.
-fn seed(index: &mut git2::Index, path: &RepoPath, tracked: &Index) -> Result<()> {
-    let seeded = match tracked.get(path)? {
-        Some(entry) => index.add(&entry.to_raw()),
-        None => index.remove_path(Path::new(path.as_str())),
-    };
-    seeded.map_err(wrap(&format!("stage {path}")))
-}
-
-/// Stores the first `size` bytes of a file, converted as the file would be; `None` if there are
-/// not as many any more.
-fn store_start(
-    scratch: &git2::Repository,
-    path: &RepoPath,
-    file: &Path,
-    size: u64,
-) -> Result<Option<ObjectId>> {
-    let what = format!("stage {path}");
-    let Some(source) = fs::open_no_link(file)? else {
-        return Ok(None);
-    };
-    let mut writer = scratch
-        .blob_writer(Some(Path::new(path.as_str())))
-        .map_err(wrap(&what))?;
-    match io::copy(&mut source.take(size), &mut writer) {
-        Ok(copied) if copied == size => writer.commit().map(Some).map_err(wrap(&what)),
-        Ok(_) => Ok(None),
-        Err(error) if fs::is_gone(&error) => Ok(None),
-        Err(error) => Err(Error::io("stage", file, error)),
-    }
 }

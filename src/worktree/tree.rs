@@ -30,7 +30,7 @@ pub(crate) fn staged_tree(git: &Git, head: &Head) -> Result<Option<ObjectId>> {
     if unchanged {
         return Ok(None);
     }
-    let tree = index.write_tree()?;
+    let tree = git.write_tree(&mut index)?;
     refuse_raw_lfs_files(git, before, tree)?;
     Ok(Some(tree))
 }

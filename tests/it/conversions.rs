@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use hf_repository::{AutoTrack, StageOptions};
+
 use crate::support::{World, write};
 
 const RULES: &str = "*.text text\n*.auto text=auto\n*.bin -text\n*.lf text eol=lf\n*.crlf eol=crlf\n\
@@ -81,5 +83,64 @@ fn files_are_converted_as_git_does() {
         repo.checkout("other").unwrap();
         assert_eq!(files(ours), files(&theirs), "{config:?}");
         w.git(ours, &["checkout", "-q", "-f", "main"]);
+    }
+}
+
+/// Names of files with every content.
+fn write_all(folder: &Path, names: &[&str], end: &str) {
+    let contents = [
+        ("unix", "a\nb $Id$\n"),
+        ("dos", "a\r\nb $Id: old $\r\n"),
+        ("mixed", "a\nb\r\n$Id: old $"),
+        ("binary", "a\r\n\0b\n"),
+        ("lone", "a\rb\n"),
+        ("empty", ""),
+    ];
+    for (kind, content) in contents {
+        for name in names {
+            let file = format!("sub/{kind}.{name}");
+            write(folder, &file, format!("{content}{end}"));
+        }
+    }
+}
+
+#[test]
+fn files_are_stored_as_git_does() {
+    let w = World::new();
+    w.model("alice/m");
+    let theirs = w.git_clone("alice/m", "theirs");
+    let repo = w.clone("alice/m", "ours");
+    let ours = repo.workdir();
+    let folders = [theirs.as_path(), ours];
+    for folder in folders {
+        fs::create_dir(folder.join("sub")).unwrap();
+        write(folder, "sub/.gitattributes", RULES);
+    }
+    let raw = StageOptions::default().auto_track(AutoTrack::Off);
+    let mut end = 0;
+    // So many that they go into a pack, and fewer.
+    for names in [&NAMES[..], &NAMES[..5]] {
+        for autocrlf in ["false", "input", "true"] {
+            // What is new, and what the index has with CRLF.
+            for from in ["false", autocrlf] {
+                end += 1;
+                for folder in folders {
+                    if from == "false" {
+                        w.git(folder, &["read-tree", "--empty"]);
+                    }
+                    w.git(folder, &["config", "core.autocrlf", from]);
+                    write_all(folder, names, &end.to_string());
+                }
+                w.git(&theirs, &["add", "-A"]);
+                let _ = repo.stage_with(&raw).unwrap();
+                let [theirs, ours] = folders.map(|folder| w.git(folder, &["ls-files", "-s"]));
+                assert_eq!(
+                    ours,
+                    theirs,
+                    "{} files, {autocrlf} after {from}",
+                    names.len()
+                );
+            }
+        }
     }
 }

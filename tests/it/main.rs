@@ -48,6 +48,7 @@ mod leak;
 mod legacy;
 mod logins;
 mod lookups;
+mod many_files;
 mod merging;
 mod migration;
 mod moved_remote;

@@ -54,7 +54,8 @@ impl Clone {
         let entry = Entry::new(path, blob, Mode::File, &stat);
         index.put(&entry).expect("staged");
         index.write().expect("written");
-        let tree = self.git.index().expect("index").write_tree().expect("tree");
+        let mut index = self.git.index().expect("index");
+        let tree = self.git.write_tree(&mut index).expect("tree");
         let (head, who) = (self.git.head().expect("head"), Identity::new("a", "b"));
         let who = who.expect("identity");
         let commit = self.git.commit_tree(&head, tree, content, &who);

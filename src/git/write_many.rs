@@ -1,0 +1,85 @@
+//! Writing trees: those of a large commit into one pack, instead of a file and an fsync for each.
+
+use std::collections::HashSet;
+
+use git2::{ObjectType, OdbLookupFlags};
+
+use super::error::wrap;
+use super::new_pack::{NewObjects, Packer};
+use super::{Entry, Git, Index, ObjectId};
+use crate::error::Result;
+
+impl Git {
+    /// The tree of an index, written to the object store.
+    pub(crate) fn write_tree(&self, index: &mut Index) -> Result<ObjectId> {
+        self.write_tree_of_raw(index.raw_mut())
+    }
+
+    /// Writes the tree of these files, whatever the index holds.
+    pub(crate) fn write_tree_of(&self, files: &[Entry]) -> Result<ObjectId> {
+        let mut index = git2::Index::new().map_err(wrap("write a tree"))?;
+        for file in files {
+            index.add(&file.to_raw()).map_err(wrap("write a tree"))?;
+        }
+        self.write_tree_of_raw(&mut index)
+    }
+
+    fn write_tree_of_raw(&self, index: &mut git2::Index) -> Result<ObjectId> {
+        if self.in_memory {
+            return index
+                .write_tree_to(&self.repo)
+                .map_err(wrap("write a tree"));
+        }
+        // How many trees are new shows when they are there.
+        let scratch = self.reopen()?;
+        let odb = scratch.odb().map_err(wrap("write a tree"))?;
+        let _memory = odb
+            .add_new_mempack_backend(i32::MAX)
+            .map_err(wrap("write a tree"))?;
+        let tree = index
+            .write_tree_to(&scratch)
+            .map_err(wrap("write a tree"))?;
+        let new = self.new_trees(&scratch, tree)?;
+        let objects = self.new_objects(new.len())?;
+        let mut packer = Packer::new();
+        for id in new {
+            copy(&odb, id, &objects, &mut packer)?;
+        }
+        objects.finish()?;
+        Ok(tree)
+    }
+
+    /// The trees of a tree that are not on the disk yet, each behind those it holds: whoever is killed on
+    /// the way leaves no tree there that lacks a part.
+    fn new_trees(&self, scratch: &git2::Repository, tree: ObjectId) -> Result<Vec<ObjectId>> {
+        let known = self.repo.odb().map_err(wrap("open the object store"))?;
+        let (mut new, mut entered) = (Vec::new(), HashSet::new());
+        let mut open = vec![(tree, false)];
+        while let Some((id, left)) = open.pop() {
+            if left {
+                new.push(id);
+                continue;
+            }
+            if !entered.insert(id) || known.exists_ext(id, OdbLookupFlags::NO_REFRESH) {
+                continue;
+            }
+            open.push((id, true));
+            let tree = scratch.find_tree(id).map_err(wrap("read a tree"))?;
+            let below = tree
+                .iter()
+                .filter(|entry| entry.kind() == Some(ObjectType::Tree));
+            open.extend(below.map(|entry| (entry.id(), false)));
+        }
+        Ok(new)
+    }
+}
+
+fn copy(
+    odb: &git2::Odb<'_>,
+    id: ObjectId,
+    objects: &NewObjects<'_>,
+    packer: &mut Packer,
+) -> Result<()> {
+    let object = odb.read(id).map_err(wrap("read a tree"))?;
+    objects.add(packer, object.kind(), object.data()).map(drop)
+}
