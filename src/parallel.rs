@@ -1,6 +1,7 @@
 //! The same work on many items, on several threads.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::cancel::CancelToken;
@@ -82,7 +83,9 @@ pub(crate) fn map_with<S, T: Sync, R: Send>(
         done
     };
     let mut done = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work_along)).collect();
+        // A system that has no more threads to give has it done by fewer.
+        let more = |_| thread::Builder::new().spawn_scoped(scope, work_along).ok();
+        let others: Vec<_> = (1..threads).filter_map(more).collect();
         let mut done = work_along();
         for other in others {
             match other.join() {
@@ -94,6 +97,31 @@ pub(crate) fn map_with<S, T: Sync, R: Send>(
     });
     done.sort_unstable_by_key(|(at, _)| *at);
     done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Does `here` on the calling thread, and `beside` at the same time, or behind it if there is no other thread
+/// to be had.
+///
+/// # Panics
+/// If one of them does, when both have come to an end.
+pub(crate) fn both<R>(here: impl FnOnce() -> R, beside: impl FnOnce() + Send) -> R {
+    let beside = Mutex::new(Some(beside));
+    let do_beside = || {
+        let work = beside.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(work) = work {
+            work();
+        }
+    };
+    thread::scope(|scope| {
+        let other = thread::Builder::new().spawn_scoped(scope, do_beside);
+        let result = here();
+        match other.map(|other| other.join()) {
+            Ok(Ok(())) => {}
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(_) => do_beside(),
+        }
+        result
+    })
 }
 
 /// Has the other threads end when one panics.
@@ -182,5 +210,15 @@ mod tests {
         let panic = caught.expect_err("a panic");
         let text = panic.downcast_ref::<&str>().copied();
         assert_eq!(text, Some("out of order"));
+    }
+
+    #[test]
+    fn two_things_are_done_at_once() {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let heard = both(|| receiver.recv(), move || sender.send(7).expect("heard"));
+        assert_eq!(heard, Ok(7));
+        let caught = std::panic::catch_unwind(|| both(|| 1, || panic!("beside")));
+        let panic = caught.expect_err("a panic");
+        assert_eq!(panic.downcast_ref::<&str>().copied(), Some("beside"));
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod line_pipe;
 pub(crate) mod lock;
 mod private;
 mod read;
+mod rename;
 mod secluded;
 pub(crate) mod sharing;
 mod stat;
@@ -18,6 +19,7 @@ pub(crate) use read::{
     Take, is_gone, open_if_exists, open_no_link, read_if_exists, read_start, read_start_into,
     read_start_of_link,
 };
+pub(crate) use rename::{exchange, rename_to_free};
 pub(crate) use secluded::Secluded;
 pub(crate) use stat::{FileKind, Stat, index_size, lstat};
 
@@ -239,11 +241,22 @@ pub(crate) fn sync_dir(path: &Path) -> Result<()> {
     sync_file(path)
 }
 
+/// How something came to its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moved {
+    Renamed,
+    /// What is there now are copies.
+    Copied,
+}
+
 /// Renames a file or folder over `target`; across file systems a file is copied beside it first.
-pub(crate) fn move_into_place(source: &Path, target: &Path) -> Result<()> {
+pub(crate) fn move_into_place(source: &Path, target: &Path) -> Result<Moved> {
     match fs::rename(source, target) {
-        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy_tree(source, target),
-        result => result.map_err(|error| Error::io("move a file to", target, error)),
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            copy_tree(source, target).map(|()| Moved::Copied)
+        }
+        Err(error) => Err(Error::io("move a file to", target, error)),
+        Ok(()) => Ok(Moved::Renamed),
     }
 }
 

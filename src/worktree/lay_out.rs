@@ -11,8 +11,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::Context;
-use super::place::Area;
-use crate::error::{Error, Result};
+use super::area::Area;
+use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{self, Stat};
 use crate::git::{BlobReader, Mode, ObjectId, Snapshot};
 use crate::lfs::Object;
@@ -21,6 +21,8 @@ use crate::path::RepoPath;
 
 /// A file to be written.
 pub(super) struct Planned {
+    /// Which change it is for.
+    pub(super) change: usize,
     pub(super) path: RepoPath,
     pub(super) blob: ObjectId,
     pub(super) mode: Mode,
@@ -53,7 +55,7 @@ pub(super) fn lay_out(
     snapshot: &Snapshot,
     plan: &[Planned],
     area: &Area,
-) -> Result<Vec<Option<Stat>>> {
+) -> Result<Vec<Stat>> {
     let Context {
         git, store, cancel, ..
     } = context;
@@ -98,7 +100,16 @@ pub(super) fn lay_out(
     for (at, path, _) in converted {
         stats[at] = fs::lstat(&path.under(area.path()))?;
     }
-    Ok(stats)
+    let lost = || {
+        Error::new(
+            ErrorKind::Git,
+            "a file was not written, for no known reason",
+        )
+    };
+    stats
+        .into_iter()
+        .map(|stat| stat.ok_or_else(lost))
+        .collect()
 }
 
 /// Writes a blob to a new file.

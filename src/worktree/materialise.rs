@@ -6,19 +6,21 @@
 //! content belongs and never half a file; killed anywhere, the next run finishes, because a path
 //! that holds its new content already is no local edit.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use super::Context;
-use super::content::Content;
+use super::area::Area;
 use super::interrupted::{self, Interrupted};
 use super::lay_out::{Planned, Source, lay_out};
-use super::place::{self, Placement};
+use super::obstacles::Obstacles;
+use super::place::{self, Placement, Prepared};
 use super::pointers::Pointers;
 use crate::error::{Error, ErrorKind, Offence, Result};
-use crate::fs::{self, FileKind, Stat};
+use crate::fs;
 use crate::git::{Change, Entry, Index, Mode, ObjectId, Snapshot, private_folder};
 use crate::id::CommitId;
 use crate::lfs::{Job, Object, Remote};
+use crate::parallel;
 use crate::path::RepoPath;
 use crate::progress::Event;
 
@@ -58,16 +60,15 @@ impl Switch<'_> {
         let index = git.index()?;
         changes.extend(interrupted.left_over(git, &index, &changes, cancel)?);
         let snapshot = git.snapshot(Some(self.to))?;
-        let mut obstacles = Obstacles::new(self, &index, &changes, &interrupted);
-        obstacles.refuse()?;
-        let seen = obstacles.seen;
+        let obstacles = Obstacles::new(self.context, &index, &changes, &interrupted);
+        let seen = obstacles.refuse(None)?;
 
         let plan = self.plan(&changes, &snapshot, &index)?;
         self.download(&plan)?;
         cancel.check()?;
 
-        let area = place::Area::create(&private_folder(git.git_dir()))?;
-        lay_out(self.context, &snapshot, &plan, &area)?;
+        let area = Area::create(&private_folder(git.git_dir()))?;
+        let written = lay_out(self.context, &snapshot, &plan, &area)?;
 
         // Long downloads leave time for edits and commits: with git's lock in hand, look once more
         // before anything changes.
@@ -79,11 +80,8 @@ impl Switch<'_> {
             )
             .with_hint("call again"));
         }
-        let mut obstacles = Obstacles::new(self, &index, &changes, &interrupted);
-        // Files that have not changed since the first look need no second one.
-        obstacles.seen = seen;
-        obstacles.refuse()?;
-        let seen = obstacles.seen;
+        let obstacles = Obstacles::new(self.context, &index, &changes, &interrupted);
+        let seen = obstacles.refuse(Some(&seen))?;
         interrupted::begin(git, self.from, self.to)?;
         let removed: Vec<&RepoPath> = changes
             .iter()
@@ -99,43 +97,42 @@ impl Switch<'_> {
                 place::remove(git.workdir(), &[&change.path])?;
             }
         }
+        let prepared = plan.iter().zip(written).map(|(file, written)| Prepared {
+            path: &file.path,
+            written,
+            seen: seen[file.change],
+        });
+        let prepared: Vec<Prepared<'_>> = prepared.collect();
         let placement = Placement {
             workdir: git.workdir(),
             area: &area,
         };
-        let placed = placement.run(plan.iter().map(|file| &file.path), |path| {
-            let now = fs::lstat(&path.under(git.workdir()))?;
-            // Where nothing is, nothing can be lost.
-            Ok(now.is_none() || seen.get(path).is_some_and(|seen| *seen == now))
-        });
-        for path in removed {
-            if index.get(path)?.is_some() {
-                index.remove(path)?;
-            }
-        }
-        let total = plan.len();
-        for path in &placed.done {
-            let Ok(at) = plan.binary_search_by(|file| file.path.cmp(path)) else {
-                continue;
-            };
-            let file = &plan[at];
-            if let Some(stat) = fs::lstat(&path.under(git.workdir()))? {
-                let entry = Entry::new(path.clone(), file.blob, file.mode, &stat);
-                let before = index.get(path)?;
-                index.put(&entry.hidden_as(before.as_ref()))?;
-            }
-        }
-        for change in &changes {
-            if let Some((id, Mode::Gitlink)) = change.new {
-                let folder = change.path.under(git.workdir());
-                fs::create_dir_all(&folder)?;
-                if let Some(stat) = fs::lstat(&folder)? {
-                    index.put(&Entry::new(change.path.clone(), id, Mode::Gitlink, &stat))?;
+        let placed = placement.run(&prepared);
+        // What the new files took the place of goes while the index is written.
+        let write_index = || -> Result<()> {
+            for path in removed {
+                if index.get(path)?.is_some() {
+                    index.remove(path)?;
                 }
             }
-        }
-        index.write()?;
-        let files = placed.done.len();
+            for (file, stat) in plan.iter().zip(&placed.done) {
+                let entry = Entry::new(file.path.clone(), file.blob, file.mode, stat);
+                let before = index.get(&file.path)?;
+                index.put(&entry.hidden_as(before.as_ref()))?;
+            }
+            for change in &changes {
+                if let Some((id, Mode::Gitlink)) = change.new {
+                    let folder = change.path.under(git.workdir());
+                    fs::create_dir_all(&folder)?;
+                    if let Some(stat) = fs::lstat(&folder)? {
+                        index.put(&Entry::new(change.path.clone(), id, Mode::Gitlink, &stat))?;
+                    }
+                }
+            }
+            index.write()
+        };
+        parallel::both(write_index, move || drop(area))?;
+        let (files, total) = (placed.done.len(), plan.len());
         self.context
             .progress
             .report(|| Event::CheckedOut { files, total });
@@ -147,7 +144,7 @@ impl Switch<'_> {
     fn plan(&self, changes: &[Change], snapshot: &Snapshot, index: &Index) -> Result<Vec<Planned>> {
         let mut pointers = Pointers::new(self.context.git);
         let mut plan = Vec::new();
-        for change in changes {
+        for (at, change) in changes.iter().enumerate() {
             let Some((blob, mode)) = change.new else {
                 continue;
             };
@@ -172,6 +169,7 @@ impl Switch<'_> {
                 }
             };
             plan.push(Planned {
+                change: at,
                 path: path.clone(),
                 blob,
                 mode,
@@ -280,139 +278,4 @@ pub(crate) fn lacking(
     Err(error
         .with_retry_after(first.retry_after())
         .with_source(first))
-}
-
-/// Finds local work in the paths that are about to change.
-struct Obstacles<'a> {
-    switch: &'a Switch<'a>,
-    index: &'a Index,
-    changes: &'a [Change],
-    interrupted: &'a Interrupted,
-    /// What every path was when it was found harmless.
-    seen: BTreeMap<RepoPath, Option<Stat>>,
-}
-
-impl<'a> Obstacles<'a> {
-    fn new(
-        switch: &'a Switch<'a>,
-        index: &'a Index,
-        changes: &'a [Change],
-        interrupted: &'a Interrupted,
-    ) -> Self {
-        Self {
-            switch,
-            index,
-            changes,
-            interrupted,
-            seen: BTreeMap::new(),
-        }
-    }
-
-    fn refuse(&mut self) -> Result<()> {
-        let mut offences = Vec::new();
-        let by_path: BTreeMap<&str, &Change> = self
-            .changes
-            .iter()
-            .map(|change| (change.path.as_str(), change))
-            .collect();
-        for change in self.changes {
-            self.switch.context.cancel.check()?;
-            if let Some(reason) = self.reason(change, &by_path)? {
-                offences.push(Offence::new(change.path.clone(), None, reason));
-            }
-        }
-        if offences.is_empty() {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorKind::DirtyWorktree,
-            "local changes would be overwritten",
-        )
-        .with_hint("commit these files, move them away or restore them, then call again")
-        .with_offences(offences))
-    }
-
-    /// Why the path must not be touched, if it must not.
-    fn reason(
-        &mut self,
-        change: &Change,
-        by_path: &BTreeMap<&str, &Change>,
-    ) -> Result<Option<&'static str>> {
-        let Context { git, cancel, .. } = self.switch.context;
-        let path = &change.path;
-        let mut sides = vec![change.old, change.new];
-        sides.extend_from_slice(self.interrupted.sides(path));
-        let is_side = |side| sides.contains(&side);
-        let entry = self.index.get(path)?;
-        let staged = match &entry {
-            Some(entry) => !is_side(Some((entry.id, entry.mode))),
-            None => !is_side(None),
-        };
-        if staged {
-            return Ok(Some("it has staged changes"));
-        }
-        let unstaged_removal = entry.is_none() && change.old.is_some();
-        // Never through a link: what lies behind it is not ours to touch.
-        if let Some(reason) = self.blocked_parent(path, by_path)? {
-            return Ok(Some(reason));
-        }
-        let stat = fs::lstat(&path.under(git.workdir()))?;
-        let known = self.seen.get(path).is_some_and(|seen| *seen == stat);
-        let Some(stat) = stat else {
-            self.seen.insert(path.clone(), None);
-            return Ok(None);
-        };
-        if unstaged_removal && stat.kind != FileKind::Folder {
-            return Ok(Some("it is not tracked any more, but still there"));
-        }
-        if known {
-            return Ok(None);
-        }
-        if stat.kind == FileKind::Folder {
-            let is_link = |side: Option<(ObjectId, Mode)>| {
-                side.is_some_and(|(_, mode)| mode == Mode::Gitlink)
-            };
-            if is_link(change.old) || is_link(change.new) {
-                return Ok(None);
-            }
-            let ours = |inner: &str| by_path.get(inner).is_some_and(|c| c.new.is_none());
-            let untracked = place::has_other_files(git.workdir(), path, &ours)?;
-            return Ok(untracked.then_some("a folder with other files is in its place"));
-        }
-        if entry.as_ref().is_some_and(|entry| {
-            git.is_as_recorded(entry, &stat) && !entry.is_racy(self.index.written_at())
-        }) {
-            self.seen.insert(path.clone(), Some(stat));
-            return Ok(None);
-        }
-        // Its stat proves nothing: is it the old content, or already the new?
-        let content = Content::new(git, self.index, path, stat, cancel);
-        for side in sides.into_iter().flatten() {
-            if content.is(side)? {
-                self.seen.insert(path.clone(), Some(stat));
-                return Ok(None);
-            }
-        }
-        Ok(Some(if entry.is_some() {
-            "it was edited"
-        } else {
-            "it is not tracked"
-        }))
-    }
-
-    /// A file or link where the path needs a folder, unless this very change removes it.
-    fn blocked_parent(
-        &self,
-        path: &RepoPath,
-        by_path: &BTreeMap<&str, &Change>,
-    ) -> Result<Option<&'static str>> {
-        let workdir = self.switch.context.git.workdir();
-        let Some(parent) = place::blocked_parent(workdir, path)? else {
-            return Ok(None);
-        };
-        let removed = by_path
-            .get(parent)
-            .is_some_and(|change| change.new.is_none());
-        Ok((!removed).then_some("a file or link is where its folder belongs"))
-    }
 }

@@ -5,6 +5,7 @@
 //! the work tree is here, and hands libgit2 only what it reads rightly.
 
 mod adopt;
+mod area;
 mod autotrack;
 mod content;
 mod follow_rewrite;
@@ -15,6 +16,7 @@ mod interrupted;
 mod keep;
 mod lay_out;
 mod materialise;
+mod obstacles;
 mod options;
 mod place;
 mod pointers;
@@ -33,6 +35,7 @@ mod tree;
 mod wanted;
 
 pub(crate) use adopt::adopt;
+pub(crate) use area::Area;
 pub use autotrack::{AutoTrack, TrackReason};
 pub(crate) use follow_rewrite::FollowRewrite;
 pub use fsck::{BadPointer, Damage, DamagedObject, FsckChecks, FsckReport, PointerProblem, Repair};
@@ -42,7 +45,6 @@ pub(crate) use history::History;
 pub(crate) use interrupted::{complete, refuse_interrupted};
 pub(crate) use materialise::{Fill, Switch, fill, lacking};
 pub use options::{OnChanging, StageOptions};
-pub(crate) use place::Area;
 pub(crate) use pointers::Pointers;
 pub(crate) use preflight::{HUB_BLOB_LIMIT, Rules, examine};
 pub(crate) use prune::{Prune, objects_brought, replaced_objects};

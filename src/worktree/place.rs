@@ -1,109 +1,23 @@
 //! Moving prepared files into the work tree, each by one rename.
 
-use std::collections::BTreeSet;
-use std::fs::Permissions;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use tempfile::TempDir;
-
+use super::area::{Area, group_of, inherit};
+use super::obstacles::Seen;
+use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fs::{self, FileKind};
-use crate::git::Mode;
+use crate::fs::{self, FileKind, Moved, Stat};
+use crate::parallel;
 use crate::path::RepoPath;
 
-/// A folder of our own in which new files are laid out, removed when dropped.
-pub(crate) struct Area(TempDir);
-
-/// What areas are called, so that those of killed processes can be found.
-const AREA_PREFIX: &str = "checkout-";
-/// The bit of a folder whose group new files in it get.
-const SET_GROUP_ID: u32 = 0o2000;
-
-impl Area {
-    pub(crate) fn create(private: &Path) -> Result<Self> {
-        fs::create_dir_all(private)?;
-        remove_orphans(private)?;
-        let area = tempfile::Builder::new()
-            .prefix(AREA_PREFIX)
-            .tempdir_in(private)
-            .map_err(|error| Error::io("create a folder in", private, error))?;
-        // In a shared repository it inherits the group, and would pass that on into the work tree.
-        std::fs::set_permissions(area.path(), Permissions::from_mode(0o700))
-            .map_err(|error| Error::io("set the permissions of", area.path(), error))?;
-        Ok(Self(area))
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// Moves what was prepared at `relative` into a work tree, with the group it would have had if it had
-    /// been made there: in a set-group-ID folder that is the folder's, and the area is none.
-    pub(crate) fn move_out(&self, relative: &str, workdir: &Path) -> Result<()> {
-        let (prepared, target) = (self.path().join(relative), workdir.join(relative));
-        let folder = target.parent().map(std::fs::metadata);
-        if let Some(Ok(folder)) = folder
-            && folder.mode() & SET_GROUP_ID != 0
-        {
-            inherit(&prepared, folder.gid());
-        }
-        fs::move_into_place(&prepared, &target)
-    }
-
-    /// Gives files the permissions that git would give them: libgit2 makes them 0644 and 0755 at most,
-    /// where the umask may leave more to the group.
-    pub(super) fn let_umask_decide<'p>(
-        &self,
-        files: impl Iterator<Item = (&'p RepoPath, Mode)>,
-    ) -> Result<()> {
-        let program = fs::mode_of_new_programs(self.path())?;
-        if program & 0o022 == 0 {
-            return Ok(());
-        }
-        for (path, mode) in files {
-            let mode = match mode {
-                Mode::Executable => program,
-                _ => program & 0o666,
-            };
-            let path = path.under(self.path());
-            std::fs::set_permissions(&path, Permissions::from_mode(mode))
-                .map_err(|error| Error::io("set the permissions of", &path, error))?;
-        }
-        Ok(())
-    }
-}
-
-/// Gives what was prepared a group, and folders the bit by which they pass it on.
-///
-/// Best effort: who does not belong to the group could not have made files in it either.
-fn inherit(prepared: &Path, group: u32) {
-    let Ok(meta) = std::fs::symlink_metadata(prepared) else {
-        return;
-    };
-    if let Err(error) = lchown(prepared, None, Some(group)) {
-        tracing::debug!(%error, path = %prepared.display(), "a file does not get its folder's group");
-    }
-    if meta.is_dir() {
-        let mode = meta.mode() & 0o7777 | SET_GROUP_ID;
-        let _ = std::fs::set_permissions(prepared, Permissions::from_mode(mode));
-        for entry in std::fs::read_dir(prepared).into_iter().flatten().flatten() {
-            inherit(&entry.path(), group);
-        }
-    }
-}
-
-/// Removes what a killed process left; the caller holds the repository's lock, so no area lives.
-fn remove_orphans(private: &Path) -> Result<()> {
-    let entries = std::fs::read_dir(private).map_err(|error| Error::io("list", private, error))?;
-    for entry in entries {
-        let entry = entry.map_err(|error| Error::io("list", private, error))?;
-        if entry.file_name().to_string_lossy().starts_with(AREA_PREFIX) {
-            std::fs::remove_dir_all(entry.path())
-                .map_err(|error| Error::io("remove", &entry.path(), error))?;
-        }
-    }
-    Ok(())
+/// A file that lies in the area, complete.
+pub(super) struct Prepared<'p> {
+    pub(super) path: &'p RepoPath,
+    /// Its stat, when it was written.
+    pub(super) written: Stat,
+    /// What it may take the place of.
+    pub(super) seen: Seen,
 }
 
 /// Files on their way from an area into the work tree.
@@ -114,83 +28,157 @@ pub(super) struct Placement<'a> {
 
 /// How far a placement got.
 pub(super) struct Placed {
-    /// Files that are in place; if `result` is an error, some others may be as well.
-    pub(super) done: Vec<RepoPath>,
+    /// The stats of files that are in place, in their order: of the first, or of all. If `result` is an
+    /// error, some others may be in place as well.
+    pub(super) done: Vec<Stat>,
     pub(super) result: Result<()>,
 }
 
+/// What was found out about a folder that files go to.
+#[derive(Clone, Copy)]
+enum Way {
+    /// It is there; with the group it passes on, if it does.
+    There(Option<u32>),
+    /// It was moved as a whole, and all that was prepared in it with it.
+    Gone(Moved),
+}
+
 impl Placement<'_> {
-    /// Moves the files; `is_unchanged` is asked right before an existing file is replaced.
-    pub(super) fn run<'p>(
-        &self,
-        paths: impl Iterator<Item = &'p RepoPath>,
-        is_unchanged: impl Fn(&RepoPath) -> Result<bool>,
-    ) -> Placed {
-        let mut done = Vec::new();
-        let mut moved_folders: BTreeSet<String> = BTreeSet::new();
-        let move_all = || -> Result<()> {
-            for path in paths {
-                let moved = moved_folders.iter().any(|folder| path.is_within(folder));
-                if !moved {
-                    if let Some(folder) = self.absent_folder(path)? {
-                        // Nothing is there yet: the whole folder moves at once.
-                        self.move_one(&folder)?;
-                        moved_folders.insert(folder);
-                    } else {
-                        self.replace(path, &is_unchanged)?;
-                    }
-                }
-                done.push(path.clone());
+    /// Moves the files, and what was in their places into the area. What is not as it was seen stays.
+    pub(super) fn run(&self, files: &[Prepared<'_>]) -> Placed {
+        let mut placed = Vec::with_capacity(files.len());
+        let mut ways = HashMap::new();
+        let mut move_all = || -> Result<()> {
+            for file in files {
+                let folder = file.path.parent().unwrap_or("");
+                let way = match ways.get(folder) {
+                    Some(way) => *way,
+                    None => self.way_to(file.path, &mut ways)?,
+                };
+                let expected = match way {
+                    Way::There(group) => self.place(file, group)?,
+                    Way::Gone(Moved::Renamed) => Some(file.written),
+                    Way::Gone(Moved::Copied) => None,
+                };
+                placed.push((file, expected));
             }
             Ok(())
         };
         let result = move_all();
-        Placed { done, result }
+        // Not to be cancelled any more: what is in place is to be recorded.
+        let done = parallel::map(&placed, &CancelToken::new(), |(file, expected)| {
+            let now = fs::lstat(&file.path.under(self.workdir)).ok().flatten();
+            Ok(settled(now, *expected).unwrap_or(file.written))
+        });
+        Placed {
+            done: done.unwrap_or_default(),
+            result,
+        }
     }
 
-    /// The outermost folder of `path` that the work tree lacks.
-    fn absent_folder(&self, path: &RepoPath) -> Result<Option<String>> {
-        for (at, _) in path.as_str().match_indices('/') {
-            let folder = &path.as_str()[..at];
-            match fs::lstat(&self.workdir.join(folder))? {
-                None => return Ok(Some(folder.to_owned())),
-                Some(stat) if stat.kind == FileKind::Folder => {}
-                // Never through a link: it may lead out of the work tree.
-                Some(_) => {
-                    return Err(Error::new(
-                        ErrorKind::DirtyWorktree,
-                        format!("{folder} is no folder, but {path} belongs into it"),
-                    )
-                    .with_hint("move it away and call again"));
+    /// Moves the outermost folder of `path` that the work tree lacks, with all that is in it.
+    fn way_to<'p>(&self, path: &'p RepoPath, ways: &mut HashMap<&'p str, Way>) -> Result<Way> {
+        let name = path.as_str();
+        let mut way = Way::There(None);
+        for (at, _) in name.match_indices('/') {
+            let folder = &name[..at];
+            way = match (way, ways.get(folder)) {
+                (Way::Gone(moved), _) => Way::Gone(moved),
+                (_, Some(known)) => *known,
+                _ => match fs::lstat(&self.workdir.join(folder))? {
+                    None => Way::Gone(self.area.move_out(folder, self.workdir)?),
+                    Some(stat) if stat.kind == FileKind::Folder => {
+                        Way::There(group_of(&self.workdir.join(folder)))
+                    }
+                    // Never through a link: it may lead out of the work tree.
+                    Some(_) => {
+                        return Err(Error::new(
+                            ErrorKind::DirtyWorktree,
+                            format!("{folder} is no folder, but {path} belongs into it"),
+                        )
+                        .with_hint("move it away and call again"));
+                    }
+                },
+            };
+            ways.insert(folder, way);
+        }
+        if path.parent().is_none() {
+            way = Way::There(group_of(self.workdir));
+            ways.insert("", way);
+        }
+        Ok(way)
+    }
+
+    /// Moves one file. Its stat if it is the same file still, with the content it was written with.
+    fn place(&self, file: &Prepared<'_>, group: Option<u32>) -> Result<Option<Stat>> {
+        let (prepared, target) = (
+            file.path.under(self.area.path()),
+            file.path.under(self.workdir),
+        );
+        if let Some(group) = group {
+            inherit(&prepared, group);
+        }
+        let placed = match file.seen {
+            Seen::Nothing => fs::rename_to_free(&prepared, &target),
+            Seen::Known(seen) => {
+                fs::exchange(&prepared, &target) && {
+                    let old = fs::lstat(&prepared)?;
+                    if settled(old, Some(seen)) != old {
+                        give_back(&prepared, &target)?;
+                        return Err(edited(file.path));
+                    }
+                    true
                 }
             }
+            Seen::Unknown => false,
+        };
+        if placed {
+            return Ok(Some(file.written));
         }
-        Ok(None)
-    }
-
-    fn replace(
-        &self,
-        path: &RepoPath,
-        is_unchanged: &impl Fn(&RepoPath) -> Result<bool>,
-    ) -> Result<()> {
-        let target = path.under(self.workdir);
+        // Something has changed, or the file system does not do the like.
         match fs::lstat(&target)? {
+            None => {}
             Some(stat) if stat.kind == FileKind::Folder => prune_empty(&target)?,
-            _ if !is_unchanged(path)? => {
-                return Err(Error::new(
-                    ErrorKind::DirtyWorktree,
-                    format!("{path} was edited in the meantime; it was left alone"),
-                )
-                .with_hint("restore the file or move it away, then call again to finish"));
-            }
-            _ => {}
+            Some(stat) if file.seen == Seen::Known(stat) => {}
+            Some(_) => return Err(edited(file.path)),
         }
-        self.move_one(path.as_str())
+        Ok(match fs::move_into_place(&prepared, &target)? {
+            Moved::Renamed => Some(file.written),
+            Moved::Copied => None,
+        })
     }
+}
 
-    fn move_one(&self, relative: &str) -> Result<()> {
-        self.area.move_out(relative, self.workdir)
+fn edited(path: &RepoPath) -> Error {
+    Error::new(
+        ErrorKind::DirtyWorktree,
+        format!("{path} was edited in the meantime; it was left alone"),
+    )
+    .with_hint("restore the file or move it away, then call again to finish")
+}
+
+/// Gives a user's file its place back, which a new file has taken.
+fn give_back(users: &Path, target: &Path) -> Result<()> {
+    if fs::exchange(users, target) {
+        return Ok(());
     }
+    // The new one is gone already.
+    fs::move_into_place(users, target).map(drop)
+}
+
+/// The stat to record of a file that was renamed, or had its group changed, since it had the stat
+/// `expected`: the present one, unless somebody has changed its content; then what was expected, which
+/// lets everybody see that it was. With nothing to be expected, the present one.
+fn settled(now: Option<Stat>, expected: Option<Stat>) -> Option<Stat> {
+    let (Some(now), Some(expected)) = (now, expected) else {
+        return now.or(expected);
+    };
+    let renamed = Stat {
+        ctime: now.ctime,
+        gid: now.gid,
+        ..expected
+    };
+    Some(if now == renamed { now } else { expected })
 }
 
 /// Removes files and the folders that become empty.
@@ -297,45 +285,100 @@ fn prune_empty(folder: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// Gives a folder another group, and says which: root any, else one of the process's own. None if
-    /// there is no other.
-    fn give_other_group(folder: &Path) -> Option<u32> {
-        let own = std::fs::metadata(folder).expect("stat").gid();
-        let status = std::fs::read_to_string("/proc/self/status").expect("read");
-        let groups = status.lines().find_map(|line| line.strip_prefix("Groups:"));
-        let groups = groups.unwrap_or_default().split_whitespace();
-        groups
-            .filter_map(|group| group.parse().ok())
-            .chain([4711])
-            .find(|&group| group != own && lchown(folder, None, Some(group)).is_ok())
+    /// A work tree, an area, and a file `f` that lies in the area.
+    fn scene() -> (tempfile::TempDir, Area, RepoPath, Stat) {
+        let folder = tempfile::tempdir().expect("temp");
+        let area = Area::create(&folder.path().join("private")).expect("area");
+        let path = RepoPath::new("f").expect("a path");
+        std::fs::write(path.under(area.path()), "new").expect("written");
+        let written = stat(&path.under(area.path()));
+        (folder, area, path, written)
+    }
+
+    fn stat(path: &Path) -> Stat {
+        fs::lstat(path).expect("stat").expect("there")
     }
 
     #[test]
-    fn new_files_get_the_group_of_a_folder_that_passes_it_on() {
-        let folder = tempfile::tempdir().expect("temp");
-        let workdir = folder.path().join("work");
-        fs::create_dir_all(&workdir).expect("folder");
-        let Some(group) = give_other_group(&workdir) else {
-            return;
-        };
-        let area = Area::create(&folder.path().join("private")).expect("area");
-        let own = std::fs::metadata(area.path()).expect("stat").gid();
-        let move_out = |name: &str, mode| {
-            let file = area.path().join(name).join("sub/file");
-            fs::create_parent(&file).expect("folders");
-            std::fs::write(&file, "x").expect("written");
-            std::os::unix::fs::symlink("/nowhere", file.with_file_name("link")).expect("linked");
-            std::fs::set_permissions(&workdir, Permissions::from_mode(mode)).expect("chmod");
-            area.move_out(name, &workdir).expect("moved");
-        };
-        let meta = |name: &str| std::fs::symlink_metadata(workdir.join(name)).expect("stat");
-        move_out("plain", 0o755);
-        assert_eq!(meta("plain/sub/file").gid(), own);
-        move_out("a", 0o2775);
-        for name in ["a", "a/sub", "a/sub/file", "a/sub/link"] {
-            assert_eq!(meta(name).gid(), group, "{name}");
+    fn a_file_takes_the_place_of_what_was_seen() {
+        for there in [false, true] {
+            let (folder, area, path, written) = scene();
+            let target = path.under(folder.path());
+            let mut seen = Seen::Nothing;
+            if there {
+                std::fs::write(&target, "old").expect("written");
+                seen = Seen::Known(stat(&target));
+            }
+            let placement = Placement {
+                workdir: folder.path(),
+                area: &area,
+            };
+            let path = &path;
+            let placed = placement.run(&[Prepared {
+                path,
+                written,
+                seen,
+            }]);
+            placed.result.expect("placed");
+            assert_eq!(placed.done, [stat(&target)]);
+            assert_eq!(std::fs::read(&target).expect("read"), b"new");
         }
-        assert_ne!(meta("a/sub").mode() & SET_GROUP_ID, 0);
-        assert_eq!(meta("a/sub/file").mode() & SET_GROUP_ID, 0);
+    }
+
+    #[test]
+    fn what_was_not_seen_stays() {
+        let (folder, area, path, written) = scene();
+        let target = path.under(folder.path());
+        std::fs::write(&target, "old").expect("written");
+        let before = stat(&target);
+        std::fs::write(&target, "edited").expect("written");
+        let placement = Placement {
+            workdir: folder.path(),
+            area: &area,
+        };
+        for seen in [Seen::Known(before), Seen::Nothing, Seen::Unknown] {
+            let path = &path;
+            let placed = placement.run(&[Prepared {
+                path,
+                written,
+                seen,
+            }]);
+            let error = placed.result.expect_err("it was edited");
+            assert_eq!(error.kind(), ErrorKind::DirtyWorktree);
+            assert!(placed.done.is_empty());
+            assert_eq!(std::fs::read(&target).expect("read"), b"edited");
+            assert_eq!(
+                std::fs::read(path.under(area.path())).expect("read"),
+                b"new"
+            );
+        }
+        // A folder is none of those either, and goes only if it is empty.
+        std::fs::remove_file(&target).expect("removed");
+        std::fs::create_dir(&target).expect("made");
+        std::fs::write(target.join("inner"), "x").expect("written");
+        let (path, seen) = (&path, Seen::Known(before));
+        let placed = placement.run(&[Prepared {
+            path,
+            written,
+            seen,
+        }]);
+        placed.result.expect_err("a folder is there");
+        assert!(target.join("inner").exists());
+    }
+
+    #[test]
+    fn an_edit_behind_our_back_is_not_recorded_as_ours() {
+        let (folder, _area, path, written) = scene();
+        let target = path.under(folder.path());
+        std::fs::write(&target, "newer").expect("written");
+        let now = Some(stat(&target));
+        assert_eq!(settled(now, Some(written)), Some(written));
+        assert_eq!(settled(None, Some(written)), Some(written));
+        assert_eq!(settled(now, None), now);
+        let moved = Stat {
+            ctime: (written.ctime.0 + 1, 0),
+            ..written
+        };
+        assert_eq!(settled(Some(moved), Some(written)), Some(moved));
     }
 }
