@@ -86,6 +86,7 @@ mod fs;
 pub mod fuzzing;
 mod git;
 mod gitattributes;
+mod gitignore;
 mod http;
 mod hub;
 mod id;

@@ -34,6 +34,11 @@ impl RepoPath {
         }
     }
 
+    /// Whether [`new`](Self::new) takes it.
+    pub(crate) fn is_valid(path: &str) -> bool {
+        !path.contains('\0') && path.split('/').all(|part| complaint(part).is_none())
+    }
+
     /// The path as git spells it.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -81,6 +86,11 @@ fn complaint(part: &str) -> Option<&'static str> {
 /// Whether some file system takes `part` for `.git`: case-folded, its NTFS short name, with
 /// trailing dots or spaces, or with code points that HFS+ ignores.
 fn is_dot_git(part: &str) -> bool {
+    // Hardly any name could be: this is asked of every path of an index.
+    let begins = matches!(part.as_bytes().first(), Some(b'.' | b'g' | b'G'));
+    if !begins && part.bytes().all(|byte| byte.is_ascii() && byte != b'\\') {
+        return false;
+    }
     let ignored = |c: char| matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
     let folded: String = part.chars().filter(|c| !ignored(*c)).collect();
     // On Windows a backslash ends a part, too.

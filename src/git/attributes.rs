@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use git2::ErrorCode;
 
-use super::{Git, error::wrap};
+use super::{Git, Listing, Mode, ObjectId, error::wrap};
 use crate::env;
 use crate::error::Result;
 use crate::fs::{self, FileKind};
@@ -32,8 +32,14 @@ pub(crate) enum Filter {
 /// The rules of a work tree, each file read once: for a loop over paths, not to be kept.
 pub(crate) struct Attributes<'a> {
     git: &'a Git,
-    index: git2::Index,
+    index: Source<'a>,
     rules: Stack,
+}
+
+/// Where files are looked up that the work tree lacks.
+enum Source<'a> {
+    Index(git2::Index),
+    Listing(&'a Listing),
 }
 
 impl Git {
@@ -42,7 +48,16 @@ impl Git {
         let index = self.repo.index().map_err(wrap("read the index"))?;
         Ok(Attributes {
             git: self,
-            index,
+            index: Source::Index(index),
+            rules: Stack::new(&self.repo)?,
+        })
+    }
+
+    /// The same without reading the index once more.
+    pub(crate) fn attributes_beside<'a>(&'a self, index: &'a Listing) -> Result<Attributes<'a>> {
+        Ok(Attributes {
+            git: self,
+            index: Source::Listing(index),
             rules: Stack::new(&self.repo)?,
         })
     }
@@ -85,7 +100,10 @@ impl Attributes<'_> {
         {
             return Ok(Some(content));
         }
-        of_index(&self.git.repo, &self.index, file)
+        match &self.index {
+            Source::Index(index) => of_index(&self.git.repo, index, file),
+            Source::Listing(index) => of_file(&self.git.repo, index.find(file.as_bytes()), file),
+        }
     }
 }
 
@@ -95,21 +113,31 @@ pub(super) fn of_index(
     index: &git2::Index,
     file: &str,
 ) -> Result<Option<Vec<u8>>> {
-    let Some(entry) = index.get_path(Path::new(file), 0) else {
+    let entry = index.get_path(Path::new(file), 0);
+    let found = entry.and_then(|entry| Some((entry.id, Mode::from_raw(entry.mode)?)));
+    of_file(repo, found, file)
+}
+
+fn of_file(
+    repo: &git2::Repository,
+    found: Option<(ObjectId, Mode)>,
+    file: &str,
+) -> Result<Option<Vec<u8>>> {
+    let Some((id, mode)) = found else {
         return Ok(None);
     };
-    if !super::Mode::from_raw(entry.mode).is_some_and(super::Mode::is_file) {
+    if !mode.is_file() {
         return Ok(None);
     }
     let what = format!("read {file}");
     let (size, _) = repo
         .odb()
-        .and_then(|odb| odb.read_header(entry.id))
+        .and_then(|odb| odb.read_header(id))
         .map_err(wrap(&what))?;
     if size as u64 >= MOST_BYTES {
         return Ok(None);
     }
-    let blob = repo.find_blob(entry.id).map_err(wrap(&what))?;
+    let blob = repo.find_blob(id).map_err(wrap(&what))?;
     let content = blob.content();
     // Here git takes the whole file for a string of C.
     let end = content.iter().position(|byte| *byte == 0);
@@ -160,7 +188,8 @@ impl Stack {
         if !env::var("GIT_ATTR_NOSYSTEM").is_some_and(|value| is_true(&value)) {
             general.extend(rules_of(Path::new("/etc/gitattributes"))?);
         }
-        if let Some(file) = users_file(config.get_str("core.attributesfile").ok()) {
+        let named = config.get_str("core.attributesfile").ok();
+        if let Some(file) = users_file(named, "git/attributes") {
             general.extend(rules_of(&file)?);
         }
         let info = rules_of(&repo.commondir().join("info/attributes"))?;
@@ -318,7 +347,8 @@ fn rules_of(file: &Path) -> Result<Option<Rules>> {
     Ok(content.map(|content| Rules::parse(&content)))
 }
 
-fn users_file(named: Option<&str>) -> Option<PathBuf> {
+/// A file of the user's: one that git's config names, else the one below the user's config folder.
+pub(super) fn users_file(named: Option<&str>, usual: &str) -> Option<PathBuf> {
     let home = || env::var("HOME").map(PathBuf::from);
     match named {
         Some("") => None,
@@ -329,7 +359,7 @@ fn users_file(named: Option<&str>) -> Option<PathBuf> {
         None => {
             let config = env::var("XDG_CONFIG_HOME").map(PathBuf::from);
             let config = config.or_else(|| Some(home()?.join(".config")))?;
-            Some(config.join("git/attributes"))
+            Some(config.join(usual))
         }
     }
 }

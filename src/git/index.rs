@@ -50,6 +50,17 @@ impl Mode {
         matches!(self, Self::File | Self::Executable)
     }
 
+    /// The mode to record for what lies in the work tree where `tracked` was recorded before.
+    ///
+    /// On a file system without executable bits (`core.fileMode=false`) a file keeps its mode.
+    pub(super) fn found(stat: &Stat, tracked: Option<Self>, trusts_modes: bool) -> Option<Self> {
+        let found = Self::of(stat)?;
+        if trusts_modes || !found.is_file() {
+            return Some(found);
+        }
+        Some(tracked.filter(|mode| mode.is_file()).unwrap_or(Self::File))
+    }
+
     /// The mode git records for what lies in the work tree.
     pub(super) fn of(stat: &Stat) -> Option<Self> {
         match stat.kind {
@@ -63,13 +74,13 @@ impl Mode {
 
 /// The part of a file's stat that the index keeps, as 32-bit values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Recorded {
-    mtime: (i32, u32),
-    ctime: (i32, u32),
-    ino: u32,
-    uid: u32,
-    gid: u32,
-    size: u32,
+pub(super) struct Recorded {
+    pub(super) mtime: (i32, u32),
+    pub(super) ctime: (i32, u32),
+    pub(super) ino: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) size: u32,
 }
 
 impl Recorded {
@@ -78,7 +89,7 @@ impl Recorded {
         clippy::cast_possible_truncation,
         reason = "the index keeps the low 32 bits"
     )]
-    fn of(stat: &Stat) -> Self {
+    pub(super) fn of(stat: &Stat) -> Self {
         Self {
             mtime: (stat.mtime.0 as i32, stat.mtime.1),
             ctime: (stat.ctime.0 as i32, stat.ctime.1),
@@ -87,6 +98,19 @@ impl Recorded {
             gid: stat.gid,
             size: fs::index_size(stat.size),
         }
+    }
+
+    /// Whether the stat is this one, and tells that the file is still what `id` stands for.
+    pub(super) fn proves(&self, id: ObjectId, stat: &Stat) -> bool {
+        // A size of 0 marks a suspect, and older gits wrote it for multiples of 4 GiB.
+        let proves = self.size != 0 || id.to_string() == EMPTY_BLOB;
+        proves && *self == Self::of(stat)
+    }
+
+    /// Whether the file was written so late that its stat proves nothing.
+    pub(super) fn is_racy(&self, index_written: Option<(i64, u32)>) -> bool {
+        let mtime = (i64::from(self.mtime.0), self.mtime.1);
+        index_written.is_some_and(|written| mtime >= written)
     }
 }
 
@@ -102,7 +126,7 @@ pub(crate) struct Entry {
 
 /// What a user told git about an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Flags {
+pub(super) struct Flags {
     /// `--assume-unchanged`
     assume_valid: bool,
     /// `--skip-worktree`
@@ -116,7 +140,7 @@ pub(super) const ASSUME_VALID: u16 = 0x8000;
 
 impl Flags {
     // Of the extended flags.
-    const SKIP_WORKTREE: u16 = 1 << 14;
+    pub(super) const SKIP_WORKTREE: u16 = 1 << 14;
     const ANNOUNCED: u16 = 1 << 13;
 
     fn of(raw: &IndexEntry) -> Self {
@@ -197,15 +221,12 @@ impl Entry {
 
     /// Whether the stat is the one recorded, the mode left aside.
     pub(super) fn has_stat(&self, stat: &Stat) -> bool {
-        // A size of 0 marks a suspect, and older gits wrote it for multiples of 4 GiB.
-        let proves = self.recorded.size != 0 || self.id.to_string() == EMPTY_BLOB;
-        proves && self.recorded == Recorded::of(stat)
+        self.recorded.proves(self.id, stat)
     }
 
     /// Whether the file was written so late that its stat proves nothing.
     pub(crate) fn is_racy(&self, index_written: Option<(i64, u32)>) -> bool {
-        let mtime = (i64::from(self.recorded.mtime.0), self.recorded.mtime.1);
-        index_written.is_some_and(|written| mtime >= written)
+        self.recorded.is_racy(index_written)
     }
 
     pub(super) fn from_raw(raw: &IndexEntry) -> Result<Self> {

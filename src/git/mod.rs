@@ -20,8 +20,10 @@ mod formats;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod heard;
+mod ignored;
 mod index;
 mod lfs_config;
+mod listing;
 mod merge;
 mod new_pack;
 mod objects;
@@ -44,6 +46,7 @@ mod rewrite;
 mod roots;
 mod shallow;
 mod snapshot;
+mod staged;
 mod status;
 mod store_by_libgit2;
 mod store_files;
@@ -61,7 +64,9 @@ pub use commit::Identity;
 pub(crate) use config::user_config;
 pub(crate) use diff::{Change, TreeFile};
 pub(crate) use fetch::{Fetched, Tags};
+pub(crate) use ignored::{Ignored, Ignoring};
 pub(crate) use index::{Entry, Index, IndexLock, Mode};
+pub(crate) use listing::{Listing, Role};
 pub(crate) use merge::{Merge, MergedTree};
 pub(crate) use open::{Elsewhere, create, private_folder};
 pub(crate) use private_refs::{PRIVATE_REFS, PrivateRef};
@@ -74,7 +79,6 @@ pub(crate) use rewrite::Replacement;
 pub(crate) use shallow::{Reach, refuse_depth};
 pub(crate) use snapshot::Snapshot;
 pub use status::FileState;
-pub(crate) use status::Found;
 pub(crate) use store_files::Stored;
 pub(crate) use tags::{TagRef, tidy_message};
 pub use upstream::Upstream;
@@ -104,11 +108,7 @@ impl Git {
     ///
     /// On a file system without executable bits (`core.fileMode=false`) a file keeps its mode.
     pub(crate) fn mode_of(&self, stat: &Stat, tracked: Option<Mode>) -> Option<Mode> {
-        let found = Mode::of(stat)?;
-        if self.trusts_modes || !found.is_file() {
-            return Some(found);
-        }
-        Some(tracked.filter(|mode| mode.is_file()).unwrap_or(Mode::File))
+        Mode::found(stat, tracked, self.trusts_modes)
     }
 
     /// Whether a file with this stat needs no look at its content: it is what the entry says.

@@ -1,11 +1,13 @@
 //! What libgit2 finds changed in the work tree.
 
+use std::collections::HashMap;
+
 use git2::{Status, StatusOptions};
 
 use super::error::wrap;
-use super::index::ASSUME_VALID;
-use super::{Entry, Git};
+use super::{Entry, Git, Listing};
 use crate::error::Result;
+use crate::gitattributes::FILE_NAME as ATTRIBUTES;
 use crate::path::RepoPath;
 
 /// How a file differs from what it is compared with.
@@ -22,49 +24,64 @@ pub enum FileState {
     TypeChanged,
 }
 
-/// A path of the work tree that is not as the index says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
-    /// As git has it; not always UTF-8. A folder that is another repository ends with `/`.
-    pub(crate) path: Vec<u8>,
-    pub(crate) state: FileState,
-}
-
 impl Git {
-    /// Compares the work tree with the index, untracked files included one by one.
+    /// How files whose stat proves nothing differ from their entries; those that do not are left out.
     ///
-    /// Entries in `settled` were judged already (LFS files, which libgit2 would misread and
-    /// hash whole): libgit2 does not look into those files.
-    pub(crate) fn worktree_changes(&self, settled: &[Entry]) -> Result<Vec<Found>> {
-        let mut index = self.repo.index().map_err(wrap("read the index"))?;
-        index.read(true).map_err(wrap("read the index"))?;
-        // In memory only: nothing here is ever written.
-        for entry in settled {
-            let mut raw = entry.to_raw();
-            raw.flags |= ASSUME_VALID;
-            index.add(&raw).map_err(wrap("read the index"))?;
+    /// By libgit2, which reads them and converts them as attributes and config have it.
+    pub(crate) fn judge(
+        &self,
+        entries: &[Entry],
+        index: &Listing,
+    ) -> Result<Vec<(RepoPath, FileState)>> {
+        if entries.is_empty() {
+            return Ok(Vec::new());
         }
-        let mut options = StatusOptions::new();
-        options
-            .show(git2::StatusShow::Workdir)
-            .include_untracked(true)
-            .recurse_untracked_dirs(true)
-            .exclude_submodules(true)
-            .no_refresh(true);
-        let statuses = self
-            .repo
-            .statuses(Some(&mut options))
-            .map_err(wrap("look at the work tree"))?;
-        let found = statuses.iter().filter_map(|entry| {
-            let state = state(entry.status())?;
-            Some(Found {
-                path: entry.path_bytes().to_vec(),
-                state,
-            })
-        });
-        let found = found.collect();
-        index.read(true).map_err(wrap("read the index"))?;
-        Ok(found)
+        let look = || -> std::result::Result<Vec<(Vec<u8>, FileState)>, git2::Error> {
+            let statuses_of = self.scratch(entries, index)?;
+            let mut options = StatusOptions::new();
+            options
+                .show(git2::StatusShow::Workdir)
+                .include_untracked(false)
+                .exclude_submodules(true)
+                // The paths are names, not patterns.
+                .disable_pathspec_match(true)
+                .no_refresh(true);
+            for entry in entries {
+                options.pathspec(entry.path.as_str());
+            }
+            let statuses = statuses_of.statuses(Some(&mut options))?;
+            let found = statuses.iter();
+            let found = found
+                .filter_map(|entry| Some((entry.path_bytes().to_vec(), state(entry.status())?)));
+            Ok(found.collect())
+        };
+        let found = look().map_err(wrap("look at the work tree"))?;
+        let found: HashMap<Vec<u8>, FileState> = found.into_iter().collect();
+        let state_of = |entry: &Entry| {
+            let state = found.get(entry.path.as_str().as_bytes())?;
+            Some((entry.path.clone(), *state))
+        };
+        Ok(entries.iter().filter_map(state_of).collect())
+    }
+
+    /// A handle whose index has these entries alone, without their stat, and the files with attributes.
+    fn scratch(
+        &self,
+        entries: &[Entry],
+        index: &Listing,
+    ) -> std::result::Result<git2::Repository, git2::Error> {
+        let none: [&str; 0] = [];
+        let repo =
+            git2::Repository::open_ext(&self.workdir, git2::RepositoryOpenFlags::NO_SEARCH, none)?;
+        let mut own = git2::Index::new()?;
+        for (path, id, mode) in index.named(ATTRIBUTES) {
+            own.add(&Entry::without_stat(path, id, mode).to_raw())?;
+        }
+        for entry in entries {
+            own.add(&entry.unseen().to_raw())?;
+        }
+        repo.set_index(&mut own)?;
+        Ok(repo)
     }
 
     /// Whether the ignore rules exclude a path that is not tracked.

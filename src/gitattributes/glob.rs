@@ -69,7 +69,12 @@ impl Glob {
 
     /// Whether the rule is for that path, seen from the folder whose file holds the rule.
     pub(crate) fn matches(&self, path: &str, case: Case) -> bool {
-        let name = || path.rsplit('/').next().unwrap_or(path).as_bytes();
+        self.matches_bytes(path.as_bytes(), case)
+    }
+
+    /// The same for a path that need not be UTF-8.
+    pub(crate) fn matches_bytes(&self, path: &[u8], case: Case) -> bool {
+        let name = || path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
         let (pattern, text, slash) = match self.shape {
             Shape::Nothing => return false,
             Shape::Ending => {
@@ -78,7 +83,7 @@ impl Glob {
                 return end.is_some_and(|at| alike(&self.text, &name[at..], case));
             }
             Shape::Name => (&*self.text, name(), Slash::Plain),
-            Shape::Path => (&*self.text, path.as_bytes(), Slash::Parts),
+            Shape::Path => (&*self.text, path, Slash::Parts),
         };
         if self.plain == pattern.len() {
             return alike(pattern, text, case);

@@ -68,7 +68,7 @@ impl Repository {
         let _span = tracing::info_span!("status").entered();
         let git = self.local.git()?;
         let head = git.head()?;
-        let index = git.index()?;
+        let index = git.listing()?;
         let scan = worktree::scan(&git, &index, &self.local.cancel)?;
         let tree = head
             .commit()
@@ -80,7 +80,7 @@ impl Repository {
             staged: None,
             worktree: None,
         };
-        for change in git.staged_changes(tree, &index)? {
+        for change in git.staged_in(&index, tree)? {
             let state = match (change.old, change.new) {
                 (None, _) => FileState::Added,
                 (_, None) => FileState::Deleted,

@@ -32,6 +32,7 @@ mod stage_rules;
 mod stale_rules;
 mod survey;
 mod tree;
+mod walk;
 mod wanted;
 
 pub(crate) use adopt::adopt;

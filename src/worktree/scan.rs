@@ -1,14 +1,15 @@
 //! What differs between the index and the work tree, LFS files judged by their content.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 
 use super::pointers::Pointers;
 use super::selection::Selection;
+use super::walk::{Walked, walk};
 use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::fs::{self, FileKind, Stat};
-use crate::git::{Entry, FileState, Found, Git, Index, Mode, ObjectId};
+use crate::git::{Entry, FileState, Git, Index, Listing, Mode, ObjectId};
 use crate::lfs::Object;
 use crate::lfs::clean::hash_file;
 use crate::lfs::pointer::MAX_POINTER_BYTES;
@@ -29,8 +30,8 @@ pub(crate) struct Scan {
 ///
 /// Files are read only if their stat does not prove them unchanged; LFS files are hashed with
 /// SHA-256 against their pointer, never by libgit2.
-pub(crate) fn scan(git: &Git, index: &Index, cancel: &CancelToken) -> Result<Scan> {
-    scan_selected(git, index, &Selection::default(), cancel)
+pub(crate) fn scan(git: &Git, index: &Listing, cancel: &CancelToken) -> Result<Scan> {
+    scan_listed(git, index, &Selection::default(), cancel)
 }
 
 /// The same for the paths that are selected; no other file is read.
@@ -40,140 +41,108 @@ pub(crate) fn scan_selected(
     selection: &Selection,
     cancel: &CancelToken,
 ) -> Result<Scan> {
-    let mut pointers = Pointers::new(git);
+    scan_listed(git, &Listing::of(git, index)?, selection, cancel)
+}
+
+fn scan_listed(
+    git: &Git,
+    index: &Listing,
+    selection: &Selection,
+    cancel: &CancelToken,
+) -> Result<Scan> {
+    let Walked {
+        mut open,
+        gone,
+        untracked,
+    } = walk(git, index, selection, cancel)?;
     let mut scan = Scan::default();
-    let mut settled = Vec::new();
-    // `--skip-worktree` and `--assume-unchanged`: whatever is there, nobody wants to know.
-    let mut hidden = HashSet::new();
-    let mut folders = Folders::new(git);
-    let attributes = git.attributes()?;
-    for entry in index.entries() {
-        let entry = entry?;
-        if entry.is_hidden() {
-            hidden.insert(entry.path);
-            continue;
-        }
-        if !selection.takes(&entry.path) {
-            settled.push(entry);
-            continue;
-        }
-        if !entry.mode.is_file() {
-            continue;
-        }
-        // What lies behind a link is not in the work tree; libgit2 finds it deleted.
-        if !folders.holds(&entry.path)? {
-            continue;
-        }
-        let file = entry.path.under(git.workdir());
-        let Some(stat) = fs::lstat(&file)? else {
-            continue;
-        };
-        if git.is_as_recorded(&entry, &stat) && !entry.is_racy(index.written_at()) {
-            // libgit2 knows sizes modulo 2^32, and takes such a file for another.
-            if stat.size > 0 && stat.size.is_multiple_of(1 << 32) {
-                settled.push(entry);
-            }
-            continue;
-        }
-        let Some(object) = pointers.get(entry.id)? else {
-            continue;
-        };
-        let mode = git.mode_of(&stat, Some(entry.mode));
-        if !mode.is_some_and(Mode::is_file) || !attributes.is_lfs(&entry.path)? {
-            continue;
-        }
-        cancel.check()?;
-        fs::let_clock_move_on(stat.mtime);
-        if mode == Some(entry.mode) && holds(git, &entry.path, &stat, entry.id, object, cancel)? {
-            scan.refreshed.push(entry.restat(&stat));
-        } else {
-            scan.changes.push((entry.path.clone(), FileState::Modified));
-        }
-        settled.push(entry);
+    for row in gone {
+        let path = index.entry(row)?.path;
+        scan.changes.push((path, FileState::Deleted));
     }
-    for found in found_by_git(git, index, &mut settled, &mut scan.changes)? {
-        match std::str::from_utf8(&found.path)
+    for name in untracked {
+        let name = String::from_utf8(name);
+        match name
+            .as_deref()
             .ok()
             .and_then(|name| RepoPath::new(name).ok())
         {
-            Some(path) if hidden.contains(&path) || !selection.takes(&path) => {}
-            Some(path) => scan.changes.push((path, found.state)),
+            Some(path) if !selection.takes(&path) => {}
+            Some(path) => scan.changes.push((path, FileState::Added)),
             None => {
-                let name = String::from_utf8_lossy(&found.path);
+                let bytes = name.map_or_else(|error| error.into_bytes(), String::into_bytes);
+                let name = String::from_utf8_lossy(&bytes);
                 if !selection.excludes(name.trim_end_matches('/')) {
                     scan.foreign.push(name.into_owned());
                 }
             }
         }
     }
+    if !open.is_empty() {
+        open.sort_unstable_by_key(|(row, _)| *row);
+        judge_open(git, index, open, &mut scan, cancel)?;
+    }
     scan.changes.sort();
+    scan.foreign.sort();
     Ok(scan)
+}
+
+/// Judges files by what they hold, LFS files by the object they stand for.
+fn judge_open(
+    git: &Git,
+    index: &Listing,
+    open: Vec<(usize, Stat)>,
+    scan: &mut Scan,
+    cancel: &CancelToken,
+) -> Result<()> {
+    let mut pointers = Pointers::new(git);
+    let attributes = git.attributes_beside(index)?;
+    let mut plain = Vec::new();
+    for (row, stat) in open {
+        cancel.check()?;
+        let entry = index.entry(row)?;
+        let mode = git.mode_of(&stat, Some(entry.mode));
+        let object = match (entry.mode.is_file(), mode.is_some_and(Mode::is_file)) {
+            (true, true) => pointers.get(entry.id)?,
+            _ => None,
+        };
+        match object {
+            Some(object) if attributes.is_lfs(&entry.path)? => {
+                fs::let_clock_move_on(stat.mtime);
+                let is_same = mode == Some(entry.mode)
+                    && holds(git, &entry.path, &stat, entry.id, object, cancel)?;
+                if is_same {
+                    scan.refreshed.push(entry.restat(&stat));
+                } else {
+                    scan.changes.push((entry.path, FileState::Modified));
+                }
+            }
+            _ if index.is_surely_changed(row, &stat) => {
+                scan.changes.push((entry.path, FileState::Modified));
+            }
+            _ => plain.push(entry),
+        }
+    }
+    scan.changes.extend(judged_by_git(git, index, plain));
+    Ok(())
 }
 
 /// libgit2 looks this often at a work tree in which something changes while it looks.
 const LOOKS: u32 = 3;
 
-/// What libgit2 finds in all files that are not settled yet.
+/// What libgit2 finds in files whose stat tells nothing.
 ///
-/// It reads files whose stat tells nothing, and gives up altogether if one of them shrinks or is
-/// deleted meanwhile. When it does so again and again, files are judged by their stat alone:
-/// some that were only touched are then called modified, which is on the safe side.
-fn found_by_git(
-    git: &Git,
-    index: &Index,
-    settled: &mut Vec<Entry>,
-    changes: &mut Vec<(RepoPath, FileState)>,
-) -> Result<Vec<Found>> {
-    let judged = |settled: &[Entry]| -> HashSet<Vec<u8>> {
-        let name = |entry: &Entry| entry.path.as_str().as_bytes().to_vec();
-        settled.iter().map(name).collect()
-    };
-    let mut known = judged(settled);
-    let mut looked = git.worktree_changes(settled);
-    for _ in 1..LOOKS {
-        if looked.is_ok() {
-            break;
+/// It gives up altogether if one of them shrinks or is deleted while it reads. When it does so again
+/// and again, all are called modified: some were only touched then, which is on the safe side.
+fn judged_by_git(git: &Git, index: &Listing, files: Vec<Entry>) -> Vec<(RepoPath, FileState)> {
+    for _ in 0..LOOKS {
+        match git.judge(&files, index) {
+            Ok(found) => return found,
+            Err(error) => tracing::debug!(%error, "files changed while they were read"),
         }
-        looked = git.worktree_changes(settled);
     }
-    if looked.is_err() {
-        judge_by_stat(git, index, &known, settled, changes)?;
-        known = judged(settled);
-        looked = git.worktree_changes(settled);
-    }
-    let mut found = looked?;
-    found.retain(|found| !known.contains(&found.path));
-    Ok(found)
-}
-
-/// Settles every file that libgit2 might read.
-fn judge_by_stat(
-    git: &Git,
-    index: &Index,
-    known: &HashSet<Vec<u8>>,
-    settled: &mut Vec<Entry>,
-    changes: &mut Vec<(RepoPath, FileState)>,
-) -> Result<()> {
-    let mut folders = Folders::new(git);
-    for entry in index.entries() {
-        let entry = entry?;
-        let open = entry.mode.is_file()
-            && !entry.is_hidden()
-            && !known.contains(entry.path.as_str().as_bytes());
-        if !open || !folders.holds(&entry.path)? {
-            continue;
-        }
-        // What is gone or no file any more is left to libgit2: it reads neither.
-        let stat = fs::lstat(&entry.path.under(git.workdir()))?;
-        let Some(stat) = stat.filter(|stat| stat.kind == FileKind::File) else {
-            continue;
-        };
-        if !git.is_as_recorded(&entry, &stat) || entry.is_racy(index.written_at()) {
-            changes.push((entry.path.clone(), FileState::Modified));
-        }
-        settled.push(entry);
-    }
-    Ok(())
+    let modified = |file: Entry| (file.path, FileState::Modified);
+    files.into_iter().map(modified).collect()
 }
 
 /// Remembers which folders of the work tree are folders, and not links or files.

@@ -1,6 +1,7 @@
 //! Which paths a call is about.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 use super::options::StageOptions;
 use crate::error::{Error, ErrorKind, Result};
@@ -36,10 +37,41 @@ impl Selection {
     }
 
     pub(crate) fn takes(&self, path: &RepoPath) -> bool {
-        let name = path.as_str();
-        self.only.as_ref().is_none_or(|only| only.contains(path))
+        self.takes_name(path.as_str())
+    }
+
+    fn takes_name(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(name))
             && (self.named.is_empty() || is_within(&self.named, name))
             && !self.excludes(name)
+    }
+
+    /// The same for the bytes of a path.
+    pub(super) fn takes_bytes(&self, path: &[u8]) -> bool {
+        self.takes_everything() || std::str::from_utf8(path).is_ok_and(|name| self.takes_name(name))
+    }
+
+    fn takes_everything(&self) -> bool {
+        self.named.is_empty() && self.excluded.is_empty() && self.only.is_none()
+    }
+
+    /// Whether something below a folder, whose name ends with `/`, may be taken.
+    pub(super) fn reaches(&self, folder: &[u8]) -> bool {
+        if self.takes_everything() {
+            return true;
+        }
+        // Nothing with another name is ever taken, but it is told of.
+        let Ok(folder) = std::str::from_utf8(folder) else {
+            return true;
+        };
+        let name = folder.trim_end_matches('/');
+        let named = |set| is_within(set, name) || has_below(set, folder);
+        !self.excludes(name)
+            && (self.named.is_empty() || named(&self.named))
+            && self
+                .only
+                .as_ref()
+                .is_none_or(|only| has_below(only, folder))
     }
 
     /// Whether every file below a folder is looked at; "" is the root.
@@ -97,6 +129,14 @@ impl Selection {
 fn is_within(set: &BTreeSet<RepoPath>, name: &str) -> bool {
     let folders = name.match_indices('/').map(|(at, _)| &name[..at]);
     !set.is_empty() && folders.chain([name]).any(|part| set.contains(part))
+}
+
+/// Whether the set has something below a folder, whose name ends with `/`.
+fn has_below(set: &BTreeSet<RepoPath>, folder: &str) -> bool {
+    let mut behind = set.range::<str, _>((Bound::Excluded(folder), Bound::Unbounded));
+    behind
+        .next()
+        .is_some_and(|path| path.as_str().starts_with(folder))
 }
 
 fn clean(path: &str) -> Result<RepoPath> {

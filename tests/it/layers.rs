@@ -12,6 +12,7 @@ const LAYERS: [&[&str]; 6] = [
         "config",
         "error",
         "gitattributes",
+        "gitignore",
         "id",
         "name",
         "parallel",

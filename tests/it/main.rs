@@ -47,6 +47,7 @@ mod layers;
 mod leak;
 mod legacy;
 mod logins;
+mod looking;
 mod lookups;
 mod many_files;
 mod merging;
