@@ -110,11 +110,16 @@ pub(crate) fn read_start_of_link(path: &Path, limit: u64) -> Result<Option<Vec<u
     read(path, open_if_exists(path)?, limit)
 }
 
+/// Bytes of most files that are read as a whole, at most.
+const SMALL: usize = 8 << 10;
+
 fn read(path: &Path, file: Option<File>, limit: u64) -> Result<Option<Vec<u8>>> {
     let Some(file) = file else {
         return Ok(None);
     };
-    let mut bytes = Vec::new();
+    // Room for a small file at once, which is then read by one call and not by four.
+    let room = usize::try_from(limit).map_or(SMALL, |limit| limit.min(SMALL));
+    let mut bytes = Vec::with_capacity(room);
     match file.take(limit).read_to_end(&mut bytes) {
         Ok(_) => Ok(Some(bytes)),
         Err(error) if is_gone(&error) => Ok(None),

@@ -59,7 +59,7 @@ impl Git {
         let mut all: Vec<Stored> = paths.iter().map(|_| Stored::Changing).collect();
         let mut open: Vec<usize> = (0..paths.len()).collect();
         for take in tries {
-            let looks = self.look_at(open.iter().map(|at| &paths[*at]))?;
+            let looks = self.look_at(open.iter().map(|at| &paths[*at]).collect(), cancel)?;
             let mut files = Vec::with_capacity(open.len());
             for (at, before) in std::mem::take(&mut open).into_iter().zip(looks) {
                 let Some(before) = before else {
@@ -140,10 +140,10 @@ impl Git {
     /// The stat of each file, such that whatever is written from here on gives it another time.
     ///
     /// One wait for all: a hundred busy files take no longer than one.
-    fn look_at<'p>(&self, paths: impl Iterator<Item = &'p RepoPath>) -> Result<Vec<Option<Stat>>> {
-        let looks: Vec<Option<Stat>> = paths
-            .map(|path| storable(&path.under(&self.workdir)))
-            .collect::<Result<_>>()?;
+    fn look_at(&self, paths: Vec<&RepoPath>, cancel: &CancelToken) -> Result<Vec<Option<Stat>>> {
+        let workdir = &self.workdir;
+        let look = |path: &&RepoPath| storable(&path.under(workdir));
+        let looks = parallel::map(&paths, cancel, look)?;
         if let Some(youngest) = looks.iter().flatten().map(|stat| stat.mtime).max() {
             fs::let_clock_move_on(youngest);
         }

@@ -1,4 +1,4 @@
-//! Writing trees: those of a large commit into one pack, instead of a file and an fsync for each.
+//! Writing trees, and many blobs: into one pack instead of a file and an fsync for each.
 
 use std::collections::HashSet;
 
@@ -7,9 +7,26 @@ use git2::{ObjectType, OdbLookupFlags};
 use super::error::wrap;
 use super::new_pack::{NewObjects, Packer};
 use super::{Entry, Git, Index, ObjectId};
+use crate::cancel::CancelToken;
 use crate::error::Result;
+use crate::parallel;
 
 impl Git {
+    /// Stores each of `blobs`; their ids, in the same order.
+    pub(crate) fn write_blobs(
+        &self,
+        blobs: &[Vec<u8>],
+        cancel: &CancelToken,
+    ) -> Result<Vec<ObjectId>> {
+        let objects = self.new_objects(blobs.len())?;
+        let begin = || Ok(Packer::new());
+        let ids = parallel::map_with(blobs, cancel, begin, |packer, bytes| {
+            objects.add(packer, ObjectType::Blob, bytes)
+        })?;
+        objects.finish()?;
+        Ok(ids)
+    }
+
     /// The tree of an index, written to the object store.
     pub(crate) fn write_tree(&self, index: &mut Index) -> Result<ObjectId> {
         self.write_tree_of_raw(index.raw_mut())

@@ -1,6 +1,7 @@
 //! Which files become LFS files by themselves, and the rules that say so.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use crate::error::Result;
 use crate::fs;
@@ -61,11 +62,11 @@ impl AutoTrack {
     /// Whether a file that no rule speaks of should be an LFS file.
     pub(super) fn reason(
         self,
-        git: &Git,
+        workdir: &Path,
         path: &RepoPath,
         size: u64,
     ) -> Result<Option<TrackReason>> {
-        self.judge(path, size, || detect::content(&path.under(git.workdir())))
+        self.judge(path, size, || detect::content(&path.under(workdir)))
     }
 
     /// The same of what the index has.

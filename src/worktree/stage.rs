@@ -22,6 +22,7 @@ use crate::fs::{self, FileKind, Stat};
 use crate::git::{Change, Entry, FileState, Filter, Index, Stored};
 use crate::gitattributes::FILE_NAME;
 use crate::lfs::pattern::Pattern;
+use crate::parallel;
 use crate::path::RepoPath;
 
 /// What was staged.
@@ -222,8 +223,8 @@ impl Stage<'_> {
         index: &Index,
         paths: impl Iterator<Item = (&'p RepoPath, Found)>,
     ) -> Result<Sorted> {
-        let git = self.context.git;
-        let mut sorted = Sorted::default();
+        let Context { git, cancel, .. } = self.context;
+        let (mut sorted, mut others) = (Sorted::default(), Vec::new());
         let mut pointers = Pointers::new(git);
         let attributes = git.attributes()?;
         for (path, found) in paths {
@@ -261,10 +262,17 @@ impl Stage<'_> {
             }
             // Nobody is overruled: what is to stay as it is does, and it is the push that says whether the
             // remote takes it.
-            if stat.kind == FileKind::File
-                && filter == Filter::None
-                && let Some(reason) = self.options.auto_track.reason(git, path, stat.size)?
-            {
+            let free = stat.kind == FileKind::File && filter == Filter::None;
+            others.push((path, found, free.then_some(stat.size)));
+        }
+        // Each of them is opened and read: the better part of the time of a stage of many.
+        let (auto_track, workdir) = (self.options.auto_track, git.workdir());
+        let reasons = parallel::map(&others, cancel, |(path, _, free)| match free {
+            Some(size) => auto_track.reason(workdir, path, *size),
+            None => Ok(None),
+        })?;
+        for ((path, found, _), reason) in others.into_iter().zip(reasons) {
+            if let Some(reason) = reason {
                 sorted.to_track.push((path.clone(), reason));
             } else if found == Found::Changed {
                 sorted.plain.push(path.clone());

@@ -40,14 +40,21 @@ impl Stage<'_> {
         for take in self.options.on_changing.tries() {
             let there = self.files(std::mem::take(&mut waiting))?;
             let texts = self.texts(&there, *take)?;
+            let (mut cleaned, mut pointers) = (Vec::new(), Vec::new());
             for ((path, _), text) in there.into_iter().zip(texts) {
-                let Some((text, stat)) = text else {
-                    waiting.push(path);
-                    continue;
-                };
+                match text {
+                    Some((text, stat)) => {
+                        pointers.push(text);
+                        cleaned.push((path, stat));
+                    }
+                    None => waiting.push(path),
+                }
+            }
+            let blobs = git.write_blobs(&pointers, self.context.cancel)?;
+            for ((path, stat), blob) in cleaned.into_iter().zip(blobs) {
                 let tracked = index.get(&path)?.map(|entry| entry.mode);
                 let mode = git.mode_of(&stat, tracked).unwrap_or(Mode::File);
-                let entry = Entry::new(path.clone(), git.write_blob(&text)?, mode, &stat);
+                let entry = Entry::new(path.clone(), blob, mode, &stat);
                 index.put(&entry)?;
                 report.lfs.push(path.clone());
                 had.insert(path);
