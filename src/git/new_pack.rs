@@ -115,8 +115,13 @@ impl Packer {
         }
     }
 
+    /// The entry that was made last.
+    pub(super) fn packed(&self) -> &[u8] {
+        &self.packed
+    }
+
     /// Makes an object's entry of a pack, and returns its checksum.
-    fn pack(&mut self, kind: ObjectType, bytes: &[u8]) -> Result<u32> {
+    pub(super) fn pack(&mut self, kind: ObjectType, bytes: &[u8]) -> Result<u32> {
         self.packed.clear();
         put_header(&mut self.packed, kind, bytes.len());
         self.deflate.reset();
@@ -143,7 +148,7 @@ impl Packer {
 }
 
 /// The kind and the size, low bits first.
-fn put_header(entry: &mut Vec<u8>, kind: ObjectType, size: usize) {
+pub(super) fn put_header(entry: &mut Vec<u8>, kind: ObjectType, size: usize) {
     let kind = match kind {
         ObjectType::Commit => 1,
         ObjectType::Tree => 2,
@@ -187,7 +192,8 @@ struct Place {
     offset: u32,
 }
 
-const PACK_HEAD: [u8; 8] = *b"PACK\0\0\0\x02";
+/// What a pack begins with, up to the number of its objects.
+pub(super) const PACK_HEAD: [u8; 8] = *b"PACK\0\0\0\x02";
 const INDEX_HEAD: [u8; 8] = *b"\xfftOc\0\0\0\x02";
 
 impl NewPack {

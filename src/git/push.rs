@@ -2,14 +2,17 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use git2::PushOptions;
 
 use super::remote::{Heard, Remote, callbacks};
-use super::{Git, ObjectId};
+use super::sent_pack::SentPack;
+use super::{Git, ObjectId, transport};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
-use crate::progress::Progress;
+use crate::progress::{Direction, Event, Progress};
 
 /// What is to become of a ref of a remote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,8 +194,19 @@ impl Git {
         let heard = Rc::new(Heard::default());
         let stale: RefCell<Option<Error>> = RefCell::default();
         let refspecs: Vec<String> = updates.iter().map(RefUpdate::refspec).collect();
+        let pack = SentPack::of(self, updates, progress, cancel)?;
         let pushed = self.converse(remote, "push to", |raw| {
             let mut callbacks = callbacks(&heard, progress, cancel);
+            if let Some(pack) = pack {
+                let sent = Arc::clone(&pack.sent);
+                transport::offer(pack);
+                // libgit2 tells of its own pack at the end, whoever made the one that was sent.
+                callbacks.push_transfer_progress(move |_, _, bytes| {
+                    let bytes = sent.load(Ordering::Relaxed).max(bytes as u64);
+                    let direction = Direction::Upload;
+                    progress.report(|| Event::Pack { direction, bytes });
+                });
+            }
             // What the server has is known, and nothing is sent yet. It compares what it has then
             // with what it said here.
             callbacks.push_negotiation(|found| {

@@ -16,7 +16,8 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream, Transport};
 
-use super::{heard, shallow};
+use super::sent_pack::SentPack;
+use super::{heard, packets, shallow};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Auth, Body, Bucket, Client, Request, Response};
 use crate::url::Url;
@@ -41,6 +42,8 @@ pub(super) struct Session {
     base: Mutex<Url>,
     /// What went wrong in our own words; libgit2 keeps only a text.
     error: Mutex<Option<Error>>,
+    /// What a push sends in place of libgit2's pack.
+    pack: Mutex<Option<SentPack>>,
 }
 
 impl Session {
@@ -49,6 +52,7 @@ impl Session {
             client,
             base: Mutex::new(base),
             error: Mutex::new(None),
+            pack: Mutex::new(None),
         }
     }
 
@@ -58,6 +62,29 @@ impl Session {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
+    }
+
+    fn take_pack(&self) -> Option<SentPack> {
+        self.pack
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// Decides who makes the pack of a push, now that the server has told what it has.
+    fn share_work(&self, listing: &mut Vec<u8>) {
+        let Some(mut pack) = self.take_pack() else {
+            return;
+        };
+        match pack.plan(&packets::ids(listing)) {
+            Ok(true) => {
+                packets::add_had(listing, pack.tips());
+                *self.pack.lock().unwrap_or_else(PoisonError::into_inner) = Some(pack);
+            }
+            Ok(false) => {}
+            // libgit2 reads the same, and says what is wrong with it.
+            Err(error) => tracing::debug!(%error, "the push is left to libgit2"),
+        }
     }
 
     fn base(&self) -> Url {
@@ -140,6 +167,15 @@ pub(super) fn enter(session: &Arc<Session>) -> Result<Entered> {
     Ok(Entered { previous })
 }
 
+/// Has the conversation of this thread send a pack of ours, if it turns out to be better.
+pub(super) fn offer(pack: SentPack) {
+    CURRENT.with(|current| {
+        if let Some(session) = &*current.borrow() {
+            *session.pack.lock().unwrap_or_else(PoisonError::into_inner) = Some(pack);
+        }
+    });
+}
+
 #[must_use]
 pub(super) struct Entered {
     previous: Option<Arc<Session>>,
@@ -184,7 +220,12 @@ impl SmartSubtransport for Subtransport {
             ));
         };
         let listing = |service: &str| match session.advertisement(service) {
-            Ok(listing) => Ok(Stream::reading(Arc::clone(&session), listing)),
+            Ok(mut listing) => {
+                if service == PUSH {
+                    session.share_work(&mut listing);
+                }
+                Ok(Stream::reading(Arc::clone(&session), listing))
+            }
             Err(error) => Err(git2::Error::from_str(&session.keep(error))),
         };
         let stream = match action {
@@ -261,8 +302,26 @@ impl Stream {
         io::Error::other(self.session.keep(error))
     }
 
+    /// Sends our pack in the place of libgit2's, if there is one.
+    fn put_own_pack(&mut self) -> Result<()> {
+        let State::Buffering { service, body } = &mut self.state else {
+            return Ok(());
+        };
+        let Some(pack) = self.session.take_pack().filter(|_| *service == PUSH) else {
+            return Ok(());
+        };
+        // Only what deletes has none.
+        if let Some(commands) = packets::before_pack(body) {
+            body.truncate(commands);
+            pack.write(self)
+                .map_err(|error| self.session.take_error().unwrap_or(error))?;
+        }
+        Ok(())
+    }
+
     /// Ends the request and waits for the answer to begin.
     fn answer(&mut self) -> Result<Box<dyn Read + Send>> {
+        self.put_own_pack()?;
         let (service, response) = match std::mem::replace(&mut self.state, State::Broken) {
             State::Reading(reader) => return Ok(reader),
             State::Buffering { service, body } => {

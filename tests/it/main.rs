@@ -77,6 +77,7 @@ mod rudolfs;
 mod scope;
 mod secrets;
 mod security;
+mod sent_packs;
 mod ssh;
 mod staging;
 mod steps;

@@ -1,0 +1,159 @@
+//! Objects as they lie in packs, compressed, to be sent as they are.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::ObjectId;
+use crate::error::{Error, ErrorKind, Result};
+
+/// A pack is looked into if it has at most so many objects for each that is wanted: its index is read as a
+/// whole.
+const MOST_OTHERS: usize = 8;
+const HEAD: &[u8] = b"\xfftOc\0\0\0\x02";
+/// The head, and how many objects have a first byte up to each.
+const FAN_OUT: usize = 8 + 256 * 4;
+/// Bytes of an id, and of the checksum behind a pack.
+const ID: usize = 20;
+/// Bytes copied at a time.
+const BUFFER: usize = 64 << 10;
+
+/// Where some objects are.
+#[derive(Default)]
+pub(super) struct PackedEntries {
+    packs: Vec<File>,
+    places: HashMap<ObjectId, Place>,
+    buffer: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    pack: usize,
+    from: u64,
+    to: u64,
+}
+
+impl PackedEntries {
+    /// Finds those of the `wanted` that lie in a pack of this folder. What cannot be read is passed over:
+    /// whoever reads the object in the usual way hears what is wrong.
+    pub(super) fn find(folder: &Path, wanted: &HashSet<ObjectId>) -> Self {
+        let mut found = Self::default();
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            return found;
+        };
+        for entry in entries.flatten() {
+            let index = entry.path();
+            if index
+                .extension()
+                .is_some_and(|extension| extension == "idx")
+                && let Ok(Some((pack, places))) = look_into(&index, wanted)
+                && !places.is_empty()
+            {
+                let number = found.packs.len();
+                found.packs.push(pack);
+                found
+                    .places
+                    .extend(places.into_iter().map(|(id, from, to)| {
+                        let place = Place {
+                            pack: number,
+                            from,
+                            to,
+                        };
+                        (id, place)
+                    }));
+            }
+        }
+        found
+    }
+
+    /// Hands an object's entry of a pack to `write`; false if there is none that stands for itself.
+    pub(super) fn copy(
+        &mut self,
+        id: ObjectId,
+        mut write: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<bool> {
+        let Some(Place { pack, from, to }) = self.places.get(&id).copied() else {
+            return Ok(false);
+        };
+        let pack = &self.packs[pack];
+        let mut at = from;
+        while at < to {
+            let count = usize::try_from(to - at).map_or(BUFFER, |left| left.min(BUFFER));
+            self.buffer.resize(count, 0);
+            pack.read_exact_at(&mut self.buffer, at).map_err(|error| {
+                let text = format!("cannot read the object {id}: its pack cannot be read");
+                Error::new(ErrorKind::Git, text).with_source(error)
+            })?;
+            // The kind: a delta would need its base, which perhaps is not sent.
+            if at == from && !matches!(self.buffer[0] >> 4 & 7, 1..=4) {
+                return Ok(false);
+            }
+            write(&self.buffer)?;
+            at += count as u64;
+        }
+        Ok(true)
+    }
+}
+
+/// Entries of a pack: their ids, where they begin, and where they end.
+type Found = Vec<(ObjectId, u64, u64)>;
+
+/// The wanted objects in the pack of this index. `None` if it is none that this can read, or not worth it.
+fn look_into(index: &Path, wanted: &HashSet<ObjectId>) -> io::Result<Option<(File, Found)>> {
+    let mut file = File::open(index)?;
+    let mut head = [0; FAN_OUT];
+    file.read_exact(&mut head)?;
+    let count = number(&head[FAN_OUT - 4..]);
+    if !head.starts_with(HEAD) || count / MOST_OTHERS > wanted.len() {
+        return Ok(None);
+    }
+    let mut rest = Vec::new();
+    file.read_to_end(&mut rest)?;
+    // Ids, checksums, offsets, and offsets that do not fit there.
+    let (ids, offsets) = (count * ID, count * (ID + 4));
+    let Some(large) = rest.get(offsets + count * 4..) else {
+        return Ok(None);
+    };
+    let pack = File::open(index.with_extension("pack"))?;
+    let mut begins = Vec::with_capacity(count + 1);
+    let mut found = Vec::new();
+    for (id, offset) in rest[..ids]
+        .chunks_exact(ID)
+        .zip(rest[offsets..].chunks_exact(4))
+    {
+        let offset = match number(offset) {
+            small if small < 1 << 31 => small as u64,
+            at => {
+                let at = (at - (1 << 31)) * 8;
+                let Some(bytes) = large.get(at..at + 8) else {
+                    return Ok(None);
+                };
+                bytes
+                    .iter()
+                    .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+            }
+        };
+        begins.push(offset);
+        if let Ok(id) = ObjectId::from_bytes(id)
+            && wanted.contains(&id)
+        {
+            found.push((id, offset, 0));
+        }
+    }
+    begins.push(pack.metadata()?.len().saturating_sub(ID as u64));
+    begins.sort_unstable();
+    for (_, from, to) in &mut found {
+        let next = begins.partition_point(|begin| *begin <= *from);
+        *to = begins.get(next).copied().unwrap_or(*from);
+    }
+    found.retain(|(_, from, to)| from < to);
+    Ok(Some((pack, found)))
+}
+
+/// As git writes a number.
+fn number(bytes: &[u8]) -> usize {
+    let bytes = bytes.iter().take(4);
+    bytes.fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+}
