@@ -1,11 +1,15 @@
 //! A folder whose files are looked at by their names, not by whole paths.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
 
+use super::read::is_link;
 use super::{FileKind, Stat, is_gone};
 use crate::error::{Error, Result};
 
@@ -13,6 +17,7 @@ use crate::error::{Error, Result};
 pub(crate) struct Folder {
     fd: OwnedFd,
     path: PathBuf,
+    may_be_listed: bool,
 }
 
 /// A name in a folder.
@@ -25,19 +30,40 @@ pub(crate) struct Name {
 
 impl Folder {
     /// Opens a folder; `None` if there is none, or something else in its place, a link to one included.
-    pub(crate) fn open(path: PathBuf) -> Result<Option<Self>> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match rustix::fs::open(&path, flags, Mode::empty()).map_err(io::Error::from) {
-            Ok(fd) => Ok(Some(Self { fd, path })),
-            Err(error) if is_gone(&error) => Ok(None),
-            Err(error) => Err(Error::io("list", &path, error)),
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>> {
+        // With a slash behind it a link would be followed.
+        let bytes = path.as_os_str().as_bytes();
+        let end = bytes.iter().rposition(|byte| *byte != b'/');
+        let path = Path::new(OsStr::from_bytes(
+            &bytes[..end.map_or(bytes.len(), |at| at + 1)],
+        ));
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = |how| rustix::fs::open(path, flags | how, Mode::empty());
+        let (opened, may_be_listed) = match open(OFlags::RDONLY) {
+            // It may be one that may be entered all the same.
+            Err(Errno::ACCESS) => (open(OFlags::PATH), false),
+            opened => (opened, true),
+        };
+        match opened.map_err(io::Error::from) {
+            Ok(fd) => Ok(Some(Self {
+                fd,
+                path: path.to_owned(),
+                may_be_listed,
+            })),
+            Err(error) if is_gone(&error) || is_link(&error) => Ok(None),
+            Err(error) => Err(Error::io("list", path, error)),
         }
     }
 
-    /// Everything in it, in the order of the names' bytes.
-    pub(crate) fn names(&self) -> Result<Vec<Name>> {
+    /// Everything in it, in the order of the names' bytes; `None` if it may not be listed.
+    ///
+    /// What was renamed while it was listed may be missing: not on ext4, but on tmpfs and overlayfs.
+    pub(crate) fn names(&self) -> Result<Option<Vec<Name>>> {
+        if !self.may_be_listed {
+            return Ok(None);
+        }
         let mut names = Vec::new();
-        let failed = |error: rustix::io::Errno| Error::io("list", &self.path, error.into());
+        let failed = |error: Errno| Error::io("list", &self.path, error.into());
         for entry in Dir::read_from(&self.fd).map_err(failed)? {
             let entry = match entry {
                 Ok(entry) => entry,
@@ -61,7 +87,7 @@ impl Folder {
             names.push(Name { bytes, kind });
         }
         names.sort_unstable_by(|one: &Name, other| one.bytes.cmp(&other.bytes));
-        Ok(names)
+        Ok(Some(names))
     }
 
     /// Looks at a name without following a link; `None` if nothing is there.
@@ -124,10 +150,8 @@ mod tests {
         std::fs::write(at("b"), "text").expect("written");
         std::fs::create_dir(at("a")).expect("made");
         std::os::unix::fs::symlink("b", at("c")).expect("linked");
-        let folder = Folder::open(temp.path().to_owned())
-            .expect("readable")
-            .expect("there");
-        let names = folder.names().expect("listed");
+        let folder = Folder::open(temp.path()).expect("readable").expect("there");
+        let names = folder.names().expect("listed").expect("allowed");
         let kinds = [FileKind::Folder, FileKind::File, FileKind::Symlink];
         let found: Vec<_> = names.iter().map(|name| name.kind).collect();
         assert_eq!(found, kinds);
@@ -139,11 +163,11 @@ mod tests {
             );
         }
         assert_eq!(folder.lstat(b"d").expect("no error"), None);
-        for none in ["b", "d", "c"] {
-            assert!(
-                Folder::open(at(none)).expect("no error").is_none(),
-                "{none}"
-            );
+        std::os::unix::fs::symlink("a", at("link")).expect("linked");
+        for none in ["b", "d", "c", "link", "link/", "link//"] {
+            let opened = Folder::open(&at(none)).expect("no error");
+            assert!(opened.is_none(), "{none}");
         }
+        assert!(Folder::open(&at("link/.")).expect("no error").is_some());
     }
 }

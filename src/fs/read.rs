@@ -75,7 +75,7 @@ fn open(path: &Path, flags: OFlags) -> Result<Option<File>> {
 }
 
 /// Whether opening failed because a link was in the file's place.
-fn is_link(error: &io::Error) -> bool {
+pub(super) fn is_link(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
 }
 

@@ -3,11 +3,14 @@
 //! Not by libgit2, which reads all files that may hold rules anew for each path, takes a rule back that
 //! git keeps in some cases, and can be asked by one thread only.
 
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::attributes::users_file;
-use super::{Git, error::wrap};
+use super::{Git, Listing, error::wrap};
 use crate::error::Result;
 use crate::fs;
 use crate::gitattributes::{Case, MOST_BYTES};
@@ -19,6 +22,8 @@ pub(crate) struct Ignored {
     case: Case,
     /// What counts most is first.
     general: Vec<IgnoreRules>,
+    /// Files that the index has and the work tree need not have, by the folders they lie in.
+    kept: HashMap<Vec<u8>, Vec<u8>>,
 }
 
 /// The rules that count in a folder, or that all in it is ignored.
@@ -38,7 +43,7 @@ struct Level {
 
 impl Git {
     /// The rules as they are now.
-    pub(crate) fn ignored(&self) -> Result<Ignored> {
+    pub(crate) fn ignored(&self, index: &Listing) -> Result<Ignored> {
         let config = self.repo.config().and_then(|mut config| config.snapshot());
         let config = config.map_err(wrap("read git's config"))?;
         let named = config.get_str("core.excludesfile").ok();
@@ -46,17 +51,33 @@ impl Git {
         let info = self.repo.commondir().join("info/exclude");
         let mut general = Vec::new();
         for file in [Some(info), users].into_iter().flatten() {
-            // What may not be read, or is a folder, holds no rules.
-            let content = fs::read_start_of_link(&file, MOST_BYTES).ok().flatten();
-            let rules = content.map(|content| IgnoreRules::parse(&content));
-            general.extend(rules.filter(|rules| !rules.is_empty()));
+            let rules = rules_in(fs::read_start_of_link(&file, MOST_BYTES));
+            general.extend(Some(rules).filter(|rules| !rules.is_empty()));
+        }
+        let mut kept = HashMap::new();
+        for (path, blob) in index.skipped(FILE_NAME) {
+            let content = self.small_blob(blob, MOST_BYTES)?.unwrap_or_default();
+            kept.insert(path[..path.len() - FILE_NAME.len()].to_vec(), content);
         }
         let folds = config.get_bool("core.ignorecase").unwrap_or(false);
         Ok(Ignored {
             workdir: self.workdir.clone(),
             case: if folds { Case::Folds } else { Case::Counts },
             general,
+            kept,
         })
+    }
+}
+
+/// The rules of a file. One that may not be read, or is a folder or too large, holds none, as for git.
+fn rules_in(content: Result<Option<Vec<u8>>>) -> IgnoreRules {
+    match content {
+        Ok(Some(content)) if (content.len() as u64) < MOST_BYTES => IgnoreRules::parse(&content),
+        Ok(_) => IgnoreRules::default(),
+        Err(error) => {
+            tracing::warn!(%error, "its rules do not count");
+            IgnoreRules::default()
+        }
     }
 }
 
@@ -66,27 +87,35 @@ impl Ignored {
         self.case
     }
 
-    /// The rules of a folder that has a file with some; its name is empty or ends with `/`.
-    pub(crate) fn with_rules_of(&self, folder: &str, above: &Ignoring) -> Result<Ignoring> {
+    /// Whether a folder, its name empty or with a `/` at its end, has rules without a file on disk.
+    pub(crate) fn keeps_rules_of(&self, folder: &[u8]) -> bool {
+        self.kept.contains_key(folder)
+    }
+
+    /// What counts in such a folder, or in one that has a file with rules.
+    pub(crate) fn with_rules_of(&self, folder: &[u8], above: &Ignoring) -> Ignoring {
         // In what is ignored nothing is taken back.
         if above.all {
-            return Ok(above.clone());
+            return above.clone();
         }
-        let file = self.workdir.join(Path::new(folder)).join(FILE_NAME);
-        let content = fs::read_start(&file, MOST_BYTES)?.unwrap_or_default();
-        let rules = IgnoreRules::parse(&content);
+        let file = self.workdir.join(OsStr::from_bytes(folder)).join(FILE_NAME);
+        let content = fs::read_start(&file, MOST_BYTES);
+        let rules = match self.kept.get(folder) {
+            Some(kept) if matches!(content, Ok(None)) => IgnoreRules::parse(kept),
+            _ => rules_in(content),
+        };
         if rules.is_empty() {
-            return Ok(above.clone());
+            return above.clone();
         }
         let level = Level {
             rules,
             at: folder.len(),
             above: above.nearest.clone(),
         };
-        Ok(Ignoring {
+        Ignoring {
             all: false,
             nearest: Some(Arc::new(level)),
-        })
+        }
     }
 
     /// Whether a file or link that is not tracked is ignored.

@@ -53,15 +53,6 @@ impl CachedTree {
     }
 }
 
-/// What an entry is to somebody who looks at the work tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// A file or link, to be looked at.
-    Watched,
-    /// A user told git not to look, it is in conflict, or a repository of its own.
-    Left,
-}
-
 impl Git {
     /// Reads the index from disk, whatever this handle saw before.
     pub(crate) fn listing(&self) -> Result<Listing> {
@@ -169,19 +160,27 @@ impl Listing {
         known + rest.partition_point(begins)
     }
 
-    pub(crate) fn role(&self, row: usize) -> Role {
-        let is_repository = self.is_repository(row);
+    /// Whether anybody wants to know of it: no user told git not to look, and it is not in conflict.
+    pub(crate) fn is_watched(&self, row: usize) -> bool {
         let row = &self.rows[row];
-        if row.stage() != 0 || row.is_hidden() || is_repository {
-            Role::Left
-        } else {
-            Role::Watched
-        }
+        row.stage() == 0 && !row.is_hidden()
     }
 
-    /// Whether it is a repository of its own, a submodule.
+    /// Whether it is the folder of a repository of its own, a submodule.
     pub(crate) fn is_repository(&self, row: usize) -> bool {
         Mode::from_raw(self.rows[row].mode) == Some(Mode::Gitlink)
+    }
+
+    /// Files that the work tree need not have (`--skip-worktree`), by name.
+    pub(super) fn skipped(&self, name: &str) -> impl Iterator<Item = (&[u8], ObjectId)> {
+        let named = move |path: &&[u8]| {
+            let above = path.strip_suffix(name.as_bytes());
+            above.is_some_and(|above| above.is_empty() || above.ends_with(b"/"))
+        };
+        let skipped = |row: &&Row| row.flags_extended & Flags::SKIP_WORKTREE != 0;
+        let rows = self.rows.iter().filter(skipped);
+        let rows = rows.map(|row| (self.path_of(row), row.id));
+        rows.filter(move |(path, _)| named(path))
     }
 
     /// Whether a file with this stat needs no look at its content.
@@ -562,7 +561,10 @@ mod tests {
             let listing = git.listing().expect("read");
             assert!(listing.find(b"a/b2").is_some() && listing.find(b"zz/conflict").is_none());
             assert_eq!(listing.below(3..11, b"a/"), 2);
-            assert_eq!(listing.role(8), Role::Left, "in conflict");
+            assert!(
+                listing.is_watched(7) && !listing.is_watched(8),
+                "in conflict"
+            );
         }
     }
 

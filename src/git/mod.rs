@@ -69,7 +69,7 @@ pub(crate) use diff::{Change, TreeFile};
 pub(crate) use fetch::{Fetched, Tags};
 pub(crate) use ignored::{Ignored, Ignoring};
 pub(crate) use index::{Entry, Index, IndexLock, Mode};
-pub(crate) use listing::{Listing, Role};
+pub(crate) use listing::Listing;
 pub(crate) use merge::{Merge, MergedTree};
 pub(crate) use open::{Elsewhere, create, private_folder};
 pub(crate) use private_refs::{PRIVATE_REFS, PrivateRef};

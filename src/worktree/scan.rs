@@ -101,6 +101,10 @@ fn judge_open(
     for (row, stat) in open {
         cancel.check()?;
         let entry = index.entry(row)?;
+        if entry.mode == Mode::Gitlink {
+            scan.changes.push((entry.path, FileState::TypeChanged));
+            continue;
+        }
         let mode = git.mode_of(&stat, Some(entry.mode));
         let object = match (entry.mode.is_file(), mode.is_some_and(Mode::is_file)) {
             (true, true) => pointers.get(entry.id)?,

@@ -6,16 +6,15 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::io;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::selection::Selection;
 use crate::cancel::CancelToken;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fs::{FileKind, Folder, Name, Stat};
-use crate::git::{Git, Ignored, Ignoring, Listing, Role};
+use crate::git::{Git, Ignored, Ignoring, Listing};
 use crate::gitattributes::Case;
 use crate::gitignore;
 use crate::parallel;
@@ -41,7 +40,7 @@ pub(super) fn walk(
     selection: &Selection,
     cancel: &CancelToken,
 ) -> Result<Walked> {
-    let ignored = git.ignored()?;
+    let ignored = git.ignored(index)?;
     let walk = Walk {
         workdir: git.workdir(),
         index,
@@ -116,34 +115,28 @@ impl Walk<'_> {
     }
 
     fn open(&self, folder: &[u8]) -> Result<Option<Folder>> {
-        Folder::open(self.workdir.join(OsStr::from_bytes(folder)))
+        // The work tree itself may well be reached by a link.
+        let below = if folder.is_empty() { b"." } else { folder };
+        Folder::open(&self.workdir.join(OsStr::from_bytes(below)))
     }
 
     fn folder(&self, part: &Part, seen: &mut Seen) -> Result<()> {
-        let names = self.open(&part.name).and_then(|folder| {
-            let names = folder.as_ref().map(Folder::names).transpose()?;
-            Ok(folder.zip(names))
-        });
-        let (folder, names) = match names {
-            Ok(Some(found)) => found,
-            Ok(None) => {
-                self.gone(part.rows.clone(), &mut seen.walked);
-                return Ok(());
-            }
-            // As git does with folders that are nothing to it; tracked files must not look deleted.
-            Err(error) if part.rows.is_empty() && is_denied(&error) => {
-                tracing::warn!(%error, "left out");
-                return Ok(());
-            }
-            Err(error) => return Err(error),
+        let Some(folder) = self.open(&part.name)? else {
+            self.gone(part.rows.clone(), &mut seen.walked);
+            return Ok(());
         };
+        // As for git: what is in it is nobody's, but tracked files are looked for by their names.
+        let names = folder.names()?.unwrap_or_else(|| {
+            tracing::warn!(folder = %String::from_utf8_lossy(&part.name), "it may not be listed");
+            Vec::new()
+        });
         let is_tracked = part.name.is_empty() || !part.rows.is_empty();
-        if !is_tracked && names.iter().any(|name| name.bytes == b".git") {
+        if !is_tracked && is_repository(&folder, &names)? {
             seen.walked.untracked.push(part.name.clone());
             return Ok(());
         }
         let mut known = vec![false; names.len()];
-        let ignoring = self.rules(part, &names)?;
+        let ignoring = self.rules(part, &names);
         self.tracked(part, &folder, (&names, &mut known), &ignoring, seen)?;
         for (name, known) in names.iter().zip(known) {
             if !known && name.bytes != b".git" {
@@ -154,13 +147,13 @@ impl Walk<'_> {
     }
 
     /// The rules that count in the folder, its own included.
-    fn rules(&self, part: &Part, names: &[Name]) -> Result<Ignoring> {
-        let own = find(names, gitignore::FILE_NAME.as_bytes(), 0);
-        match (own, std::str::from_utf8(&part.name)) {
-            (Some(at), Ok(folder)) if names[at].kind == FileKind::File => {
-                self.ignored.with_rules_of(folder, &part.ignoring)
-            }
-            _ => Ok(part.ignoring.clone()),
+    fn rules(&self, part: &Part, names: &[Name]) -> Ignoring {
+        let is_there = find(names, gitignore::FILE_NAME.as_bytes(), 0)
+            .is_some_and(|at| names[at].kind == FileKind::File);
+        if is_there || self.ignored.keeps_rules_of(&part.name) {
+            self.ignored.with_rules_of(&part.name, &part.ignoring)
+        } else {
+            part.ignoring.clone()
         }
     }
 
@@ -184,13 +177,11 @@ impl Walk<'_> {
             let name = &path[depth..end.map_or(path.len(), |end| depth + end)];
             let at = find(names, name, near);
             near = at.map_or(near, |at| at + 1);
-            let kind = match at {
-                Some(at) => Some(names[at].kind),
-                // The file system may know the name in another spelling.
-                None if self.ignored.case() == Case::Folds => {
-                    folder.lstat(name)?.map(|stat| stat.kind)
-                }
-                None => None,
+            let kind = match (at, end) {
+                (Some(at), _) => Some(names[at].kind),
+                // Renamed while the folder was listed, or there in another spelling.
+                (None, Some(_)) => folder.lstat(name)?.map(|stat| stat.kind),
+                (None, None) => None,
             };
             let count = match end {
                 Some(end) => {
@@ -213,22 +204,14 @@ impl Walk<'_> {
                 }
                 None => {
                     let watched = self.watches(row);
-                    let is_left_folder = self.index.is_repository(row);
-                    match kind {
-                        None | Some(FileKind::Other) if watched => seen.walked.gone.push(row),
-                        None | Some(FileKind::Other) => {}
-                        Some(FileKind::Folder) => {
-                            if watched {
-                                seen.walked.gone.push(row);
-                            }
-                            at.iter().for_each(|at| known[*at] |= is_left_folder);
-                        }
-                        Some(FileKind::File | FileKind::Symlink) => {
-                            if watched {
-                                files.push(row);
-                            }
-                            at.iter().for_each(|at| known[*at] = true);
-                        }
+                    let is_repository = self.index.is_repository(row);
+                    // A folder is nothing to a file, and all that a repository has to be.
+                    let is_folder = kind == Some(FileKind::Folder);
+                    if watched && !(is_folder && is_repository) {
+                        files.push(row);
+                    }
+                    if is_repository || !is_folder {
+                        at.iter().for_each(|at| known[*at] = true);
                     }
                     1
                 }
@@ -254,9 +237,11 @@ impl Walk<'_> {
         walked: &mut Walked,
     ) -> Result<()> {
         for row in rows.iter().copied() {
+            let is_repository = self.index.is_repository(row);
             match folder.lstat(&self.index.path(row)[depth..])? {
+                Some(stat) if stat.kind == FileKind::Folder && is_repository => {}
                 Some(stat) if matches!(stat.kind, FileKind::File | FileKind::Symlink) => {
-                    if !self.index.is_as_recorded(row, &stat) {
+                    if is_repository || !self.index.is_as_recorded(row, &stat) {
                         walked.open.push((row, stat));
                     }
                 }
@@ -272,7 +257,7 @@ impl Walk<'_> {
 
     /// Whether somebody wants to know of the row's file.
     fn watches(&self, row: usize) -> bool {
-        self.index.role(row) == Role::Watched && self.selection.takes_bytes(self.index.path(row))
+        self.index.is_watched(row) && self.selection.takes_bytes(self.index.path(row))
     }
 
     fn untracked(&self, folder: &[u8], name: &Name, ignoring: &Ignoring, seen: &mut Seen) {
@@ -310,9 +295,13 @@ impl Walk<'_> {
     }
 }
 
-fn is_denied(error: &Error) -> bool {
-    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
-    source.is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied)
+/// Whether a folder is the work tree of a repository of its own. An empty `.git` makes none.
+fn is_repository(folder: &Folder, names: &[Name]) -> Result<bool> {
+    Ok(match find(names, b".git", 0).map(|at| names[at].kind) {
+        None => false,
+        Some(FileKind::Folder) => folder.lstat(b".git/HEAD")?.is_some(),
+        Some(_) => true,
+    })
 }
 
 /// Where a name is; looked at first is where the one behind the last would be.
@@ -427,11 +416,39 @@ mod tests {
         std::os::unix::fs::symlink("d", at("c")).expect("linked");
         std::fs::create_dir_all(at("d/.git")).expect("made");
         std::fs::create_dir_all(at("nested/.git")).expect("made");
+        std::fs::write(at("nested/.git/HEAD"), "").expect("written");
+        std::fs::create_dir_all(at("not/.git")).expect("made");
+        std::fs::write(at("not/x"), "").expect("written");
         std::fs::create_dir_all(at("empty/deep")).expect("made");
         let (open, gone, untracked) = found(&git, &Selection::default());
         assert!(open.is_empty(), "{open:?}");
         assert_eq!(gone, ["a/x", "b/x", "c/x"]);
-        assert_eq!(untracked, ["b", "c", "nested/"]);
+        assert_eq!(untracked, ["b", "c", "nested/", "not/x"]);
+    }
+
+    #[test]
+    fn what_a_listing_misses_is_looked_for_by_its_name() {
+        let (_temp, git) = tracked(&["a/x", "b"]);
+        let index = git.listing().expect("read");
+        let ignored = git.ignored(&index).expect("read");
+        let walk = Walk {
+            workdir: git.workdir(),
+            index: &index,
+            selection: &Selection::default(),
+            ignored: &ignored,
+        };
+        let root = Part {
+            name: Vec::new(),
+            rows: index.rows(),
+            ignoring: Ignoring::default(),
+        };
+        let folder = walk.open(b"").expect("readable").expect("there");
+        let (none, mut seen) = (Ignoring::default(), Seen::default());
+        // As if both had been renamed just then, or the folder might be entered and not listed.
+        let tracked = walk.tracked(&root, &folder, (&[], &mut []), &none, &mut seen);
+        tracked.expect("looked at");
+        assert!(seen.walked.gone.is_empty() && seen.walked.open.is_empty());
+        assert_eq!(seen.deeper.len(), 1);
     }
 
     #[test]

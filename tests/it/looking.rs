@@ -217,6 +217,70 @@ fn where_spelling_does_not_count_a_file_has_one_name() {
 }
 
 #[test]
+fn what_is_no_plain_file_of_the_index() {
+    let w = World::new();
+    let repo = clone(&w);
+    let folder = repo.workdir();
+    let tip = |folder: &Path| w.git(folder, &["rev-parse", "HEAD"]).trim().to_owned();
+    for name in ["skipped", "assumed", "file", "e/.gitignore", "e/x"] {
+        write(folder, name, "*.log\n");
+    }
+    w.git(folder, &["add", "-A"]);
+    w.git(folder, &["commit", "-q", "-m", "files"]);
+    for sub in ["kept", "gone", "file-now"] {
+        w.git(folder, &["init", "-q", sub]);
+        w.git(
+            folder.join(sub),
+            &["commit", "-q", "--allow-empty", "-m", "sub"],
+        );
+        let info = format!("160000,{},{sub}", tip(&folder.join(sub)));
+        w.git(folder, &["update-index", "--add", "--cacheinfo", &info]);
+    }
+    w.git(folder, &["commit", "-q", "-m", "repositories"]);
+    assert_eq!(by_us(&repo), by_git(&w, folder));
+    w.git(
+        folder,
+        &["update-index", "--skip-worktree", "skipped", "e/.gitignore"],
+    );
+    w.git(folder, &["update-index", "--assume-unchanged", "assumed"]);
+    fs::remove_file(folder.join("skipped")).unwrap();
+    fs::remove_file(folder.join("e/.gitignore")).unwrap();
+    write(folder, "assumed", "other");
+    for sub in ["gone", "file-now"] {
+        remove(&folder.join(sub));
+    }
+    write(folder, "file-now", "text");
+    // What the index has of a rules file that is skipped counts.
+    write(folder, "e/x.log", "text");
+    write(folder, "e/y", "text");
+    // An empty folder of that name makes no repository.
+    fs::create_dir_all(folder.join("plain/.git")).unwrap();
+    write(folder, "plain/x", "text");
+    let expected = [
+        ("e/y", "??"),
+        ("file-now", " T"),
+        ("gone", " D"),
+        ("plain/x", "??"),
+    ];
+    let expected = expected.map(|(name, columns)| (name.to_owned(), columns.to_owned()));
+    let found = by_us(&repo);
+    assert_eq!(found, Found::from(expected));
+    assert_eq!(found, by_git(&w, folder));
+    // Newer ways to write an index, and another that asks for few looks.
+    w.git(folder, &["config", "feature.manyFiles", "true"]);
+    w.git(
+        folder,
+        &["update-index", "--untracked-cache", "--force-write-index"],
+    );
+    assert_eq!(by_git(&w, folder), found);
+    assert_eq!(by_us(&repo), found);
+    // Here git gives up.
+    remove(&folder.join("file-now"));
+    symlink("kept", folder.join("file-now")).unwrap();
+    assert_eq!(by_us(&repo), found);
+}
+
+#[test]
 fn an_index_that_is_damaged_is_an_error() {
     let w = World::new();
     let repo = clone(&w);
