@@ -18,8 +18,8 @@ pub(crate) use folder::{Folder, Name};
 pub(crate) use git_lock::{GitLock, Readers};
 pub(crate) use private::change_private;
 pub(crate) use read::{
-    Take, is_gone, open_if_exists, open_no_link, read_if_exists, read_start, read_start_into,
-    read_start_of_link,
+    Take, is_gone, may_be_out_of_files, open_if_exists, open_no_link, read_if_exists, read_start,
+    read_start_into, read_start_of_link,
 };
 pub(crate) use rename::{exchange, rename_to_free};
 pub(crate) use secluded::Secluded;

@@ -42,6 +42,13 @@ pub(crate) fn is_gone(error: &io::Error) -> bool {
     )
 }
 
+/// Whether an error may say that the process, or the whole system, has as many files open as it may.
+///
+/// std puts that among others that it has no name for, and `tempfile` hands on no more than its kind.
+pub(crate) fn may_be_out_of_files(error: &io::Error) -> bool {
+    error.kind() == io::Error::from(Errno::MFILE).kind()
+}
+
 /// Opens a file for reading; `None` if there is none.
 pub(crate) fn open_if_exists(path: &Path) -> Result<Option<File>> {
     open(path, OFlags::empty())

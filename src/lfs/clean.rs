@@ -29,9 +29,9 @@ pub(crate) struct Cleaned {
 /// Bytes read at a time; beyond 64 KiB nothing is gained, and cancelling stays quick.
 const BUFFER: usize = 256 << 10;
 
-/// Files that are made lasting together: as many are open meanwhile, and what is killed loses the work
-/// on them.
-const TOGETHER: usize = 256;
+/// Files that are made lasting together: as many are open meanwhile, of the thousand that a process may
+/// have; with more of them little is gained.
+const TOGETHER: usize = 64;
 /// From this size on, waiting for the disk is a small part of the work.
 const SMALL: u64 = 4 << 20;
 
@@ -53,8 +53,8 @@ pub(crate) fn clean(
 /// Puts the contents of several files into the store, as [`clean`] does with each; `None` for each that
 /// changed. `begins` is told the number of each one whose turn comes.
 ///
-/// Several threads copy. What is small is made lasting together: one after the other, each would wait for
-/// the disk three times.
+/// Several threads copy, the large files first. What is small is made lasting together: one after the
+/// other, each would wait for the disk three times.
 pub(super) fn clean_all(
     store: &Store,
     files: &[PathBuf],
@@ -62,30 +62,51 @@ pub(super) fn clean_all(
     begins: &(dyn Fn(usize) + Sync),
     cancel: &CancelToken,
 ) -> Result<Vec<Option<Cleaned>>> {
-    let mut all = Vec::with_capacity(files.len());
-    for (first, few) in (0..).step_by(TOGETHER).zip(files.chunks(TOGETHER)) {
-        let few: Vec<_> = (first..).zip(few).collect();
-        let copied = parallel::map(&few, cancel, |(number, file)| {
-            begins(*number);
-            let Some(copied) = unless_changed(copy_hash(store, file, take, cancel))? else {
-                return Ok(None);
-            };
-            let Copied { temp, object, stat } = copied;
-            let cleaned = Cleaned { object, stat };
-            if object.size < SMALL {
-                return Ok(Some((cleaned, Some(temp))));
-            }
-            store.insert(object, temp)?;
-            Ok(Some((cleaned, None)))
-        })?;
-        let mut small = Vec::new();
-        for copied in copied {
-            all.push(copied.map(|(cleaned, temp)| {
-                small.extend(temp.map(|temp| (cleaned.object, temp)));
-                cleaned
-            }));
+    let (mut large, mut small) = (Vec::new(), Vec::new());
+    for numbered in files.iter().enumerate() {
+        match fs::lstat(numbered.1)? {
+            Some(stat) if stat.size >= SMALL => large.push(numbered),
+            _ => small.push(numbered),
         }
-        store.insert_all(small)?;
+    }
+    let one = |(number, file): &(usize, &PathBuf)| {
+        begins(*number);
+        Ok((*number, unless_changed(clean(store, file, take, cancel))?))
+    };
+    let mut all: Vec<Option<Cleaned>> = files.iter().map(|_| None).collect();
+    // Few at a time, so that no thread takes several in a row while the other has nothing to do.
+    for few in large.chunks(parallel::threads() * 4) {
+        for (number, cleaned) in parallel::map(few, cancel, one)? {
+            all[number] = cleaned;
+        }
+    }
+    for few in small.chunks(TOGETHER) {
+        let copy = |(number, file): &(usize, &PathBuf)| {
+            begins(*number);
+            unless_changed(copy_hash(store, file, take, cancel))
+        };
+        match parallel::map(few, cancel, copy) {
+            Ok(copied) => {
+                let mut temps = Vec::new();
+                for ((number, _), copied) in few.iter().zip(copied) {
+                    all[*number] = copied.map(|Copied { temp, object, stat }| {
+                        temps.push((object, temp));
+                        Cleaned { object, stat }
+                    });
+                }
+                store.insert_all(temps)?;
+            }
+            // The process may have so many files open that there is room for a few only. If it is something
+            // else, it comes again.
+            Err(error) if io_error(&error).is_some_and(fs::may_be_out_of_files) => {
+                for numbered in few {
+                    cancel.check()?;
+                    let (number, cleaned) = one(numbered)?;
+                    all[number] = cleaned;
+                }
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(all)
 }
@@ -160,9 +181,11 @@ pub(super) fn changed(file: &Path) -> Error {
 
 /// Whether a copy failed because the file was deleted under it, on another machine.
 fn lost_source(error: &Error) -> bool {
-    let source = std::error::Error::source(error);
-    let source = source.and_then(|source| source.downcast_ref::<io::Error>());
-    source.is_some_and(fs::is_gone)
+    io_error(error).is_some_and(fs::is_gone)
+}
+
+fn io_error(error: &Error) -> Option<&io::Error> {
+    std::error::Error::source(error)?.downcast_ref()
 }
 
 /// The stat of a file, such that whatever is written from here on gives it another time.

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::thread::{self, ScopedJoinHandle};
 
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::{Receiver, bounded, unbounded};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
@@ -20,9 +20,9 @@ use crate::id::LfsOid;
 const BUFFER: usize = 256 << 10;
 /// From this size on, the two threads that follow a copy cost less than waiting for it.
 const LARGE: u64 = 4 << 20;
-/// Bytes that are copied before the disk gets them. What it is slower at than the copy is not waited for
-/// until the end.
-const WRITE_BACK: u64 = 64 << 20;
+/// Bytes that are copied before the disk gets them. The copy is never more than three such pieces ahead of
+/// the disk: whoever cancels waits for no more than that, however slow the disk is.
+const WRITE_BACK: u64 = 16 << 20;
 
 /// Copies the first `limit` bytes of a file to an empty scratch file, or all there are, and hashes what
 /// arrived there: the copy, so that the bytes match their name even if the file is being written.
@@ -36,31 +36,58 @@ pub(super) fn copy_hashed(
     limit: u64,
     cancel: &CancelToken,
 ) -> Result<Object> {
-    let (target, path) = (temp.as_file(), temp.path());
-    let mut hashing = Hashing::new(target, path, cancel);
     if limit < LARGE {
-        let size = fs::clone_or_copy_start(source, target, limit, path, cancel, |_| true)?;
-        hashing.up_to(size)?;
-        return Ok(hashing.finish());
+        return copy_then_hash(source, temp, limit, cancel);
     }
+    copy_followed(source, temp, limit, cancel, |file| file.sync_data())
+}
+
+/// One after the other.
+fn copy_then_hash(
+    source: &File,
+    temp: &NamedTempFile,
+    limit: u64,
+    cancel: &CancelToken,
+) -> Result<Object> {
+    let (target, path) = (temp.as_file(), temp.path());
+    let size = fs::clone_or_copy_start(source, target, limit, path, cancel, |_| true)?;
+    let mut hashing = Hashing::new(target, path, cancel);
+    hashing.up_to(size)?;
+    Ok(hashing.finish())
+}
+
+/// At the same time, as far as the system has threads to give.
+fn copy_followed(
+    source: &File,
+    temp: &NamedTempFile,
+    limit: u64,
+    cancel: &CancelToken,
+    sync: impl Fn(&File) -> io::Result<()> + Send,
+) -> Result<Object> {
+    let (target, path) = (temp.as_file(), temp.path());
     let (copied, to_hash) = unbounded();
-    let (large_piece, to_sync) = unbounded();
+    let (large_piece, to_sync) = bounded(1);
     thread::scope(|scope| {
-        let hashed = scope.spawn(move || hashing.follow(&to_hash));
-        let synced = scope.spawn(move || write_back(target, path, &to_sync));
+        let hashing = Hashing::new(target, path, cancel);
+        let hashed = || hashing.follow(&to_hash);
+        let Ok(hashed) = thread::Builder::new().spawn_scoped(scope, hashed) else {
+            return copy_then_hash(source, temp, limit, cancel);
+        };
+        let synced = move || write_back(target, path, &to_sync, sync);
+        let synced = thread::Builder::new().spawn_scoped(scope, synced).ok();
         let mut given = 0;
         // Who does not listen any more has failed, and says why.
         let reached = |bytes: u64| {
-            let mut heard = copied.send(bytes).is_ok();
-            if bytes - given >= WRITE_BACK {
-                given = bytes;
-                heard &= large_piece.send(()).is_ok();
+            let heard = copied.send(bytes).is_ok();
+            if synced.is_none() || bytes - given < WRITE_BACK {
+                return heard;
             }
-            heard
+            given = bytes;
+            heard && large_piece.send(()).is_ok()
         };
         let size = fs::clone_or_copy_start(source, target, limit, path, cancel, reached);
         drop((copied, large_piece));
-        let (hashed, synced) = (joined(hashed), joined(synced));
+        let (hashed, synced) = (joined(hashed), synced.map_or(Ok(()), joined));
         let size = size?;
         synced?;
         hashed.inspect(|object| debug_assert_eq!(object.size, size))
@@ -77,15 +104,15 @@ fn joined<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
 }
 
 /// Syncs what is there whenever another large piece is.
-fn write_back(file: &File, path: &Path, pieces: &Receiver<()>) -> Result<()> {
-    while pieces.recv().is_ok() {
-        // Those that came meanwhile are there as well.
-        while pieces.try_recv().is_ok() {}
-        // An error is reported once only: not to the `sync_all` of whoever keeps the file.
-        file.sync_data()
-            .map_err(|error| Error::io("write", path, error))?;
-    }
-    Ok(())
+fn write_back(
+    file: &File,
+    path: &Path,
+    pieces: &Receiver<()>,
+    sync: impl Fn(&File) -> io::Result<()>,
+) -> Result<()> {
+    // An error is reported once only: not to the `sync_all` of whoever keeps the file.
+    let failed = |error| Error::io("write", path, error);
+    pieces.iter().try_for_each(|()| sync(file).map_err(failed))
 }
 
 /// The hash of a file from its beginning to where it was read so far.
@@ -209,27 +236,58 @@ mod tests {
 
     #[test]
     fn a_failure_of_a_follower_ends_the_copy_and_is_told() {
-        let (source, _) = file(4 * LARGE);
-        let temp = NamedTempFile::new().expect("temp");
-        let cancel = CancelToken::new();
-        cancel.cancel();
+        let (source, _) = file(6 * WRITE_BACK);
         let from = File::open(source.path()).expect("opened");
-        let error = copy_hashed(&from, &temp, u64::MAX, &cancel).expect_err("cancelled");
-        assert_eq!(error.kind(), ErrorKind::Cancelled);
+        let cancel = CancelToken::new();
+        let temp = NamedTempFile::new().expect("temp");
+        let full = |_: &File| Err(io::ErrorKind::StorageFull.into());
+        let error = copy_followed(&from, &temp, u64::MAX, &cancel, full).expect_err("full");
+        assert_eq!(error.kind(), ErrorKind::DiskFull);
         // The hash thread cannot read what was opened for writing only.
         let target = NamedTempFile::new().expect("temp");
         let write_only = File::options().write(true).open(target.path());
         let target =
             NamedTempFile::from_parts(write_only.expect("opened"), target.into_temp_path());
-        let cancel = CancelToken::new();
         let error = copy_hashed(&from, &target, u64::MAX, &cancel).expect_err("unreadable");
         assert_eq!(error.kind(), ErrorKind::Io);
-        // Nor is a pipe's end synced: `write_back` says so.
-        let (tell, told) = unbounded();
-        tell.send(()).expect("heard");
-        let (_reader, writer) = io::pipe().expect("a pipe");
-        let pipe = File::from(std::os::fd::OwnedFd::from(writer));
-        assert!(write_back(&pipe, Path::new("pipe"), &told).is_err());
+    }
+
+    #[test]
+    fn a_copy_is_not_far_ahead_of_the_disk() {
+        let (source, oid) = file(6 * WRITE_BACK);
+        let from = File::open(source.path()).expect("opened");
+        let temp = NamedTempFile::new().expect("temp");
+        let (cancel, before) = (CancelToken::new(), std::sync::Mutex::new(Vec::new()));
+        let slow = |file: &File| {
+            // Time for whoever would not wait to go on.
+            thread::sleep(std::time::Duration::from_millis(30));
+            let length = file.metadata()?.len();
+            before.lock().expect("whole").push(length);
+            Ok(())
+        };
+        let object = copy_followed(&from, &temp, u64::MAX, &cancel, slow).expect("copied");
+        assert_eq!(object.oid, oid);
+        let before = before.into_inner().expect("whole");
+        if before.len() == 1 {
+            // The file system shares the blocks.
+            return;
+        }
+        let ahead = |(synced, length): (u64, &u64)| length - synced * WRITE_BACK;
+        let ahead: Vec<u64> = (0..).zip(&before).map(ahead).collect();
+        assert!(
+            before.len() == 6 && ahead.iter().all(|ahead| *ahead <= 3 * WRITE_BACK),
+            "{ahead:?}"
+        );
+    }
+
+    #[test]
+    fn without_threads_it_is_the_same() {
+        let size = 2 * LARGE;
+        let (source, oid) = file(size);
+        let from = File::open(source.path()).expect("opened");
+        let temp = NamedTempFile::new().expect("temp");
+        let object = copy_then_hash(&from, &temp, size, &CancelToken::new());
+        assert_eq!(object.expect("copied"), Object { oid, size });
     }
 
     #[test]

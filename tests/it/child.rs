@@ -34,10 +34,15 @@ impl World {
     /// What a child comes to that may write no file above so many blocks of 512 or 1024 bytes: a full disk,
     /// as far as a test without root can have one.
     pub(crate) fn limited(&self, blocks: u32, job: &str, arguments: &[&str]) -> Output {
+        self.limited_by(&format!("-f {blocks}"), job, arguments)
+    }
+
+    /// What a child comes to under a limit, as `ulimit` has it.
+    pub(crate) fn limited_by(&self, limit: &str, job: &str, arguments: &[&str]) -> Output {
         let child = self.child(job, arguments);
         let mut shell = Command::new("sh");
         // The signal that would kill the process is ignored.
-        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        let script = format!("trap '' XFSZ; ulimit {limit}; exec \"$0\" \"$@\"");
         shell.arg("-c").arg(script).arg(child.get_program());
         shell.args(child.get_args()).env_clear();
         shell.env("PATH", "/usr/bin:/bin");

@@ -369,3 +369,23 @@ fn touching_is_not_changing() {
     assert!(!repo.status().unwrap().is_clean());
     assert_eq!(repo.stage().unwrap().lfs, [path("w.bin")]);
 }
+
+#[test]
+fn a_process_that_may_open_few_files_more_stages_many() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    write(repo.workdir(), ".gitattributes", "*.bin filter=lfs -text\n");
+    for number in 0..70 {
+        write(
+            repo.workdir(),
+            &format!("{number}.bin"),
+            weights(number, 100),
+        );
+    }
+    let folder = repo.workdir().to_string_lossy().into_owned();
+    let told = crate::child::succeed(&w.limited_by("-n 40", "stage", &[&folder]));
+    assert!(told.contains("staged 70"), "{told}");
+    let _ = repo.commit("all").unwrap();
+    w.assert_sound(repo.workdir());
+}
