@@ -1,5 +1,6 @@
 //! Saving: stage, commit, promise, queue.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::ahead::is_ahead;
@@ -198,7 +199,7 @@ impl Crew {
         let mut board = shared.board.lock();
         let replaced = match shared.settings.policy {
             PushPolicy::EveryCommit => Vec::new(),
-            PushPolicy::Latest => replaceable(&board, &shared.local, git, head, &branch)?,
+            PushPolicy::Latest => replaceable(&board, git, head, &branch)?,
         };
         let parents: Vec<CommitId> = match replaced.last() {
             Some(oldest) => git.parents_of(oldest.promise.commit)?,
@@ -254,12 +255,12 @@ impl Crew {
 /// the newest first.
 fn replaceable(
     board: &State,
-    local: &Local,
     git: &Git,
     head: &Head,
     branch: &BranchName,
 ) -> Result<Vec<Arc<Job>>> {
     let mut found = Vec::new();
+    let mut only_here: Option<HashSet<CommitId>> = None;
     let mut tip = head.commit();
     while let Some(commit) = tip {
         let Some(job) = board.waiting(commit, branch) else {
@@ -267,9 +268,16 @@ fn replaceable(
         };
         let parents = git.parents_of(commit)?;
         // What somebody else has pushed is not taken back, and what has a name by now (a tag, another
-        // branch) is no longer one of many.
-        let only_here = git.only_by(commit, &[&branch.local_ref()], &[])?;
-        if parents.len() > 1 || !only_here.contains(&commit) || !local.is_unpushed(git, commit)? {
+        // branch) is no longer one of many. All refs are looked at for that, so once for all commits:
+        // as long as it lasts no push can begin.
+        let only_here = match &only_here {
+            Some(only_here) => only_here,
+            None => {
+                let found = git.only_by(commit, &[&branch.local_ref()], &[])?;
+                only_here.insert(found.into_iter().collect())
+            }
+        };
+        if parents.len() > 1 || !only_here.contains(&commit) {
             break;
         }
         found.push(Arc::clone(job));
