@@ -69,7 +69,8 @@ fn copy_followed(
     let (large_piece, to_sync) = bounded(1);
     thread::scope(|scope| {
         let hashing = Hashing::new(target, path, cancel);
-        let hashed = || hashing.follow(&to_hash);
+        // With its end of the channel: that is how the copy hears that it failed.
+        let hashed = move || hashing.follow(&to_hash);
         let Ok(hashed) = thread::Builder::new().spawn_scoped(scope, hashed) else {
             return copy_then_hash(source, temp, limit, cancel);
         };
@@ -248,8 +249,14 @@ mod tests {
         let write_only = File::options().write(true).open(target.path());
         let target =
             NamedTempFile::from_parts(write_only.expect("opened"), target.into_temp_path());
-        let error = copy_hashed(&from, &target, u64::MAX, &cancel).expect_err("unreadable");
+        let slow = |_: &File| {
+            thread::sleep(std::time::Duration::from_millis(30));
+            Ok(())
+        };
+        let error = copy_followed(&from, &target, u64::MAX, &cancel, slow).expect_err("unreadable");
         assert_eq!(error.kind(), ErrorKind::Io);
+        let copied = std::fs::metadata(target.path()).expect("there").len();
+        assert!(copied < 6 * WRITE_BACK, "{copied}");
     }
 
     #[test]
