@@ -10,9 +10,12 @@ use crate::error::Result;
 /// Threads for work that the CPU or the kernel bounds: one for each CPU, as long as there is a use for it.
 /// More than eight only wait for one another's folders in the kernel.
 const MOST_THREADS: usize = 8;
-/// Items a thread takes at a time: many small ones are not worth an atomic operation each, and large ones
-/// must not wait behind one another.
-const MOST_AT_A_TIME: usize = 32;
+/// Items a thread takes at a time, at most: neighbours often lie in one folder, whose lock two threads would
+/// hand to and fro.
+const MOST_AT_A_TIME: usize = 256;
+/// A thread takes this part of its share of what is left, so that all end at about the same time, be the
+/// items small or large.
+const PART: usize = 4;
 
 /// How many threads work that the CPU or the kernel bounds may use, the calling one among them.
 pub(crate) fn threads() -> usize {
@@ -51,7 +54,7 @@ pub(crate) fn map_with<S, T: Sync, R: Send>(
         return Ok(Vec::new());
     }
     let threads = threads().min(items.len());
-    let at_a_time = (items.len() / (threads * 4)).clamp(1, MOST_AT_A_TIME);
+    let at_a_time = |left: usize| (left / (threads * PART)).clamp(1, MOST_AT_A_TIME);
     let (next, ended) = (AtomicUsize::new(0), AtomicBool::new(false));
     let work_along = || {
         let _guard = EndOnPanic(&ended);
@@ -64,11 +67,13 @@ pub(crate) fn map_with<S, T: Sync, R: Send>(
             }
         };
         while !ended.load(Ordering::Relaxed) {
-            let from = next.fetch_add(at_a_time, Ordering::Relaxed);
-            if from >= items.len() {
-                break;
-            }
-            for (at, item) in items.iter().enumerate().skip(from).take(at_a_time) {
+            let taken = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |from| {
+                let left = items.len() - from;
+                (left > 0).then(|| from + at_a_time(left))
+            });
+            let Ok(from) = taken else { break };
+            let count = at_a_time(items.len() - from);
+            for (at, item) in items.iter().enumerate().skip(from).take(count) {
                 let result = cancel.check().and_then(|()| work(&mut own, item));
                 let failed = result.is_err();
                 done.push((at, result));

@@ -81,6 +81,15 @@ pub(crate) fn atomic_write_by_way_of(scratch: &Path, path: &Path, content: &[u8]
     path.parent().map_or(Ok(()), sync_dir)
 }
 
+/// Replaces a file by one rename, without waiting for the disk: for what is written again if it is lost.
+pub(crate) fn replace_scrap(path: &Path, content: &[u8]) -> Result<()> {
+    let mut temp = temp_in(path.parent().unwrap_or(Path::new(".")))?;
+    temp.write_all(content)
+        .map_err(|error| Error::io("write", path, error))?;
+    let placed = temp.persist(path).map(drop);
+    placed.map_err(|error| Error::io("replace", path, error.error))
+}
+
 /// Creates a file with its content in it, unless one is there; whether it was created.
 pub(crate) fn atomic_create(path: &Path, content: &[u8]) -> Result<bool> {
     let folder = path.parent().unwrap_or(Path::new("."));

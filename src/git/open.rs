@@ -187,7 +187,7 @@ impl Git {
             if fs::read(&file).ok().as_deref() != Some(PRIVATE_CONFIG) {
                 fs::create_dir_all(&folder)?;
                 // By one rename: whoever opens the clone at the same time must not read half of it.
-                crate::fs::atomic_write(&file, PRIVATE_CONFIG)?;
+                crate::fs::replace_scrap(&file, PRIVATE_CONFIG)?;
             }
             self.repo
                 .config()?

@@ -131,7 +131,7 @@ impl Switch<'_> {
             }
             index.write()
         };
-        parallel::both(write_index, move || drop(area))?;
+        parallel::both(write_index, move || area.remove())?;
         let (files, total) = (placed.done.len(), plan.len());
         self.context
             .progress
