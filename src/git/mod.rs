@@ -22,6 +22,7 @@ pub(crate) mod fuzz;
 mod heard;
 mod ignored;
 mod index;
+mod keeper;
 mod lfs_config;
 mod listing;
 mod merge;

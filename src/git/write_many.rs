@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
-use git2::{ObjectType, OdbLookupFlags};
+use git2::ObjectType;
 
 use super::error::wrap;
-use super::new_pack::{NewObjects, Packer};
+use super::keeper::new_below;
+use super::new_pack::Packer;
 use super::{Entry, Git, Index, ObjectId};
 use crate::cancel::CancelToken;
 use crate::error::Result;
@@ -56,47 +57,15 @@ impl Git {
         let tree = index
             .write_tree_to(&scratch)
             .map_err(wrap("write a tree"))?;
-        let new = self.new_trees(&scratch, tree)?;
+        let start = (tree, ObjectType::Tree);
+        let new = new_below(&scratch, self, start, &mut HashSet::new(), false)?;
         let objects = self.new_objects(new.len())?;
         let mut packer = Packer::new();
         for id in new {
-            copy(&odb, id, &objects, &mut packer)?;
+            let object = odb.read(id).map_err(wrap("read a tree"))?;
+            objects.add(&mut packer, object.kind(), object.data())?;
         }
         objects.finish()?;
         Ok(tree)
     }
-
-    /// The trees of a tree that are not on the disk yet, each behind those it holds: whoever is killed on
-    /// the way leaves no tree there that lacks a part.
-    fn new_trees(&self, scratch: &git2::Repository, tree: ObjectId) -> Result<Vec<ObjectId>> {
-        let known = self.repo.odb().map_err(wrap("open the object store"))?;
-        let (mut new, mut entered) = (Vec::new(), HashSet::new());
-        let mut open = vec![(tree, false)];
-        while let Some((id, left)) = open.pop() {
-            if left {
-                new.push(id);
-                continue;
-            }
-            if !entered.insert(id) || known.exists_ext(id, OdbLookupFlags::NO_REFRESH) {
-                continue;
-            }
-            open.push((id, true));
-            let tree = scratch.find_tree(id).map_err(wrap("read a tree"))?;
-            let below = tree
-                .iter()
-                .filter(|entry| entry.kind() == Some(ObjectType::Tree));
-            open.extend(below.map(|entry| (entry.id(), false)));
-        }
-        Ok(new)
-    }
-}
-
-fn copy(
-    odb: &git2::Odb<'_>,
-    id: ObjectId,
-    objects: &NewObjects<'_>,
-    packer: &mut Packer,
-) -> Result<()> {
-    let object = odb.read(id).map_err(wrap("read a tree"))?;
-    objects.add(packer, object.kind(), object.data()).map(drop)
 }

@@ -100,17 +100,21 @@ impl Repository {
             return Ok(report);
         }
         // Many commits take minutes, and nothing leads to them yet: saves go on meanwhile.
+        let memory = git.in_memory()?;
+        let mut keeper = git.keeper(&memory, plan.kept().len())?;
         let mut parent: Option<CommitId> = None;
         for commit in plan.kept() {
             self.local.cancel.check()?;
             let tree = git.tree_of(*commit)?;
-            let remade = git.remake_commit(*commit, tree, parent.as_slice())?;
+            let remade = memory.remake_commit(*commit, tree, parent.as_slice())?;
+            keeper.keep(remade.id)?;
             report.rewritten.push((*commit, remade.id));
             if remade.lost_signature {
                 report.unsigned.push(*commit);
             }
             parent = Some(remade.id);
         }
+        keeper.finish()?;
         report.after = parent.unwrap_or(plan.tip());
         let _lock = self.local.lock_branch(Some(plan.branch()))?;
         self.refuse_stale(&git, plan)?;

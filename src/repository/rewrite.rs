@@ -145,12 +145,10 @@ impl Repository {
         let head = git.head()?;
         let _lock = local.lock_branch(Some(head.branch("rewrite")?))?;
         let (branch, before) = self.branch_to_rewrite(&git, "rewrite")?;
-        let scratch = match options.keep {
-            Keep::Objects => None,
-            Keep::Nothing => Some(git.in_memory()?),
-        };
+        let memory = git.in_memory()?;
         let rewritten = Rewrite {
-            context: local.context(scratch.as_ref().unwrap_or(&git)),
+            context: local.context(&memory),
+            into: (options.keep == Keep::Objects).then_some(&git),
             tip: before,
             pushed: &there.commits,
             larger_than: options.larger_than,

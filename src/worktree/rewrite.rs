@@ -24,8 +24,10 @@ use crate::progress::Event;
 
 /// Which commits, and what is refused in them.
 pub(crate) struct Rewrite<'a> {
-    /// Its git may keep new objects in memory; see `keep`.
+    /// Its git makes new objects in memory.
     pub(crate) context: Context<'a>,
+    /// Where commits are written to that are to stay.
+    pub(crate) into: Option<&'a Git>,
     pub(crate) tip: CommitId,
     /// Commits the remote has, by its own word; with all before them they stay as they are.
     pub(crate) pushed: &'a [CommitId],
@@ -82,6 +84,9 @@ impl Rewrite<'_> {
             return Ok(maker.done);
         }
         let extensions = maker.plain_extensions(&commits, &refused)?;
+        let about = commits.len() * OBJECTS_EACH;
+        let keeper = self.into.map(|disk| disk.keeper(git, about));
+        let mut keeper = keeper.transpose()?;
         let mut became: HashMap<CommitId, CommitId> = HashMap::new();
         let mut converted: HashMap<CommitId, Rc<BTreeSet<RepoPath>>> = HashMap::new();
         for commit in commits {
@@ -99,6 +104,9 @@ impl Rewrite<'_> {
                 .collect();
             if tree != git.tree_of(commit)? || new_parents != parents {
                 let remade = git.remake_commit(commit, tree, &new_parents)?;
+                if let Some(keeper) = &mut keeper {
+                    keeper.keep(remade.id)?;
+                }
                 became.insert(commit, remade.id);
                 maker.done.commits.push((commit, remade.id));
                 if remade.lost_signature {
@@ -111,9 +119,15 @@ impl Rewrite<'_> {
             }
             converted.insert(commit, files);
         }
+        if let Some(keeper) = keeper {
+            keeper.finish()?;
+        }
         Ok(maker.done)
     }
 }
+
+/// About how many objects a commit is made anew of: itself, its tree, a pointer and the rules.
+const OBJECTS_EACH: usize = 4;
 
 /// The files of all parents, and those that come with the commit itself.
 fn united<'a>(

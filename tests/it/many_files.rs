@@ -154,3 +154,48 @@ fn git_makes_the_same_index_of_a_pack() {
     let _ = repo.commit("sizes").unwrap();
     w.assert_sound(folder);
 }
+
+#[test]
+fn commits_made_anew_are_a_pack() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    let folder = repo.workdir();
+    // By git's own import: as many commits cost nothing then.
+    let mut import = String::from("feature done\n");
+    let parent = w.git(folder, &["rev-parse", "HEAD"]);
+    for number in 1..=20 {
+        let from = if number == 1 {
+            parent.clone()
+        } else {
+            format!(":{}", number - 1)
+        };
+        let (message, content) = (format!("c{number}\n"), format!("\0{number}\n"));
+        import.push_str(&format!(
+            "commit refs/heads/main\nmark :{number}\ncommitter A <a@x> {number} +0000\n\
+             data {}\n{message}from {from}\nM 100644 inline d{number}/f.bin\ndata {}\n{content}\n",
+            message.len(),
+            content.len(),
+        ));
+    }
+    import.push_str("done\n");
+    write(&w.path("."), "import", import);
+    let import = fs::File::open(w.path("import")).unwrap();
+    let imported = w
+        .command("git", folder)
+        .args(["fast-import", "--quiet"])
+        .stdin(import)
+        .status();
+    assert!(imported.unwrap().success());
+    w.git(folder, &["reset", "-q", "--hard"]);
+    let [loose, packed, packs] = counted(&w, folder);
+    let report = repo.rewrite_unpushed_to_lfs().unwrap();
+    assert_eq!(report.rewritten.len(), 20);
+    // Each commit, its tree, its folder's, and its pointer; the rules were there.
+    let [loose_now, packed_now, packs_now] = counted(&w, folder);
+    assert_eq!([packed_now - packed, packs_now - packs], [20 * 4, 1]);
+    assert_eq!(loose_now, loose);
+    // git wrote files and index in one moment, so their stats prove nothing, and contents have to.
+    w.git(folder, &["fsck", "--strict", "--no-dangling"]);
+    assert!(repo.status().unwrap().is_clean());
+}
