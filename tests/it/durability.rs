@@ -51,7 +51,7 @@ impl Calls {
             .arg(&log)
             .args([
                 "-e",
-                "trace=fsync,fdatasync,rename,renameat,renameat2,link,linkat,write",
+                "trace=fsync,fdatasync,fadvise64,rename,renameat,renameat2,link,linkat,write",
             ])
             .arg(plain.get_program())
             .args(plain.get_args())
@@ -113,6 +113,33 @@ fn what_was_fetched_is_lasting_before_a_ref_leads_to_it() {
     calls.next("the packs' folder", syncing, "/objects/pack>");
     calls.next("the tracking ref", naming, "/refs/remotes/origin/main\"");
     calls.next("the branch", naming, "/refs/heads/main\"");
+}
+
+#[test]
+fn a_new_content_is_on_its_way_to_the_disk_before_it_takes_the_old_ones_place() {
+    if !strace() {
+        return;
+    }
+    let w = World::new();
+    w.model("alice/m");
+    let theirs = w.git_clone("alice/m", "theirs");
+    write(&theirs, "a.txt", "old\n");
+    w.git_push_all(&theirs, "old");
+    drop(w.clone("alice/m", "ours"));
+    write(&theirs, "a.txt", "new\n");
+    w.git_push_all(&theirs, "new");
+    let folder = w.path("ours").to_string_lossy().into_owned();
+    let mut calls = Calls::of(&w, "pull-once", &folder);
+    // Where the file system cannot exchange, the kernel does it by itself when the file is replaced.
+    let exchanging = |call: &str| call.contains("RENAME_EXCHANGE") && naming(call);
+    if calls.calls.iter().any(|call| exchanging(call)) {
+        calls.next(
+            "the write-out",
+            |call| call.contains("fadvise64("),
+            "/a.txt>",
+        );
+        calls.next("the exchange", exchanging, "/a.txt\"");
+    }
 }
 
 #[test]
