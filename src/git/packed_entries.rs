@@ -1,5 +1,6 @@
 //! Objects as they lie in packs, compressed, to be sent as they are.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,6 +13,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// A pack is looked into if it has at most so many objects for each that is wanted: its index is read as a
 /// whole.
 const MOST_OTHERS: usize = 8;
+/// Packs that are open at a time, those with most of what is wanted: somebody who made a thousand commits
+/// has as many.
+const MOST_PACKS: usize = 16;
 const HEAD: &[u8] = b"\xfftOc\0\0\0\x02";
 /// The head, and how many objects have a first byte up to each.
 const FAN_OUT: usize = 8 + 256 * 4;
@@ -39,31 +43,23 @@ impl PackedEntries {
     /// Finds those of the `wanted` that lie in a pack of this folder. What cannot be read is passed over:
     /// whoever reads the object in the usual way hears what is wrong.
     pub(super) fn find(folder: &Path, wanted: &HashSet<ObjectId>) -> Self {
-        let mut found = Self::default();
-        let Ok(entries) = std::fs::read_dir(folder) else {
-            return found;
-        };
-        for entry in entries.flatten() {
+        let mut packs = Vec::new();
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let index = entry.path();
-            if index
-                .extension()
-                .is_some_and(|extension| extension == "idx")
-                && let Ok(Some((pack, places))) = look_into(&index, wanted)
-                && !places.is_empty()
-            {
-                let number = found.packs.len();
-                found.packs.push(pack);
-                found
-                    .places
-                    .extend(places.into_iter().map(|(id, from, to)| {
-                        let place = Place {
-                            pack: number,
-                            from,
-                            to,
-                        };
-                        (id, place)
-                    }));
+            let is_index = index.extension().is_some_and(|name| name == "idx");
+            if is_index && let Ok(Some(places)) = look_into(&index, wanted) {
+                packs.push((index.with_extension("pack"), places));
             }
+        }
+        packs.sort_by_key(|(_, places)| Reverse(places.len()));
+        let mut found = Self::default();
+        for (path, places) in packs.into_iter().take(MOST_PACKS) {
+            let Ok(file) = File::open(path) else { continue };
+            let pack = found.packs.len();
+            found.packs.push(file);
+            let places = places.into_iter();
+            let places = places.map(|(id, from, to)| (id, Place { pack, from, to }));
+            found.places.extend(places);
         }
         found
     }
@@ -101,7 +97,7 @@ impl PackedEntries {
 type Found = Vec<(ObjectId, u64, u64)>;
 
 /// The wanted objects in the pack of this index. `None` if it is none that this can read, or not worth it.
-fn look_into(index: &Path, wanted: &HashSet<ObjectId>) -> io::Result<Option<(File, Found)>> {
+fn look_into(index: &Path, wanted: &HashSet<ObjectId>) -> io::Result<Option<Found>> {
     let mut file = File::open(index)?;
     let mut head = [0; FAN_OUT];
     file.read_exact(&mut head)?;
@@ -116,7 +112,7 @@ fn look_into(index: &Path, wanted: &HashSet<ObjectId>) -> io::Result<Option<(Fil
     let Some(large) = rest.get(offsets + count * 4..) else {
         return Ok(None);
     };
-    let pack = File::open(index.with_extension("pack"))?;
+    let bytes = std::fs::metadata(index.with_extension("pack"))?.len();
     let mut begins = Vec::with_capacity(count + 1);
     let mut found = Vec::new();
     for (id, offset) in rest[..ids]
@@ -142,14 +138,14 @@ fn look_into(index: &Path, wanted: &HashSet<ObjectId>) -> io::Result<Option<(Fil
             found.push((id, offset, 0));
         }
     }
-    begins.push(pack.metadata()?.len().saturating_sub(ID as u64));
+    begins.push(bytes.saturating_sub(ID as u64));
     begins.sort_unstable();
     for (_, from, to) in &mut found {
         let next = begins.partition_point(|begin| *begin <= *from);
         *to = begins.get(next).copied().unwrap_or(*from);
     }
     found.retain(|(_, from, to)| from < to);
-    Ok(Some((pack, found)))
+    Ok((!found.is_empty()).then_some(found))
 }
 
 /// As git writes a number.

@@ -77,8 +77,12 @@ impl SentPack {
 
     /// Looks at what a server lacks that has these; whether this is for us to send.
     pub(super) fn plan(&mut self, has: &[ObjectId]) -> Result<bool> {
-        let mut brought = Brought::default();
-        for commit in self.lacked(has).map_err(wrap("walk the history"))? {
+        let lacked = self.lacked(has).map_err(wrap("walk the history"))?;
+        let mut brought = Brought {
+            lacked: lacked.iter().copied().collect(),
+            ..Brought::default()
+        };
+        for commit in lacked {
             self.cancel.check()?;
             let added = brought.add(&self.repo, commit);
             added.map_err(wrap("read what is to be pushed"))?;
@@ -174,6 +178,12 @@ fn not_sent(error: io::Error) -> Error {
 /// What commits bring.
 #[derive(Default)]
 struct Brought {
+    /// The commits.
+    lacked: HashSet<ObjectId>,
+    /// What is in the trees of those parents that are not among them.
+    known: HashSet<ObjectId>,
+    /// Trees whose content is to be among it as soon as somebody asks for that.
+    unread: Vec<ObjectId>,
     objects: Vec<ObjectId>,
     seen: HashSet<ObjectId>,
     /// Hashes of their paths.
@@ -188,11 +198,13 @@ impl Brought {
     fn add(&mut self, repo: &Repository, commit: ObjectId) -> Result<(), git2::Error> {
         let commit = repo.find_commit(commit)?;
         self.objects.push(commit.id());
-        let parents: Result<Vec<ObjectId>, _> = commit
-            .parents()
-            .map(|parent| Ok::<_, git2::Error>(parent.tree_id()))
-            .collect();
-        let mut open = vec![(Vec::new(), commit.tree_id(), parents?)];
+        for parent in commit.parents() {
+            if !self.lacked.contains(&parent.id()) {
+                self.unread.push(parent.tree_id());
+            }
+        }
+        let parents: Vec<ObjectId> = commit.parents().map(|parent| parent.tree_id()).collect();
+        let mut open = vec![(Vec::new(), commit.tree_id(), parents)];
         while let Some((path, tree, others)) = open.pop() {
             if others.contains(&tree) || !self.take(tree, &path) {
                 continue;
@@ -210,6 +222,10 @@ impl Brought {
                 if same.iter().any(|other| other.id() == entry.id()) {
                     continue;
                 }
+                // What has a new name may be there under another one.
+                if same.is_empty() && self.is_known(repo, entry.id()) {
+                    continue;
+                }
                 let path = [&path[..], b"/", entry.name_bytes()].concat();
                 match entry.kind() {
                     Some(ObjectType::Tree) => {
@@ -225,6 +241,26 @@ impl Brought {
             }
         }
         Ok(())
+    }
+
+    /// Whether the server has an object in the commits these follow upon, wherever it is there.
+    fn is_known(&mut self, repo: &Repository, id: ObjectId) -> bool {
+        while let Some(tree) = self.unread.pop() {
+            if !self.known.insert(tree) {
+                continue;
+            }
+            // One that is not here says nothing; what it holds is sent again.
+            let Ok(tree) = repo.find_tree(tree) else {
+                continue;
+            };
+            for entry in &tree {
+                match entry.kind() {
+                    Some(ObjectType::Tree) => self.unread.push(entry.id()),
+                    _ => drop(self.known.insert(entry.id())),
+                }
+            }
+        }
+        self.known.contains(&id)
     }
 
     /// Takes an object that is at a path, if it is new.

@@ -122,10 +122,10 @@ impl Placement<'_> {
             Seen::Nothing => fs::rename_to_free(&prepared, &target),
             Seen::Known(seen) => {
                 fs::exchange(&prepared, &target) && {
-                    let old = fs::lstat(&prepared)?;
-                    if settled(old, Some(seen)) != old {
+                    let old = fs::lstat(&prepared);
+                    if !matches!(old, Ok(old) if settled(old, Some(seen)) == old) {
                         give_back(&prepared, &target)?;
-                        return Err(edited(file.path));
+                        return Err(old.err().unwrap_or_else(|| edited(file.path)));
                     }
                     true
                 }

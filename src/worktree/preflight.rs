@@ -119,7 +119,11 @@ enum Look {
 }
 
 fn look(git: &Git, blob: ObjectId, rules: Rules) -> Result<Look> {
-    let (size, start) = git.blob_look(blob, BINARY_SAMPLE)?;
+    let looked_into = match rules {
+        Rules::None => MAX_POINTER_BYTES as u64,
+        Rules::Hub => HUB_BLOB_LIMIT,
+    };
+    let (size, start) = git.blob_look(blob, BINARY_SAMPLE, looked_into)?;
     // As `Pointers` has it: no longer blob is looked into for one.
     if size <= MAX_POINTER_BYTES as u64
         && let Ok(Pointer { oid, size, .. }) = Pointer::parse(&start)

@@ -497,3 +497,23 @@ fn a_name_that_is_taken() {
         .unwrap();
     assert!(w.bare("alice/new").join("private").exists());
 }
+
+#[test]
+fn a_file_that_is_too_large_is_refused_by_its_size_alone() {
+    let w = World::new();
+    w.model("alice/m");
+    let folder = w.git_clone("alice/m", "ours");
+    write(&folder, "large.txt", "line\n".repeat(3 << 20));
+    w.git(&folder, &["add", "-A"]);
+    w.git(&folder, &["commit", "-q", "-m", "raw"]);
+    // Whoever reads more than the start of the blob finds it damaged.
+    let blob = w.git(&folder, &["rev-parse", "HEAD:large.txt"]);
+    let (first, rest) = blob.trim().split_at(2);
+    let object = folder.join(".git/objects").join(first).join(rest);
+    let bytes = std::fs::read(&object).unwrap();
+    std::fs::remove_file(&object).unwrap();
+    std::fs::write(&object, &bytes[..bytes.len() / 2]).unwrap();
+    let repo = w.prepare("alice/m", "ours").open().unwrap();
+    let error = refused(repo.push(), ErrorKind::Preflight);
+    assert_eq!(error.offences()[0].path.as_str(), "large.txt");
+}

@@ -75,6 +75,25 @@ fn many_new_files_arrive_and_nothing_else_is_sent() {
 }
 
 #[test]
+fn what_is_moved_or_copied_is_not_sent_again() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    let folder = repo.workdir().to_owned();
+    many(&folder, 1);
+    commit(&repo, "one.txt", Vec::new());
+    let _ = repo.push().unwrap();
+
+    fs::rename(folder.join("d1"), folder.join("moved")).unwrap();
+    fs::copy(folder.join("d0/e/f0.txt"), folder.join("copied.txt")).unwrap();
+    commit(&repo, "new.txt", b"new".to_vec());
+    let bytes = bytes_of(&w, || drop(repo.push().unwrap()));
+    assert_arrived(&w, "alice/m", &folder);
+    // A commit, a tree, and a file of three bytes.
+    assert!(bytes < 1500, "{bytes}");
+}
+
+#[test]
 fn what_lies_in_packs_of_any_form_arrives() {
     let w = World::new();
     for (at, form) in ["packs of git", "large offsets", "a damaged index"]
