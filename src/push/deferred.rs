@@ -1,6 +1,6 @@
 //! Deferred saves: what was seen when they were asked for is staged later, by a thread of its own.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ use super::state::Signal;
 use super::step::step;
 use crate::error::{Error, ErrorKind, Offence, Result};
 use crate::fs::{self, FileKind, Stat};
-use crate::git::{Entry, Git, Head, Index, Mode};
+use crate::git::{Git, Head, Index};
 use crate::id::CommitId;
 use crate::path::RepoPath;
 use crate::worktree::{
-    AutoTrack, Context, Folders, OnChanging, Selection, Stage, StageOptions, StageReport,
+    AutoTrack, Context, Folders, OnChanging, Stage, StageOptions, StageReport, Suspects, suspects,
 };
 
 /// A save on its way to the stager.
@@ -50,7 +50,11 @@ impl Pushes {
         let git = self.local.git()?;
         let head = git.head()?;
         let branch = head.branch("save")?.clone();
-        let (files, gone) = look(&git, &options.stage)?;
+        let Suspects { files, gone } = suspects(&git, &options.stage, &self.local.cancel)?;
+        let files: Vec<SeenFile> = files
+            .into_iter()
+            .map(|(path, stat)| SeenFile::new(path, &stat))
+            .collect();
         let report = |saved| SaveReport {
             saved,
             staged: StageReport::default(),
@@ -104,65 +108,7 @@ fn has_staged(git: &Git, head: &Head) -> Result<bool> {
         .commit()
         .map(|commit| git.tree_of(commit))
         .transpose()?;
-    Ok(!git.staged_changes(tree, &git.index()?)?.is_empty())
-}
-
-/// Every file that may have changed: untracked, or with another stat than the index has. No file is read.
-fn look(git: &Git, options: &StageOptions) -> Result<(Vec<SeenFile>, Vec<RepoPath>)> {
-    let index = git.index()?;
-    let selection = Selection::new(options)?;
-    selection.check(git, &index)?;
-    let mut tracked: HashMap<RepoPath, Entry> = HashMap::new();
-    for entry in index.entries() {
-        let entry = entry?;
-        if !entry.is_hidden() && selection.takes(&entry.path) {
-            tracked.insert(entry.path.clone(), entry);
-        }
-    }
-    let mut files = Vec::new();
-    let mut open = vec![String::new()];
-    while let Some(folder) = open.pop() {
-        for (name, stat) in list(&git.workdir().join(&folder))? {
-            let path = if folder.is_empty() {
-                name
-            } else {
-                format!("{folder}/{name}")
-            };
-            // What has no name of ours is told of when everything is staged at once.
-            let Ok(path) = RepoPath::new(path) else {
-                continue;
-            };
-            if stat.kind == FileKind::Folder {
-                let nested = git.workdir().join(path.as_str()).join(".git").exists();
-                let holds_tracked = || tracked.keys().any(|file| file.is_within(path.as_str()));
-                if !nested && (!git.is_ignored(&path)? || holds_tracked()) {
-                    open.push(path.as_str().to_owned());
-                }
-                continue;
-            }
-            let entry = tracked.remove(&path);
-            let changed = match &entry {
-                Some(entry) => {
-                    !git.is_as_recorded(entry, &stat) || entry.is_racy(index.written_at())
-                }
-                None => selection.takes(&path) && !git.is_ignored(&path)?,
-            };
-            if changed && stat.kind != FileKind::Other {
-                files.push(SeenFile::new(path, &stat));
-            }
-        }
-    }
-    let is_ours = |entry: &&Entry| entry.mode != Mode::Gitlink;
-    let mut folders = Folders::new(git);
-    let mut gone = Vec::new();
-    for entry in tracked.values().filter(is_ours) {
-        if is_gone(git, &mut folders, &entry.path)? {
-            gone.push(entry.path.clone());
-        }
-    }
-    gone.sort();
-    files.sort_by(|one, two| one.path.cmp(&two.path));
-    Ok((files, gone))
+    Ok(!git.staged_in(&git.listing()?, tree)?.is_empty())
 }
 
 /// Whether a tracked file is not there any more: what lies behind a link is not in the work tree, and a
@@ -173,23 +119,6 @@ fn is_gone(git: &Git, folders: &mut Folders<'_>, path: &RepoPath) -> Result<bool
     }
     let stat = fs::lstat(&path.under(git.workdir()))?;
     Ok(stat.is_none_or(|stat| stat.kind == FileKind::Folder))
-}
-
-/// The names in a folder and what they are; one that vanishes is empty.
-fn list(folder: &Path) -> Result<Vec<(String, Stat)>> {
-    let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(|error| Error::io("list", folder, error))?,
-    };
-    let mut found = Vec::new();
-    for entry in entries.flatten() {
-        if let Ok(name) = entry.file_name().into_string()
-            && let Some(stat) = fs::lstat(&entry.path())?
-        {
-            found.push((name, stat));
-        }
-    }
-    Ok(found)
 }
 
 impl SeenFile {
