@@ -19,7 +19,7 @@ use crate::id::LfsOid;
 /// Bytes read at a time; beyond 64 KiB nothing is gained, and cancelling stays quick.
 const BUFFER: usize = 256 << 10;
 /// From this size on, the two threads that follow a copy cost less than waiting for it.
-const LARGE: u64 = 4 << 20;
+pub(super) const LARGE: u64 = 4 << 20;
 /// Bytes that are copied before the disk gets them. The copy is never more than three such pieces ahead of
 /// the disk: whoever cancels waits for no more than that, however slow the disk is.
 const WRITE_BACK: u64 = 16 << 20;
@@ -65,33 +65,48 @@ fn copy_followed(
     sync: impl Fn(&File) -> io::Result<()> + Send,
 ) -> Result<Object> {
     let (target, path) = (temp.as_file(), temp.path());
-    let (copied, to_hash) = unbounded();
+    let mut hashing = Hashing::new(target, path, cancel);
+    let size = followed(&mut hashing, sync, |reached| {
+        fs::clone_or_copy_start(source, target, limit, path, cancel, reached)
+    })?;
+    hashing.up_to(size)?;
+    Ok(hashing.finish())
+}
+
+/// Has a file hashed and synced by two threads while `grow` writes to it.
+///
+/// `grow` tells how long the file is by now, and may stop when it hears false: then one of them has
+/// failed. Where the system has no threads to give, less of it is hashed by the end, or nothing.
+pub(super) fn followed<T>(
+    hashing: &mut Hashing<'_>,
+    sync: impl Fn(&File) -> io::Result<()> + Send,
+    grow: impl FnOnce(&mut dyn FnMut(u64) -> bool) -> Result<T>,
+) -> Result<T> {
+    let (file, path, mut given) = (hashing.file, hashing.path, hashing.so_far.at);
+    let (grown, to_hash) = unbounded();
     let (large_piece, to_sync) = bounded(1);
     thread::scope(|scope| {
-        let hashing = Hashing::new(target, path, cancel);
-        // With its end of the channel: that is how the copy hears that it failed.
+        // With its end of the channel: that is how `grow` hears that it failed.
         let hashed = move || hashing.follow(&to_hash);
-        let Ok(hashed) = thread::Builder::new().spawn_scoped(scope, hashed) else {
-            return copy_then_hash(source, temp, limit, cancel);
-        };
-        let synced = move || write_back(target, path, &to_sync, sync);
+        let hashed = thread::Builder::new().spawn_scoped(scope, hashed).ok();
+        let synced = move || write_back(file, path, &to_sync, sync);
         let synced = thread::Builder::new().spawn_scoped(scope, synced).ok();
-        let mut given = 0;
-        // Who does not listen any more has failed, and says why.
-        let reached = |bytes: u64| {
-            let heard = copied.send(bytes).is_ok();
+        let mut reached = |bytes: u64| {
+            // Who does not listen any more has failed, and says why.
+            let heard = hashed.is_none() || grown.send(bytes).is_ok();
             if synced.is_none() || bytes - given < WRITE_BACK {
                 return heard;
             }
             given = bytes;
             heard && large_piece.send(()).is_ok()
         };
-        let size = fs::clone_or_copy_start(source, target, limit, path, cancel, reached);
-        drop((copied, large_piece));
-        let (hashed, synced) = (joined(hashed), synced.map_or(Ok(()), joined));
-        let size = size?;
+        let grew = grow(&mut reached);
+        drop((grown, large_piece));
+        let hashed = hashed.map_or(Ok(()), joined);
+        let synced = synced.map_or(Ok(()), joined);
+        let grew = grew?;
         synced?;
-        hashed.inspect(|object| debug_assert_eq!(object.size, size))
+        hashed.map(|()| grew)
     })
 }
 
@@ -116,41 +131,72 @@ fn write_back(
     pieces.iter().try_for_each(|()| sync(file).map_err(failed))
 }
 
+/// The hash of a beginning, and how long that is.
+#[derive(Clone, Default)]
+pub(super) struct HashSoFar {
+    hasher: Sha256,
+    at: u64,
+}
+
+impl HashSoFar {
+    /// The object that the beginning is.
+    pub(super) fn object(self) -> Object {
+        Object {
+            oid: LfsOid::from_bytes(self.hasher.finalize().into()),
+            size: self.at,
+        }
+    }
+}
+
 /// The hash of a file from its beginning to where it was read so far.
-struct Hashing<'a> {
+pub(super) struct Hashing<'a> {
     file: &'a File,
     path: &'a Path,
     cancel: &'a CancelToken,
-    hasher: Sha256,
+    so_far: HashSoFar,
     buffer: Vec<u8>,
-    at: u64,
 }
 
 impl<'a> Hashing<'a> {
     fn new(file: &'a File, path: &'a Path, cancel: &'a CancelToken) -> Self {
+        Self::from(HashSoFar::default(), file, path, cancel)
+    }
+
+    /// Goes on where it was left.
+    pub(super) fn from(
+        so_far: HashSoFar,
+        file: &'a File,
+        path: &'a Path,
+        cancel: &'a CancelToken,
+    ) -> Self {
         Self {
             file,
             path,
             cancel,
-            hasher: Sha256::new(),
+            so_far,
             buffer: vec![0; BUFFER],
-            at: 0,
         }
     }
 
+    /// Where it was left.
+    pub(super) fn so_far(self) -> HashSoFar {
+        self.so_far
+    }
+
     /// Reads on to where the file has `end` bytes.
-    fn up_to(&mut self, end: u64) -> Result<()> {
+    pub(super) fn up_to(&mut self, end: u64) -> Result<()> {
         let failed = |error| Error::io("read", self.path, error);
-        while self.at < end {
+        let HashSoFar { hasher, at } = &mut self.so_far;
+        while *at < end {
             self.cancel.check()?;
-            let wanted = usize::try_from(end - self.at).unwrap_or(BUFFER).min(BUFFER);
+            let wanted = usize::try_from(end - *at).unwrap_or(BUFFER).min(BUFFER);
             let buffer = &mut self.buffer[..wanted];
-            match self.file.read_at(buffer, self.at) {
+            match self.file.read_at(buffer, *at) {
                 // Somebody makes our own copy shorter.
                 Ok(0) => return Err(failed(io::ErrorKind::UnexpectedEof.into())),
                 Ok(count) => {
-                    self.hasher.update(&buffer[..count]);
-                    self.at += count as u64;
+                    hasher.update(&buffer[..count]);
+                    *at += count as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(failed(error)),
@@ -160,18 +206,12 @@ impl<'a> Hashing<'a> {
     }
 
     /// Reads along while the file grows, as long as there is somebody to say so.
-    fn follow(mut self, ends: &Receiver<u64>) -> Result<Object> {
-        for end in ends {
-            self.up_to(end)?;
-        }
-        Ok(self.finish())
+    fn follow(&mut self, ends: &Receiver<u64>) -> Result<()> {
+        ends.iter().try_for_each(|end| self.up_to(end))
     }
 
     fn finish(self) -> Object {
-        Object {
-            oid: LfsOid::from_bytes(self.hasher.finalize().into()),
-            size: self.at,
-        }
+        self.so_far.object()
     }
 }
 

@@ -6,13 +6,12 @@
 //! and are taken over when nobody does.
 
 use std::fs::{self as std_fs, File, Permissions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use super::Object;
+use super::copying::{self, HashSoFar, Hashing};
 use super::store::{self, Store};
 use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
@@ -23,8 +22,14 @@ use crate::id::LfsOid;
 const OURS: &str = "-hf-repository-";
 /// What has not been written to for so long, and is not locked, belongs to nobody.
 const ORPHAN_AGE: Duration = Duration::from_secs(60);
-/// Bytes read at a time to hash what is there.
-const BUFFER: usize = 256 << 10;
+
+/// Whether other threads hash and sync a download while it comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Follow {
+    Yes,
+    /// There are other downloads for them.
+    No,
+}
 
 /// The beginning of an object, and nobody else writes to it. Dropped unfinished, what came is left
 /// for the next download.
@@ -37,7 +42,8 @@ pub(super) struct Partial {
     part: PathBuf,
     /// Where the whole belongs.
     target: PathBuf,
-    hasher: Sha256,
+    /// Of what is here, or of the beginning of that.
+    hash: HashSoFar,
     have: u64,
 }
 
@@ -56,10 +62,10 @@ impl Partial {
             path,
             part,
             target: store.object_path(object.oid),
-            hasher: Sha256::new(),
+            hash: HashSoFar::default(),
             have: 0,
         };
-        partial.hash(cancel)?;
+        partial.find(cancel)?;
         let missing = object.size - partial.have;
         fs::require_space(&partial.file, missing, &partial.target)?;
         Ok(partial)
@@ -78,26 +84,50 @@ impl Partial {
         self.have == self.object.size
     }
 
-    /// Reads what was here before.
-    fn hash(&mut self, cancel: &CancelToken) -> Result<()> {
+    /// Looks at what was here before.
+    fn find(&mut self, cancel: &CancelToken) -> Result<()> {
         let failed = |error| Error::io("read", &self.part, error);
         let length = self.file.metadata().map_err(failed)?.len();
         if length > self.object.size {
             return self.restart();
         }
-        let mut buffer = vec![0; BUFFER];
-        loop {
-            cancel.check()?;
-            match self.file.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(count) => {
-                    self.hasher.update(&buffer[..count]);
-                    self.have += count as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(error)),
-            }
+        self.file.seek(SeekFrom::Start(length)).map_err(failed)?;
+        self.have = length;
+        self.catch_up(cancel)
+    }
+
+    /// Hashes what was not hashed yet.
+    fn catch_up(&mut self, cancel: &CancelToken) -> Result<()> {
+        let so_far = std::mem::take(&mut self.hash);
+        let mut hashing = Hashing::from(so_far, &self.file, &self.path, cancel);
+        hashing.up_to(self.have)?;
+        self.hash = hashing.so_far();
+        Ok(())
+    }
+
+    /// Has `receive` [add](Self::add) what is missing. If that is much, and `followed`, it is hashed and
+    /// synced by other threads meanwhile: `receive` tells them how much is here, and stops when it hears false.
+    pub(super) fn grow(
+        &mut self,
+        follow: Follow,
+        cancel: &CancelToken,
+        receive: impl FnOnce(&mut Self, &mut dyn FnMut(u64) -> bool) -> Result<()>,
+    ) -> Result<()> {
+        let missing = self.object.size.saturating_sub(self.have);
+        if follow == Follow::No || missing < copying::LARGE {
+            return receive(self, &mut |_| true);
         }
+        let file = self.file.try_clone();
+        let file = file.map_err(|error| Error::io("open", &self.path, error))?;
+        let path = self.path.clone();
+        let so_far = std::mem::take(&mut self.hash);
+        let mut hashing = Hashing::from(so_far, &file, &path, cancel);
+        let grew = copying::followed(&mut hashing, File::sync_data, |reached| {
+            receive(self, reached)
+        });
+        // A try that breaks off is not the last one.
+        self.hash = hashing.so_far();
+        grew
     }
 
     /// Adds bytes at the end.
@@ -108,7 +138,6 @@ impl Partial {
             let _ = self.file.seek(SeekFrom::Start(self.have));
             return Err(Error::io("write", &self.target, error));
         }
-        self.hasher.update(data);
         self.have += data.len() as u64;
         Ok(())
     }
@@ -116,7 +145,7 @@ impl Partial {
     /// Forgets what is here.
     pub(super) fn restart(&mut self) -> Result<()> {
         self.have = 0;
-        self.hasher = Sha256::new();
+        self.hash = HashSoFar::default();
         self.file
             .set_len(0)
             .and_then(|()| self.file.rewind())
@@ -125,8 +154,9 @@ impl Partial {
 
     /// Checks what came against the object's name and size, and stores it. What is wrong is not
     /// kept.
-    pub(super) fn finish(&mut self) -> Result<()> {
-        let oid = LfsOid::from_bytes(self.hasher.clone().finalize().into());
+    pub(super) fn finish(&mut self, cancel: &CancelToken) -> Result<()> {
+        self.catch_up(cancel)?;
+        let oid = self.hash.clone().object().oid;
         if !self.is_complete() || oid != self.object.oid {
             let have = self.have;
             self.restart()?;
@@ -240,6 +270,8 @@ pub(super) fn release_orphans(folder: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest, Sha256};
+
     use super::*;
     use crate::error::ErrorKind;
 
@@ -286,7 +318,7 @@ mod tests {
         assert!(goes_on);
         assert!(!part.exists(), "it has a name of its own now");
         second.add(b"456789").expect("written");
-        second.finish().expect("right");
+        second.finish(&CancelToken::new()).expect("right");
         drop(second);
         assert!(store.contains(object()));
         assert_eq!(names(&incomplete), [""; 0]);
@@ -316,7 +348,9 @@ mod tests {
         let mut partial = claim(&store);
         assert_eq!(partial.have(), 0);
         partial.add(b"9876543210").expect("written");
-        let error = partial.finish().expect_err("other bytes");
+        let error = partial
+            .finish(&CancelToken::new())
+            .expect_err("other bytes");
         assert_eq!(error.kind(), ErrorKind::LfsObjectCorrupt);
         drop(partial);
         assert_eq!(names(&incomplete), [""; 0]);
@@ -333,7 +367,7 @@ mod tests {
         // Its owner lives.
         release_orphans(&incomplete);
         partial.add(b"56789").expect("written");
-        partial.finish().expect("right");
+        partial.finish(&CancelToken::new()).expect("right");
         drop(partial);
         std_fs::write(left("two"), b"012").expect("written");
         release_orphans(&incomplete);

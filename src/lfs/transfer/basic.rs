@@ -12,7 +12,8 @@ use crate::http::{Body, Bucket, Client, Host, Request, Response};
 use crate::lfs::Object;
 use crate::lfs::api::Actions;
 use crate::lfs::meter::Meter;
-use crate::lfs::partial::Partial;
+use crate::lfs::partial::{Follow, Partial};
+use crate::parallel;
 
 /// Bytes read at a time.
 const BUFFER: usize = 256 << 10;
@@ -67,7 +68,7 @@ impl Transfer<'_> {
             let had = partial.have();
             let place = first.take().map_or_else(next, Ok)?;
             let error = match self.rest(&client, &mut partial, actions, meter) {
-                Ok(()) => match partial.finish() {
+                Ok(()) => match partial.finish(self.job.cancel) {
                     Ok(()) => return Ok(()),
                     Err(error) => error,
                 },
@@ -147,15 +148,26 @@ impl Transfer<'_> {
         let body = response.into_reader().take(missing.saturating_add(1));
         let mut body = meter.read(body, partial.have());
         let mut buffer = vec![0; BUFFER];
-        loop {
-            let count = match body.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(_) if self.job.cancel.is_cancelled() => return Err(Error::cancelled()),
-                Err(error) => return Err(Response::read_error(error, &url)),
-            };
-            partial.add(&buffer[..count])?;
-        }
+        // More downloads than CPUs keep these busy by themselves.
+        let follow = if self.job.objects.len() < parallel::threads() {
+            Follow::Yes
+        } else {
+            Follow::No
+        };
+        partial.grow(follow, self.job.cancel, |partial, reached| {
+            loop {
+                let count = match body.read(&mut buffer) {
+                    Ok(0) => return Ok(()),
+                    Ok(count) => count,
+                    Err(_) if self.job.cancel.is_cancelled() => return Err(Error::cancelled()),
+                    Err(error) => return Err(Response::read_error(error, &url)),
+                };
+                partial.add(&buffer[..count])?;
+                if !reached(partial.have()) {
+                    return Ok(());
+                }
+            }
+        })?;
         let (have, size) = (partial.have(), partial.object().size);
         if have >= size {
             return Ok(());
