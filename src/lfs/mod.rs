@@ -167,7 +167,7 @@ pub(crate) trait Engine: Send + Sync {
     ///
     /// The object always has the bytes its name says, even if the file changes meanwhile. A change
     /// that `take` does not accept, or that the file is gone, is reported as
-    /// [`ErrorKind::FileChanged`](crate::ErrorKind::FileChanged).
+    /// [`ErrorKind::FileChanged`].
     fn clean(&self, file: &Path, take: Take, cancel: &CancelToken) -> Result<Cleaned>;
 
     /// Puts the content of several files into the store; `None` for each that changed.
