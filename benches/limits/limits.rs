@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
@@ -15,7 +15,7 @@ use super::table::median;
 /// Each is measured so often.
 const ROUNDS: usize = 5;
 /// Files that are created and looked at.
-const FILES: u32 = 2_000;
+const FILES: u64 = 2_000;
 /// Bytes read, hashed or sent at a time.
 const BUFFER: usize = 1 << 20;
 
@@ -115,10 +115,6 @@ impl Limits {
         real(bytes) * (self.sha256.max(self.get + self.fsync) + self.copy)
     }
 
-    pub(crate) fn create(&self, files: u64) -> f64 {
-        real(files) * self.create
-    }
-
     pub(crate) fn lstat(&self, files: u64) -> f64 {
         real(files) * self.lstat
     }
@@ -162,49 +158,55 @@ fn hash(path: &Path) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Seconds to create so many files of 1 KiB in a new folder, a hundred to a folder below it.
+///
+/// The caller deletes them, at the very end: ext4 passes over inodes that were deleted lately, one by one.
+pub(crate) fn create(folder: &Path, files: u64) -> f64 {
+    for number in 0..files.div_ceil(100) {
+        fs::create_dir_all(folder.join(format!("d{number}"))).unwrap();
+    }
+    rustix::fs::sync();
+    clocked(&mut || {
+        for number in 0..files {
+            fs::write(name_in(folder, number), [b'x'; 1024]).unwrap();
+        }
+    })
+}
+
+fn name_in(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("d{}/f{number}", number / 100))
+}
+
 /// Seconds to create a file, to look at it, and to read it.
 fn files(folder: &Path) -> (f64, f64, f64) {
     let mut times: [Vec<f64>; 3] = Default::default();
     for round in 0..ROUNDS {
-        // Anew each time, and deleted by the caller at the very end: ext4 passes over inodes that were
-        // deleted lately, one by one.
         let folder = &folder.join(round.to_string());
-        let name = |number: u32| folder.join(format!("d{}/f{number}", number / 100));
-        create_folders(folder);
-        rustix::fs::sync();
-        times[0].push(clocked(&mut || {
-            for number in 0..FILES {
-                fs::write(name(number), [b'x'; 1024]).unwrap();
-            }
-        }));
+        times[0].push(create(folder, FILES));
         times[1].push(clocked(&mut || {
             for number in 0..FILES {
-                assert_eq!(fs::symlink_metadata(name(number)).unwrap().size(), 1024);
+                let meta = fs::symlink_metadata(name_in(folder, number));
+                assert_eq!(meta.unwrap().size(), 1024);
             }
         }));
         times[2].push(clocked(&mut || {
             for number in 0..FILES {
-                assert_eq!(fs::read(name(number)).unwrap().len(), 1024);
+                let bytes = fs::read(name_in(folder, number));
+                assert_eq!(bytes.unwrap().len(), 1024);
             }
         }));
     }
-    let [create, lstat, read] = times.map(|times| median(times) / f64::from(FILES));
+    let [create, lstat, read] = times.map(|times| median(times) / real(FILES));
     (create, lstat, read)
-}
-
-fn create_folders(folder: &Path) {
-    for number in 0..FILES / 100 {
-        fs::create_dir_all(folder.join(format!("d{number}"))).unwrap();
-    }
 }
 
 fn synced_files(folder: &Path) -> f64 {
     const SYNCED: u32 = 50;
-    create_folders(folder);
+    fs::create_dir_all(folder).unwrap();
     rustix::fs::sync();
     let seconds = clocked(&mut || {
         for number in 0..SYNCED {
-            let mut file = File::create(folder.join(format!("d0/f{number}"))).unwrap();
+            let mut file = File::create(folder.join(number.to_string())).unwrap();
             file.write_all(&[b'x'; 1024]).unwrap();
             file.sync_all().unwrap();
         }

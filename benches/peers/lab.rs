@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::limits::Limits;
+use super::limits::{self, Limits};
 use super::sides::{self, Hub, Memory, Remote, Sample, clocked};
 use super::table::{Row, Table, median};
 use super::tools::Tools;
@@ -206,7 +206,13 @@ impl Lab {
             0
         };
         let mut taken: [Vec<Vec<Sample>>; 2] = Default::default();
+        let creates = rows.iter().find_map(|row| row.creates);
+        let mut created = Vec::new();
         for round in 0..=rounds {
+            if let Some(files) = creates {
+                let folder = self.path(&format!("beside-{}-{round}", names[0]));
+                created.push(limits::create(&folder, files));
+            }
             for (side, taken) in [Side::Ours, Side::Theirs].into_iter().zip(&mut taken) {
                 taken.push(work(self, Turn { side, round }));
             }
@@ -216,7 +222,16 @@ impl Lab {
         }
         for (at, row) in rows.iter().enumerate() {
             let of = |side: &[Vec<Sample>]| side.iter().map(|samples| samples[at]).collect();
-            self.table.add(row, of(&taken[0]), of(&taken[1]));
+            let mut row = *row;
+            if let Some(files) = row.creates {
+                let seconds = median(created.clone());
+                println!(
+                    "# beside {}: {files} files created in {seconds:.4} s",
+                    row.name
+                );
+                row.limit = Some(seconds);
+            }
+            self.table.add(&row, of(&taken[0]), of(&taken[1]));
         }
     }
 

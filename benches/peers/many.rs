@@ -68,9 +68,7 @@ fn texts(lab: &mut Lab) {
             vec![push(lab, &folder, turn)]
         });
         if let Some(remote) = remote.filter(|_| lab.wants(&["clone_many"])) {
-            let row = Row::new("clone_many")
-                .aim(0.9)
-                .limit(lab.limits.create(many));
+            let row = Row::new("clone_many").aim(0.9).creates(many);
             lab.rows(&[row], |lab, turn| {
                 let folder = lab.path("cloned");
                 let cloned = clone(lab, &remote, &folder, turn);
@@ -98,7 +96,7 @@ fn checkout(lab: &mut Lab, pair: &Pair) {
         lab.git(&folder, &["commit", "-q", "-a", "-m", "all different"]);
         lab.git(&folder, &["repack", "-q", "-a", "-d"]);
     }
-    let row = Row::new("checkout_many").limit(lab.limits.create(many));
+    let row = Row::new("checkout_many").creates(many);
     lab.rows(&[row], |lab, turn| {
         let folder = pair.folder(lab, turn.side);
         let branch = if turn.round.is_multiple_of(2) {
@@ -154,22 +152,28 @@ fn small_lfs(lab: &mut Lab) {
     let pair = Pair::new(lab, "small-lfs", Files::Many, |folder| {
         data::binaries(folder, 4, files)
     });
-    lab.rows(&[Row::new("stage_small_lfs")], |lab, turn| {
-        let folder = pair.forget(lab, turn.side);
-        let staged = stage(lab, &folder, turn);
-        lab.git(&folder, &["commit", "-q", "-m", "bench"]);
-        vec![staged]
-    });
+    lab.rows(
+        &[Row::new("stage_small_lfs").creates(files)],
+        |lab, turn| {
+            let folder = pair.forget(lab, turn.side);
+            let staged = stage(lab, &folder, turn);
+            lab.git(&folder, &["commit", "-q", "-m", "bench"]);
+            vec![staged]
+        },
+    );
     let mut remote = None;
-    lab.rows(&[Row::new("push_small_lfs").aim(0.5)], |lab, turn| {
-        let folder = pair.folder(lab, turn.side);
-        let name = format!("small-lfs-push-{}-{}", turn.round, turn.side.name());
-        remote = Some(lab.send_elsewhere(&folder, &name));
-        vec![push(lab, &folder, turn)]
-    });
+    lab.rows(
+        &[Row::new("push_small_lfs").aim(0.5).creates(files)],
+        |lab, turn| {
+            let folder = pair.folder(lab, turn.side);
+            let name = format!("small-lfs-push-{}-{}", turn.round, turn.side.name());
+            remote = Some(lab.send_elsewhere(&folder, &name));
+            vec![push(lab, &folder, turn)]
+        },
+    );
     if let Some(remote) = remote.filter(|_| lab.wants(&["clone_small_lfs"])) {
         // Once into the store and once into the work tree.
-        let row = Row::new("clone_small_lfs").limit(lab.limits.create(2 * files));
+        let row = Row::new("clone_small_lfs").creates(2 * files);
         lab.rows(&[row], |lab, turn| {
             let folder = lab.path("cloned");
             let cloned = clone(lab, &remote, &folder, turn);

@@ -10,6 +10,8 @@ pub(crate) struct Row {
     pub(crate) aim: Option<f64>,
     /// Seconds that the machine needs for what cannot be left out.
     pub(crate) limit: Option<f64>,
+    /// New files that it needs. What they take is measured beside it, in every round, and is the limit.
+    pub(crate) creates: Option<u64>,
 }
 
 impl Row {
@@ -18,7 +20,13 @@ impl Row {
             name,
             aim: None,
             limit: None,
+            creates: None,
         }
+    }
+
+    pub(crate) fn creates(mut self, files: u64) -> Self {
+        self.creates = Some(files);
+        self
     }
 
     pub(crate) fn aim(mut self, ratio: f64) -> Self {
