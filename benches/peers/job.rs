@@ -17,7 +17,6 @@ pub(crate) fn run(words: &[String]) {
         ["commit", folder] => {
             clocked(|| assert!(open(folder).commit("bench").unwrap().commit().is_some()))
         }
-        ["status", folder] => clocked(|| drop(open(folder).status().unwrap())),
         ["is-clean", folder] => clocked(|| assert!(open(folder).status().unwrap().is_clean())),
         ["open", folder] => clocked(|| assert!(open(folder).head().unwrap().is_some())),
         ["push", folder] => clocked(|| drop(open(folder).push().unwrap())),

@@ -14,7 +14,6 @@ use super::tools::Tools;
 /// What the command line asks for.
 pub(crate) struct Options {
     pub(crate) sizes: Sizes,
-    pub(crate) quick: bool,
     pub(crate) plots: Option<PathBuf>,
     rounds: usize,
     only: Vec<String>,
@@ -59,7 +58,6 @@ impl Options {
     pub(crate) fn parse(arguments: &[String]) -> Self {
         let mut options = Self {
             sizes: FULL,
-            quick: false,
             plots: None,
             rounds: 5,
             only: Vec::new(),
@@ -69,7 +67,7 @@ impl Options {
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().expect("a value behind the option").clone();
             match argument.as_str() {
-                "--quick" => (options.sizes, options.quick) = (QUICK, true),
+                "--quick" => options.sizes = QUICK,
                 "--plots" => options.plots = Some(value().into()),
                 "--rounds" => options.rounds = value().parse().expect("a number of rounds"),
                 "--rows" => options.only = value().split(',').map(str::to_owned).collect(),

@@ -59,31 +59,37 @@ fn texts(lab: &mut Lab) {
             vec![status(lab, &folder, turn)]
         });
     }
-    if lab.wants(&["push_many", "clone_many"]) {
-        let mut remote = None;
-        lab.rows(&[Row::new("push_many").aim(0.7)], |lab, turn| {
-            let folder = pair.folder(lab, turn.side);
-            let name = format!("many-push-{}-{}", turn.round, turn.side.name());
-            remote = Some(lab.send_elsewhere(&folder, &name));
-            vec![push(lab, &folder, turn)]
-        });
-        if let Some(remote) = remote.filter(|_| lab.wants(&["clone_many"])) {
-            let row = Row::new("clone_many").aim(0.9).creates(many);
-            lab.rows(&[row], |lab, turn| {
-                let folder = lab.path("cloned");
-                let cloned = clone(lab, &remote, &folder, turn);
-                if turn.round == 0 {
-                    assert_eq!(lab.git(&folder, &["status", "--porcelain"]), "");
-                }
-                lab.put_away(&folder);
-                vec![cloned]
-            });
-        }
-    }
+    let clone_row = Row::new("clone_many").aim(0.9).creates(many);
+    push_and_clone(lab, &pair, Row::new("push_many").aim(0.7), clone_row);
     if lab.wants(&["checkout_many"]) {
         checkout(lab, &pair);
     }
     pair.remove(lab);
+}
+
+/// Pushes what is committed to a new repository each time, and clones the last of them.
+fn push_and_clone(lab: &mut Lab, pair: &Pair, push_row: Row, clone_row: Row) {
+    if !lab.wants(&[push_row.name, clone_row.name]) {
+        return;
+    }
+    let mut remote = None;
+    lab.rows(&[push_row], |lab, turn| {
+        let folder = pair.folder(lab, turn.side);
+        let name = format!("{}-{}-{}", push_row.name, turn.round, turn.side.name());
+        remote = Some(lab.send_elsewhere(&folder, &name));
+        vec![push(lab, &folder, turn)]
+    });
+    if let Some(remote) = remote.filter(|_| lab.wants(&[clone_row.name])) {
+        lab.rows(&[clone_row], |lab, turn| {
+            let folder = lab.path("cloned");
+            let cloned = clone(lab, &remote, &folder, turn);
+            if turn.round == 0 {
+                assert_eq!(lab.git(&folder, &["status", "--porcelain"]), "");
+            }
+            lab.put_away(&folder);
+            vec![cloned]
+        });
+    }
 }
 
 /// From one branch to another, in which each file is different.
@@ -161,29 +167,10 @@ fn small_lfs(lab: &mut Lab) {
             vec![staged]
         },
     );
-    let mut remote = None;
-    lab.rows(
-        &[Row::new("push_small_lfs").aim(0.5).creates(files)],
-        |lab, turn| {
-            let folder = pair.folder(lab, turn.side);
-            let name = format!("small-lfs-push-{}-{}", turn.round, turn.side.name());
-            remote = Some(lab.send_elsewhere(&folder, &name));
-            vec![push(lab, &folder, turn)]
-        },
-    );
-    if let Some(remote) = remote.filter(|_| lab.wants(&["clone_small_lfs"])) {
-        // Once into the store and once into the work tree.
-        let row = Row::new("clone_small_lfs").creates(2 * files);
-        lab.rows(&[row], |lab, turn| {
-            let folder = lab.path("cloned");
-            let cloned = clone(lab, &remote, &folder, turn);
-            if turn.round == 0 {
-                assert_eq!(lab.git(&folder, &["status", "--porcelain"]), "");
-            }
-            lab.put_away(&folder);
-            vec![cloned]
-        });
-    }
+    let push_row = Row::new("push_small_lfs").aim(0.5).creates(files);
+    // Once into the store and once into the work tree.
+    let clone_row = Row::new("clone_small_lfs").creates(2 * files);
+    push_and_clone(lab, &pair, push_row, clone_row);
     pair.remove(lab);
 }
 

@@ -84,6 +84,19 @@ pub(super) struct Recorded {
 }
 
 impl Recorded {
+    /// What libgit2 read of it.
+    pub(super) fn from_raw(raw: &IndexEntry) -> Self {
+        let time = |time: &IndexTime| (time.seconds(), time.nanoseconds());
+        Self {
+            mtime: time(&raw.mtime),
+            ctime: time(&raw.ctime),
+            ino: raw.ino,
+            uid: raw.uid,
+            gid: raw.gid,
+            size: raw.file_size,
+        }
+    }
+
     /// What git would record for a file with this stat.
     #[expect(
         clippy::cast_possible_truncation,
@@ -247,20 +260,11 @@ impl Entry {
                 format!("{path} has the mode {:o}", raw.mode),
             )
         })?;
-        let time = |time: &IndexTime| (time.seconds(), time.nanoseconds());
-        let recorded = Recorded {
-            mtime: time(&raw.mtime),
-            ctime: time(&raw.ctime),
-            ino: raw.ino,
-            uid: raw.uid,
-            gid: raw.gid,
-            size: raw.file_size,
-        };
         Ok(Self {
             path,
             id: raw.id,
             mode,
-            recorded,
+            recorded: Recorded::from_raw(raw),
             flags: Flags::of(raw),
         })
     }

@@ -91,20 +91,12 @@ impl Listing {
     pub(crate) fn of(git: &Git, index: &Index) -> Result<Self> {
         let (mut rows, mut text) = (Vec::new(), Vec::new());
         for raw in index.raw().iter() {
-            let time = |time: &IndexTime| (time.seconds(), time.nanoseconds());
             rows.push(Row {
                 at: small(text.len())?,
                 length: small(raw.path.len())?,
                 id: raw.id,
                 mode: raw.mode,
-                recorded: Recorded {
-                    mtime: time(&raw.mtime),
-                    ctime: time(&raw.ctime),
-                    ino: raw.ino,
-                    uid: raw.uid,
-                    gid: raw.gid,
-                    size: raw.file_size,
-                },
+                recorded: Recorded::from_raw(&raw),
                 flags: raw.flags,
                 flags_extended: raw.flags_extended,
             });
