@@ -1,10 +1,8 @@
 //! The index: entries with the content file's stat, so that git and we agree on what is clean.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use git2::{IndexEntry, IndexTime};
@@ -36,7 +34,7 @@ impl Mode {
         }
     }
 
-    fn raw(self) -> u32 {
+    pub(super) fn raw(self) -> u32 {
         match self {
             Self::File => 0o100_644,
             Self::Executable => 0o100_755,
@@ -154,7 +152,7 @@ pub(super) const ASSUME_VALID: u16 = 0x8000;
 impl Flags {
     // Of the extended flags.
     pub(super) const SKIP_WORKTREE: u16 = 1 << 14;
-    const ANNOUNCED: u16 = 1 << 13;
+    pub(super) const ANNOUNCED: u16 = 1 << 13;
 
     fn of(raw: &IndexEntry) -> Self {
         Self {
@@ -444,24 +442,6 @@ impl Index {
             .map_err(wrap(&format!("stage {}", entry.path)))
     }
 
-    /// Forgets, in memory, what was announced with `git add -N`: git leaves it out of commits.
-    pub(crate) fn forget_announced(&mut self) -> Result<()> {
-        let announced = |raw: &IndexEntry| Flags::of(raw).announced;
-        let paths: Vec<Vec<u8>> = self
-            .raw
-            .iter()
-            .filter(announced)
-            .map(|raw| raw.path)
-            .collect();
-        for path in paths {
-            let path = PathBuf::from(OsStr::from_bytes(&path));
-            self.raw
-                .remove_path(&path)
-                .map_err(wrap("read the index"))?;
-        }
-        Ok(())
-    }
-
     pub(crate) fn clear(&mut self) -> Result<()> {
         self.raw.clear().map_err(wrap("empty the index"))
     }
@@ -522,10 +502,6 @@ impl Index {
 
     pub(super) fn raw(&self) -> &git2::Index {
         &self.raw
-    }
-
-    pub(super) fn raw_mut(&mut self) -> &mut git2::Index {
-        &mut self.raw
     }
 }
 

@@ -62,7 +62,7 @@ impl Keeper<'_> {
     /// What no commit leads to by now may be gone from memory after that.
     pub(crate) fn keep(&mut self, commit: CommitId) -> Result<()> {
         let start = (object_id(commit)?, ObjectType::Commit);
-        let new = new_below(&self.memory.repo, self.disk, start, &mut self.seen, true)?;
+        let new = new_below(&self.memory.repo, self.disk, start, &mut self.seen)?;
         let odb = self.memory.repo.odb().map_err(wrap("read new objects"))?;
         for id in new {
             let object = odb.read(id).map_err(wrap("read a new object"))?;
@@ -88,12 +88,11 @@ impl Keeper<'_> {
 
 /// What is below an object (and that itself) in `memory` and not on the disk, each behind all that it
 /// leads to: whoever is killed on the way leaves nothing there that lacks a part.
-pub(super) fn new_below(
+fn new_below(
     memory: &git2::Repository,
     disk: &Git,
     start: (ObjectId, ObjectType),
     seen: &mut HashSet<ObjectId>,
-    with_blobs: bool,
 ) -> Result<Vec<ObjectId>> {
     let known = disk.repo.odb().map_err(wrap("open the object store"))?;
     let mut new = Vec::new();
@@ -116,7 +115,7 @@ pub(super) fn new_below(
                 let tree = memory.find_tree(id).map_err(wrap("read a tree"))?;
                 let below = tree.iter().filter_map(|entry| {
                     let kind = entry.kind()?;
-                    let wanted = kind == ObjectType::Tree || with_blobs && kind == ObjectType::Blob;
+                    let wanted = matches!(kind, ObjectType::Tree | ObjectType::Blob);
                     wanted.then(|| ((entry.id(), kind), false))
                 });
                 open.extend(below);

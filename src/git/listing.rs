@@ -55,6 +55,11 @@ impl CachedTree {
 impl Git {
     /// Reads the index from disk, whatever this handle saw before.
     pub(crate) fn listing(&self) -> Result<Listing> {
+        self.listing_if(|_| true)
+    }
+
+    /// The same; a file that is not `good` is left to libgit2.
+    fn listing_if(&self, good: fn(&[u8]) -> bool) -> Result<Listing> {
         let path = self.git_dir().join("index");
         let Some(mut file) = fs::open_if_exists(&path)? else {
             return Listing::of(self, &self.index()?);
@@ -64,7 +69,7 @@ impl Git {
         let written_at = Stat::from(&meta).mtime;
         let mut bytes = Vec::new();
         read_whole(&mut file, meta.len(), &mut bytes).map_err(failed)?;
-        match parse(&bytes) {
+        match parse(&bytes).filter(|_| good(&bytes)) {
             Some((rows, text, trees)) => {
                 let listing = Listing {
                     rows,
@@ -89,8 +94,16 @@ fn read_whole(file: &mut File, size: u64, bytes: &mut Vec<u8>) -> std::io::Resul
 impl Listing {
     /// The same of an index that is open, as it is in memory.
     pub(crate) fn of(git: &Git, index: &Index) -> Result<Self> {
+        Self::of_raw(git, index.raw(), index.written_at())
+    }
+
+    pub(super) fn of_raw(
+        git: &Git,
+        index: &git2::Index,
+        written_at: Option<(i64, u32)>,
+    ) -> Result<Self> {
         let (mut rows, mut text) = (Vec::new(), Vec::new());
-        for raw in index.raw().iter() {
+        for raw in index.iter() {
             rows.push(Row {
                 at: small(text.len())?,
                 length: small(raw.path.len())?,
@@ -106,7 +119,7 @@ impl Listing {
             rows,
             text,
             trees: None,
-            written_at: index.written_at(),
+            written_at,
             trusts_modes: git.trusts_modes,
         };
         listing.check()?;
@@ -460,6 +473,8 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
+
+mod to_commit;
 
 #[cfg(test)]
 mod tests;

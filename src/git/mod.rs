@@ -56,6 +56,7 @@ mod store_by_libgit2;
 mod store_files;
 mod tags;
 mod transport;
+mod tree_writer;
 mod upstream;
 mod write_many;
 

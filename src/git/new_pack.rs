@@ -31,6 +31,9 @@ const MOST_BYTES: u32 = 1 << 30;
 /// Bytes written, or read again, at a time.
 const BUFFER: usize = 256 << 10;
 
+/// What fails where an object is not written.
+const WRITE: &str = "write an object";
+
 /// New objects, from several threads at once. They can be read once this is [finished](Self::finish).
 #[must_use]
 pub(super) struct NewObjects<'g> {
@@ -74,11 +77,29 @@ impl NewObjects<'_> {
         kind: ObjectType,
         bytes: &[u8],
     ) -> Result<ObjectId> {
-        let write = || self.odb.write(kind, bytes).map_err(wrap("write an object"));
+        if self.packs.is_none() {
+            return self.odb.write(kind, bytes).map_err(wrap(WRITE));
+        }
+        let id = ObjectId::hash_object(kind, bytes).map_err(wrap("hash an object"))?;
+        self.add_as(id, packer, kind, bytes)?;
+        Ok(id)
+    }
+
+    /// The same for an object whose id is known.
+    pub(super) fn add_as(
+        &self,
+        id: ObjectId,
+        packer: &mut Packer,
+        kind: ObjectType,
+        bytes: &[u8],
+    ) -> Result<()> {
+        let write = || {
+            let written = self.odb.write(kind, bytes).map(drop);
+            written.map_err(wrap(WRITE))
+        };
         let Some(packs) = &self.packs else {
             return write();
         };
-        let id = ObjectId::hash_object(kind, bytes).map_err(wrap("hash an object"))?;
         // Without a look for packs that came meanwhile: it would be one for each new object.
         if self.odb.exists_ext(id, OdbLookupFlags::NO_REFRESH) {
             // Nothing is written, but the object is young again: no `git gc` takes it away.
@@ -89,7 +110,7 @@ impl NewObjects<'_> {
             let crc = packer.pack(kind, bytes)?;
             lock().append(id, &packer.packed, crc)?;
         }
-        Ok(id)
+        Ok(())
     }
 
     /// Makes all that was taken lasting, and visible to everybody.

@@ -62,7 +62,7 @@ pub(crate) fn adopt(context: Context<'_>, tree: ObjectId) -> Result<ObjectId> {
         index.put(entry)?;
     }
     index.write()?;
-    git.write_tree_of(&present)
+    git.write_tree(&git.listing_of(&present)?)
 }
 
 fn refuse_other_shapes(context: &Context<'_>, files: &[TreeFile]) -> Result<()> {

@@ -7,16 +7,16 @@ use crate::path::RepoPath;
 use super::pointers::Pointers;
 
 /// Refuses to commit `tree` if it brings in a file that `.gitattributes` gives to LFS and that is
-/// no pointer.
+/// no pointer. The `changes` are those that lead from `head` to it.
 ///
 /// Such a blob would be committed silently, and every clone would show it as modified. What `head`
 /// has wrong already is not held against the new commit.
 pub(crate) fn refuse_raw_lfs_files(
     git: &Git,
+    changes: &[Change],
     head: Option<ObjectId>,
     tree: ObjectId,
 ) -> Result<()> {
-    let changes = git.changes(head, Some(tree))?;
     let after = git.snapshot(Some(tree))?;
     let mut pointers = Pointers::new(git);
     let mut offences = Vec::new();
@@ -31,7 +31,7 @@ pub(crate) fn refuse_raw_lfs_files(
         }
         Ok(())
     };
-    for change in &changes {
+    for change in changes {
         if let Some((blob, mode)) = change.new
             && mode.is_file()
         {

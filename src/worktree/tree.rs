@@ -11,26 +11,27 @@ use crate::git::{Git, Head, ObjectId};
 /// [`ErrorKind::Preflight`] if a file that belongs to LFS is staged as it is.
 pub(crate) fn staged_tree(git: &Git, head: &Head) -> Result<Option<ObjectId>> {
     refuse_interrupted(git, "commit")?;
-    let mut index = git.index()?;
-    index.forget_announced()?;
+    let mut index = git.listing_to_commit()?;
     if index.has_conflicts() {
         return Err(
             Error::new(ErrorKind::UnfinishedOperation, "the index has conflicts")
                 .with_hint("resolve them with git first"),
         );
     }
+    index.forget_announced();
     let before = head
         .commit()
         .map(|commit| git.tree_of(commit))
         .transpose()?;
+    let changes = git.staged_in(&index, before)?;
     let unchanged = match before {
-        Some(_) => git.staged_changes(before, &index)?.is_empty(),
-        None => index.entries().next().is_none(),
+        Some(_) => changes.is_empty(),
+        None => index.is_empty(),
     };
     if unchanged {
         return Ok(None);
     }
-    let tree = git.write_tree(&mut index)?;
-    refuse_raw_lfs_files(git, before, tree)?;
+    let tree = git.write_tree(&index)?;
+    refuse_raw_lfs_files(git, &changes, before, tree)?;
     Ok(Some(tree))
 }

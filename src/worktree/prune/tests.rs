@@ -54,8 +54,8 @@ impl Clone {
         let entry = Entry::new(path, blob, Mode::File, &stat);
         index.put(&entry).expect("staged");
         index.write().expect("written");
-        let mut index = self.git.index().expect("index");
-        let tree = self.git.write_tree(&mut index).expect("tree");
+        let index = self.git.listing_to_commit().expect("index");
+        let tree = self.git.write_tree(&index).expect("tree");
         let (head, who) = (self.git.head().expect("head"), Identity::new("a", "b"));
         let who = who.expect("identity");
         let commit = self.git.commit_tree(&head, tree, content, &who);
