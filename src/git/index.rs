@@ -1,13 +1,13 @@
 //! The index: entries with the content file's stat, so that git and we agree on what is clean.
 
-use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use git2::{IndexEntry, IndexTime};
 
-use super::error::{patiently, wrap};
+use super::error::wrap;
+use super::index_draft::{Draft, IfTaken};
 use super::{Git, ObjectId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{self, FileKind, Stat};
@@ -295,26 +295,10 @@ pub(crate) struct Index {
     change: Option<Draft>,
 }
 
-/// A new index in the making, while git's lock keeps everybody else from making one.
-struct Draft {
-    index: PathBuf,
-    lock: PathBuf,
-    file: PathBuf,
-    /// Paths whose stat was taken while the lock was held.
-    fresh: HashSet<Vec<u8>>,
-}
-
 /// git's lock on an index that is written already.
 #[must_use]
 pub(crate) struct IndexLock {
     _draft: Draft,
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.file);
-        let _ = std::fs::remove_file(&self.lock);
-    }
 }
 
 impl Git {
@@ -338,22 +322,8 @@ impl Git {
     /// Held until [`Index::write`], or until it is dropped, so that nothing anybody else stages
     /// is overwritten.
     pub(crate) fn index_to_change(&self) -> Result<Index> {
-        let index = self.git_dir().join("index");
-        let private = super::private_folder(self.git_dir());
-        fs::create_dir_all(&private)?;
-        let lock = self.git_dir().join("index.lock");
-        take_lock(&lock, &private)?;
-        let draft = Draft {
-            file: private.join("index-draft"),
-            index,
-            lock,
-            fresh: HashSet::new(),
-        };
+        let draft = Draft::begin(self.git_dir(), IfTaken::Wait)?;
         let read_at = fs::lstat(&draft.index)?.map(|stat| stat.mtime);
-        // What a killed process left; the lock says that no other is at it.
-        for left in [&draft.file, &draft.file.with_extension("lock")] {
-            fs::remove_file_if_exists(left)?;
-        }
         if read_at.is_some() {
             std::fs::copy(&draft.index, &draft.file)
                 .map_err(|error| Error::io("write", &draft.file, error))?;
@@ -365,34 +335,6 @@ impl Git {
             change: Some(draft),
         })
     }
-}
-
-/// Creates git's lock file, with words in it by which we know it for ours.
-fn take_lock(lock: &Path, private: &Path) -> Result<()> {
-    let mark = private.join("index-mark");
-    if fs::read_if_exists(&mark)?.as_deref() != Some(fs::lock::MARK) {
-        fs::atomic_write(&mark, fs::lock::MARK)?;
-    }
-    patiently("take the index's lock", || {
-        // A link appears with its words in it: killed at any moment, it is known for ours.
-        let linked = std::fs::hard_link(&mark, lock);
-        let taken = linked.or_else(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => Err(error),
-            // A file system without links.
-            _ => File::create_new(lock).and_then(|mut file| {
-                file.write_all(fs::lock::MARK)
-                    .inspect_err(|_| drop(std::fs::remove_file(lock)))
-            }),
-        });
-        taken.map_err(|error| {
-            let code = match error.kind() {
-                io::ErrorKind::AlreadyExists => git2::ErrorCode::Locked,
-                _ => git2::ErrorCode::GenericError,
-            };
-            let text = format!("{}: {error}", lock.display());
-            git2::Error::new(code, git2::ErrorClass::Os, text)
-        })
-    })
 }
 
 impl Index {
@@ -457,12 +399,20 @@ impl Index {
         self.write_under_lock().map(drop)
     }
 
+    /// The same for an index that holds what a tree does: it remembers that tree and those below.
+    pub(crate) fn write_remembering(&mut self, git: &Git, tree: ObjectId) -> Result<()> {
+        self.finish(Some((git, tree))).map(drop)
+    }
+
     /// Makes the changes lasting; what is returned keeps the lock until it is dropped.
-    ///
+    pub(crate) fn write_under_lock(&mut self) -> Result<IndexLock> {
+        self.finish(None)
+    }
+
     /// Entries as young as the file itself would be suspects for every later reader, so the file's
     /// time is moved on until there are none. Entries that were suspects before, and that nobody has
     /// looked at since, are marked as such by a size of 0, as git does.
-    pub(crate) fn write_under_lock(&mut self) -> Result<IndexLock> {
+    fn finish(&mut self, remembered: Option<(&Git, ObjectId)>) -> Result<IndexLock> {
         let Some(draft) = self.change.take() else {
             let text = "the index was opened for reading only";
             return Err(Error::new(ErrorKind::Git, text));
@@ -479,6 +429,9 @@ impl Index {
             }
         }
         self.raw.write().map_err(wrap("write the index"))?;
+        if let Some((git, tree)) = remembered {
+            git.remember_in(&draft.file, tree)?;
+        }
         let failed = |error: io::Error| Error::io("write", &draft.file, error);
         let file = File::options()
             .append(true)

@@ -1,15 +1,16 @@
 //! All of the index at once, to look at: what `status` goes through.
 //!
 //! Read from the file itself: libgit2 spends most of the time on a checksum that git does not look at either,
-//! and on an allocation an entry. Whoever changes the index reads it by libgit2, checksum and all. The format is git's
-//! <https://git-scm.com/docs/index-format>; what is not understood here is left to libgit2.
+//! and on an allocation an entry. Whoever changes the index reads it by libgit2, checksum and all. What is not
+//! understood here is left to libgit2.
 
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 
-use git2::{IndexEntry, IndexTime};
+use git2::{IndexEntry, IndexTime, TreeEntry};
 
+use super::cached_trees::CachedTree;
 use super::index::{ASSUME_VALID, Flags, Recorded};
 use super::{Entry, Git, Index, Mode, ObjectId};
 use crate::error::{Error, Result};
@@ -37,21 +38,6 @@ struct Row {
     flags_extended: u16,
 }
 
-/// What the index remembers of the trees that its files made when they were last committed.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct CachedTree {
-    /// `None` if something below has changed since.
-    pub(super) id: Option<ObjectId>,
-    below: Vec<(Vec<u8>, CachedTree)>,
-}
-
-impl CachedTree {
-    pub(super) fn child(&self, name: &[u8]) -> Option<&Self> {
-        let found = self.below.iter().find(|(of, _)| of == name);
-        found.map(|(_, tree)| tree)
-    }
-}
-
 impl Git {
     /// Reads the index from disk, whatever this handle saw before.
     pub(crate) fn listing(&self) -> Result<Listing> {
@@ -69,20 +55,30 @@ impl Git {
         let written_at = Stat::from(&meta).mtime;
         let mut bytes = Vec::new();
         read_whole(&mut file, meta.len(), &mut bytes).map_err(failed)?;
-        match parse(&bytes).filter(|_| good(&bytes)) {
-            Some((rows, text, trees)) => {
-                let listing = Listing {
-                    rows,
-                    text,
-                    trees,
-                    written_at: Some(written_at),
-                    trusts_modes: self.trusts_modes,
-                };
+        let understood = self.listing_in(&bytes, Some(written_at));
+        match understood.filter(|_| good(&bytes)) {
+            Some(listing) => {
                 listing.check()?;
                 Ok(listing)
             }
             None => Listing::of(self, &self.index()?),
         }
+    }
+
+    /// What an index file holds, names and modes unchecked; `None` if it is not to be understood here.
+    pub(super) fn listing_in(
+        &self,
+        bytes: &[u8],
+        written_at: Option<(i64, u32)>,
+    ) -> Option<Listing> {
+        let parsed = file::parse(bytes)?;
+        Some(Listing {
+            rows: parsed.rows,
+            text: parsed.text,
+            trees: parsed.trees,
+            written_at,
+            trusts_modes: self.trusts_modes,
+        })
     }
 }
 
@@ -212,6 +208,14 @@ impl Listing {
         self.rows[row].stage()
     }
 
+    /// Whether a row is just what a tree's entry says, and no promise of something to come.
+    pub(super) fn is_as_in_tree(&self, row: usize, entry: &TreeEntry<'_>) -> bool {
+        let row = &self.rows[row];
+        let is_announced = row.flags_extended & Flags::ANNOUNCED != 0;
+        let mode = u32::try_from(entry.filemode_raw());
+        row.stage() == 0 && !is_announced && row.id == entry.id() && mode == Ok(row.mode)
+    }
+
     pub(super) fn content(&self, row: usize) -> Option<(ObjectId, Mode)> {
         let row = &self.rows[row];
         Mode::from_raw(row.mode).map(|mode| (row.id, mode))
@@ -284,197 +288,8 @@ fn small(number: usize) -> Result<u32> {
     u32::try_from(number).map_err(failed)
 }
 
-type Parsed = (Vec<Row>, Vec<u8>, Option<CachedTree>);
-
-const HEADER: usize = 12;
-const CHECKSUM: usize = 20;
-/// Bytes of an entry before its flags.
-const FIXED: usize = 60;
-const EXTENDED: u16 = 0x4000;
-
-/// Reads the file; `None` if anything in it is not as expected.
-fn parse(bytes: &[u8]) -> Option<Parsed> {
-    let header = bytes.get(..HEADER)?;
-    let version = u32_at(header, 4)?;
-    if !header.starts_with(b"DIRC") || !(2..=4).contains(&version) {
-        return None;
-    }
-    let body = bytes.get(..bytes.len().checked_sub(CHECKSUM)?)?;
-    let count = usize::try_from(u32_at(header, 8)?).ok()?;
-    // An entry has 62 bytes and more: a wrong count asks for no memory.
-    let mut rows: Vec<Row> = Vec::with_capacity(count.min(body.len() / FIXED));
-    let mut text = Vec::with_capacity(body.len() / 2);
-    let mut at = HEADER;
-    for _ in 0..count {
-        let (mut row, ends) = row(body, at, version, &rows, &mut text)?;
-        row.length = u32::try_from(text.len()).ok()?.checked_sub(row.at)?;
-        if let Some(before) = rows.last() {
-            let path = |row: &Row| &text[row.at as usize..][..row.length as usize];
-            if (path(before), before.stage()) >= (path(&row), row.stage()) {
-                return None;
-            }
-        }
-        rows.push(row);
-        at = ends;
-    }
-    text.shrink_to_fit();
-    let trees = extensions(body.get(at..)?)?;
-    Some((rows, text, trees))
-}
-
-/// The entry that begins at `at`, its path at the end of `text`, and where it ends.
-fn row(
-    body: &[u8],
-    at: usize,
-    version: u32,
-    before: &[Row],
-    text: &mut Vec<u8>,
-) -> Option<(Row, usize)> {
-    let fixed = body.get(at..at.checked_add(FIXED + 2)?)?;
-    let word = |number: usize| u32_at(fixed, number * 4);
-    #[expect(clippy::cast_possible_wrap, reason = "as it was written")]
-    let time = |number: usize| Some((word(number)? as i32, word(number + 1)?));
-    let flags = u16_at(fixed, FIXED)?;
-    let mut path = at + FIXED + 2;
-    let mut flags_extended = 0;
-    if flags & EXTENDED != 0 {
-        flags_extended = u16_at(body.get(path..)?, 0)?;
-        path += 2;
-    }
-    let begins = text.len();
-    if version == 4 {
-        let (cut, length) = varint(body.get(path..)?)?;
-        path += length;
-        if let Some(before) = before.last() {
-            let kept = (before.length as usize).checked_sub(cut)?;
-            text.extend_from_within(before.at as usize..before.at as usize + kept);
-        } else if cut != 0 {
-            return None;
-        }
-    }
-    let rest = body.get(path..)?;
-    let known = usize::from(flags & 0xfff);
-    // The length is told unless it is too large for its twelve bits.
-    let length = if version < 4 && known < 0xfff && rest.get(known) == Some(&0) {
-        known
-    } else {
-        rest.iter().position(|byte| *byte == 0)?
-    };
-    text.extend_from_slice(&rest[..length]);
-    let ends = match version {
-        4 => path + length + 1,
-        // Filled up with one to eight zeros.
-        _ => at + (path + length - at + 8) / 8 * 8,
-    };
-    let row = Row {
-        at: u32::try_from(begins).ok()?,
-        length: 0,
-        id: ObjectId::from_bytes(fixed.get(40..FIXED)?).ok()?,
-        mode: word(6)?,
-        recorded: Recorded {
-            ctime: time(0)?,
-            mtime: time(2)?,
-            ino: word(5)?,
-            uid: word(7)?,
-            gid: word(8)?,
-            size: word(9)?,
-        },
-        flags,
-        flags_extended,
-    };
-    Some((row, ends))
-}
-
-/// What follows the entries; `None` if something in it may change what they mean.
-fn extensions(mut rest: &[u8]) -> Option<Option<CachedTree>> {
-    let mut trees = None;
-    while !rest.is_empty() {
-        let name = rest.get(..4)?;
-        let size = usize::try_from(u32_at(rest, 4)?).ok()?;
-        let content = rest.get(8..)?.get(..size)?;
-        if name == b"TREE" {
-            // It is a help; without it more is read.
-            trees = cached_tree(&mut { content });
-        } else if !name[0].is_ascii_uppercase() {
-            return None;
-        }
-        rest = &rest[8 + size..];
-    }
-    Some(trees)
-}
-
-/// Folders deeper than this are nothing to keep trees of.
-const DEEPEST: usize = 4096;
-
-fn cached_tree(rest: &mut &[u8]) -> Option<CachedTree> {
-    /// The next tree, its name, and how many there are below it.
-    fn next(rest: &mut &[u8]) -> Option<(Vec<u8>, CachedTree, usize)> {
-        let (name, after) = cut(rest, 0)?;
-        let (files, after) = cut(after, b' ')?;
-        let (below, after) = cut(after, b'\n')?;
-        let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<i64>().ok();
-        let id = if number(files)? >= 0 {
-            let (id, left) = after.split_at_checked(20)?;
-            *rest = left;
-            Some(ObjectId::from_bytes(id).ok()?)
-        } else {
-            *rest = after;
-            None
-        };
-        let tree = CachedTree {
-            id,
-            below: Vec::new(),
-        };
-        Some((name.to_vec(), tree, usize::try_from(number(below)?).ok()?))
-    }
-    // Not by a function that calls itself: the file says how deep it would go.
-    let mut open = vec![next(rest)?];
-    loop {
-        while open.last()?.2 > 0 {
-            open.last_mut()?.2 -= 1;
-            let tree = next(rest)?;
-            if open.len() == DEEPEST {
-                return None;
-            }
-            open.push(tree);
-        }
-        let (name, tree, _) = open.pop()?;
-        match open.last_mut() {
-            Some((_, above, _)) => above.below.push((name, tree)),
-            None => return Some(tree),
-        }
-    }
-}
-
-fn cut(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
-    let end = text.iter().position(|byte| *byte == at)?;
-    Some((&text[..end], &text[end + 1..]))
-}
-
-/// A number as version 4 and packs write it, and how many bytes it takes.
-fn varint(bytes: &[u8]) -> Option<(usize, usize)> {
-    let mut value: usize = 0;
-    for (at, byte) in bytes.iter().enumerate() {
-        value = value
-            .checked_mul(128)?
-            .checked_add(usize::from(byte & 0x7f))?;
-        if byte & 0x80 == 0 {
-            return Some((value, at + 1));
-        }
-        value = value.checked_add(1)?;
-    }
-    None
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
-}
-
+mod file;
 mod to_commit;
-
+pub(super) use file::with_trees;
 #[cfg(test)]
 mod tests;

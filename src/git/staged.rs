@@ -1,13 +1,11 @@
 //! What the index, as it was read, has other than a tree.
 
-use std::cmp::Ordering;
 use std::ops::Range;
 
-use git2::ObjectType;
-
+use super::beside::{Beside, is_folder};
+use super::cached_trees::CachedTree;
 use super::diff::path_of;
 use super::error::wrap;
-use super::listing::CachedTree;
 use super::{Change, Git, Listing, Mode, ObjectId};
 use crate::error::Result;
 
@@ -50,12 +48,6 @@ struct Part<'a> {
     cached: Option<&'a CachedTree>,
 }
 
-/// What a row, or several, are in a folder: a file, or a folder with a `/` at the end of its name.
-struct Child<'a> {
-    name: &'a [u8],
-    rows: Range<usize>,
-}
-
 struct Comparison<'a> {
     git: &'a Git,
     index: &'a Listing,
@@ -69,83 +61,38 @@ impl<'a> Comparison<'a> {
         }
         let tree = part.tree.map(|id| self.git.repo.find_tree(id));
         let tree = tree.transpose().map_err(wrap("read a tree"))?;
-        let mut rows = part.rows;
-        let mut name = Vec::new();
-        for entry in tree.iter().flatten() {
-            let is_folder = entry.kind() == Some(ObjectType::Tree);
-            name.clear();
-            name.extend_from_slice(entry.name_bytes());
-            if is_folder {
-                name.push(b'/');
-            }
-            // Both sides are in git's order: what comes before is in the index alone.
-            let same = loop {
-                let Some(child) = self.child(&part.folder, &rows) else {
-                    break None;
-                };
-                match child.name.cmp(&name) {
-                    Ordering::Greater => break None,
-                    Ordering::Equal => {
-                        rows.start = child.rows.end;
-                        break Some(child.rows);
-                    }
-                    Ordering::Less => {
-                        rows.start = child.rows.end;
-                        self.added(child.rows)?;
-                    }
-                }
+        let Part { folder, rows, .. } = part;
+        let index = self.index;
+        let each = |beside: Beside<'_>| {
+            let (entry, rows) = match beside {
+                Beside::Index(rows) => return self.added(rows),
+                Beside::Tree(entry, rows) => (entry, rows),
             };
-            if is_folder {
-                let cached = part
-                    .cached
-                    .and_then(|cached| cached.child(entry.name_bytes()));
+            let name = entry.name_bytes();
+            if is_folder(&entry) {
                 open.push(Part {
-                    folder: [&part.folder[..], &name].concat(),
+                    folder: [&folder[..], name, b"/"].concat(),
                     tree: Some(entry.id()),
-                    rows: same.unwrap_or(0..0),
-                    cached,
+                    rows,
+                    cached: part.cached.and_then(|cached| cached.child(name)),
                 });
-                continue;
+                return Ok(());
             }
             let mode = u32::try_from(entry.filemode())
                 .ok()
                 .and_then(Mode::from_raw);
             let old = mode.map(|mode| (entry.id(), mode));
-            let new = match same {
-                Some(rows) if self.index.stage(rows.start) != 0 => continue,
-                Some(rows) => self.index.content(rows.start),
-                None => None,
+            let new = match rows.is_empty() {
+                true => None,
+                false if self.index.stage(rows.start) != 0 => return Ok(()),
+                false => self.index.content(rows.start),
             };
             if old != new {
-                let path = [&part.folder[..], &name].concat();
-                self.push(&path, old, new)?;
+                self.push(&[&folder[..], name].concat(), old, new)?;
             }
-        }
-        self.added(rows)
-    }
-
-    /// What the first of the rows is in the folder.
-    fn child(&self, folder: &[u8], rows: &Range<usize>) -> Option<Child<'a>> {
-        if rows.is_empty() {
-            return None;
-        }
-        let index: &'a Listing = self.index;
-        let path = index.path(rows.start);
-        let below = &path[folder.len()..];
-        let (name, count) = match below.iter().position(|byte| *byte == b'/') {
-            Some(end) => {
-                let whole = &path[..folder.len() + end + 1];
-                (&below[..=end], index.below(rows.clone(), whole))
-            }
-            // One in conflict has several rows.
-            None => {
-                let mut several = rows.clone();
-                let count = several.position(|row| index.path(row) != path);
-                (below, count.unwrap_or(rows.len()))
-            }
+            Ok(())
         };
-        let rows = rows.start..rows.start + count;
-        Some(Child { name, rows })
+        index.beside(tree.as_ref(), &folder, rows, each)
     }
 
     /// Rows that no tree has.

@@ -7,9 +7,9 @@ use std::ops::Range;
 
 use git2::{ObjectType, OdbLookupFlags};
 
+use super::cached_trees::CachedTree;
 use super::error::wrap;
 use super::index::Mode;
-use super::listing::CachedTree;
 use super::new_pack::Packer;
 use super::{Git, Listing, ObjectId};
 use crate::error::{Error, ErrorKind, Result};

@@ -246,6 +246,7 @@ impl Crew {
         for job in &replaced {
             shared.release(&job.promise, job.entry);
         }
+        git.remember_trees(tree);
         tracing::info!(%commit, replaced = replaced.len(), "saved");
         Ok(Some(Committed { job, superseded }))
     }

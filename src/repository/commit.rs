@@ -53,6 +53,7 @@ impl Repository {
         };
         let identity = self.local.identity_for(&git)?;
         let commit = git.commit_tree(&head, tree, &message, &identity)?;
+        git.remember_trees(tree);
         tracing::info!(%commit, "committed");
         Ok(CommitOutcome::Committed(commit))
     }

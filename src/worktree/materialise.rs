@@ -129,7 +129,7 @@ impl Switch<'_> {
                     }
                 }
             }
-            index.write()
+            index.write_remembering(git, self.to)
         };
         parallel::both(write_index, move || area.remove())?;
         let (files, total) = (placed.done.len(), plan.len());

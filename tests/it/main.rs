@@ -69,6 +69,7 @@ mod push_corners;
 mod reaching;
 mod readers;
 mod ref_ends;
+mod remembered;
 mod remote_corners;
 mod revisions;
 mod rewriting;

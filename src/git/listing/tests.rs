@@ -1,3 +1,4 @@
+use super::file::{CHECKSUM, parse};
 use super::*;
 use crate::name::BranchName;
 
@@ -57,7 +58,9 @@ fn the_file_says_what_libgit2_says() {
     let (_temp, git) = repository();
     for version in [2, 3, 4] {
         let bytes = write_index(&git, version, 4095);
-        let (rows, text, trees) = parse(&bytes).expect("valid");
+        let file::Parsed {
+            rows, text, trees, ..
+        } = parse(&bytes).expect("valid");
         let index = git.index().expect("read");
         let wanted = Listing::of(&git, &index).expect("read");
         let told = |rows: &[Row], text: &[u8]| -> Vec<String> {
@@ -101,7 +104,7 @@ fn damage_is_seen_or_harmless() {
         let bytes = write_index(&git, version, 9);
         for end in 0..bytes.len() {
             // Only what is behind the entries may be gone.
-            let rows = parse(&bytes[..end]).map_or(11, |(rows, ..)| rows.len());
+            let rows = parse(&bytes[..end]).map_or(11, |parsed| parsed.rows.len());
             assert_eq!(rows, 11, "{end}");
         }
         for at in 0..bytes.len() {

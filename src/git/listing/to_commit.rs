@@ -1,8 +1,7 @@
 //! An index as it is needed to make a tree of it.
 
-use sha1::{Digest, Sha1};
-
-use super::{CHECKSUM, Listing};
+use super::Listing;
+use super::file::is_as_written;
 use crate::error::Result;
 use crate::git::error::wrap;
 use crate::git::index::Flags;
@@ -43,10 +42,4 @@ impl Listing {
     pub(crate) fn has_conflicts(&self) -> bool {
         self.rows.iter().any(|row| row.stage() != 0)
     }
-}
-
-/// Whether the checksum behind an index is right. With `index.skipHash` it is none.
-fn is_as_written(index: &[u8]) -> bool {
-    let parts = index.split_last_chunk::<CHECKSUM>();
-    parts.is_some_and(|(body, sum)| *sum == [0; CHECKSUM] || Sha1::digest(body)[..] == sum[..])
 }

@@ -228,6 +228,7 @@ impl CommitScope<'_> {
         let identity = local.identity_for(&git)?;
         let message = format!("{}\n", self.options.message.trim());
         let commit = git.commit_tree(&head, tree, &message, &identity)?;
+        git.remember_trees(tree);
         Ok((Some(commit), staged))
     }
 }
