@@ -1,12 +1,12 @@
 //! A folder whose files are looked at by their names, not by whole paths.
 
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::read::is_link;
@@ -63,31 +63,66 @@ impl Folder {
             return Ok(None);
         }
         let mut names = Vec::new();
-        let failed = |error: Errno| Error::io("list", &self.path, error.into());
-        for entry in Dir::read_from(&self.fd).map_err(failed)? {
-            let entry = match entry {
-                Ok(entry) => entry,
-                // It was deleted while it was listed.
-                Err(error) if is_gone(&error.into()) => break,
-                Err(error) => return Err(failed(error)),
-            };
-            let bytes = entry.file_name().to_bytes();
+        self.each_entry(|name, kind| {
+            let bytes = name.to_bytes();
             if bytes == b"." || bytes == b".." {
-                continue;
+                return Ok(());
             }
-            let kind = match entry.file_type() {
+            let kind = match kind {
                 // Some file systems do not tell.
                 FileType::Unknown => match self.lstat(bytes)? {
                     Some(stat) => stat.kind,
-                    None => continue,
+                    None => return Ok(()),
                 },
                 kind => FileKind::from(kind),
             };
             let bytes = bytes.to_vec();
             names.push(Name { bytes, kind });
-        }
+            Ok(())
+        })?;
         names.sort_unstable_by(|one: &Name, other| one.bytes.cmp(&other.bytes));
         Ok(Some(names))
+    }
+
+    /// With a buffer for a few hundred names, which is what most folders have: that of rustix' `Dir` has room for
+    /// some twenty at first, and for each call the kernel takes as long as for several files.
+    #[cfg(target_os = "linux")]
+    fn each_entry(&self, mut each: impl FnMut(&CStr, FileType) -> Result<()>) -> Result<()> {
+        // Whoever listed it before left it at its end.
+        rustix::fs::seek(&self.fd, SeekFrom::Start(0))
+            .map_err(|error| Error::io("list", &self.path, error.into()))?;
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 32 << 10];
+        let mut entries = rustix::fs::RawDir::new(&self.fd, &mut buffer);
+        while let Some(entry) = entries.next() {
+            match entry {
+                Ok(entry) => each(entry.file_name(), entry.file_type())?,
+                Err(error) => return self.ends(error),
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn each_entry(&self, mut each: impl FnMut(&CStr, FileType) -> Result<()>) -> Result<()> {
+        let entries = rustix::fs::Dir::read_from(&self.fd);
+        let entries = entries.map_err(|error| Error::io("list", &self.path, error.into()))?;
+        for entry in entries {
+            match entry {
+                Ok(entry) => each(entry.file_name(), entry.file_type())?,
+                Err(error) => return self.ends(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// What an error in the middle of a listing means.
+    fn ends(&self, error: Errno) -> Result<()> {
+        let error = io::Error::from(error);
+        // It was deleted while it was listed.
+        if is_gone(&error) {
+            return Ok(());
+        }
+        Err(Error::io("list", &self.path, error))
     }
 
     /// Looks at a name without following a link; `None` if nothing is there.
@@ -163,6 +198,19 @@ mod tests {
             );
         }
         assert_eq!(folder.lstat(b"d").expect("no error"), None);
+        let many = at("a");
+        let long = |number: u32| format!("{number:0200}");
+        for number in 0..400 {
+            std::fs::write(many.join(long(number)), "").expect("written");
+        }
+        let folder = Folder::open(&many).expect("readable").expect("there");
+        // They do not fit into one buffer; and it can be listed again.
+        for _ in 0..2 {
+            let names = folder.names().expect("listed").expect("allowed");
+            let names: Vec<_> = names.into_iter().map(|name| name.bytes).collect();
+            let wanted: Vec<_> = (0..400).map(|number| long(number).into_bytes()).collect();
+            assert_eq!(names, wanted);
+        }
         std::os::unix::fs::symlink("a", at("link")).expect("linked");
         for none in ["b", "d", "c", "link", "link/", "link//"] {
             let opened = Folder::open(&at(none)).expect("no error");
