@@ -7,6 +7,8 @@
 //! | `trust` | whose certificates are believed |
 //! | `certificates` | certificates in files and folders |
 //! | `route` | the way to one URL, and the agent for it |
+//! | `resolving` | addresses of servers, kept for a moment |
+//! | `together` | a head and its body in one piece |
 //! | `extra_header` | headers the user wants on requests |
 //! | `grant` | one secret, and how it is presented |
 //! | `grants` | which secret may go where, and who is asked for others |
@@ -37,6 +39,7 @@ mod host;
 mod limits;
 mod proxies;
 mod request;
+mod resolving;
 mod response;
 pub(crate) mod retry;
 mod route;
@@ -46,6 +49,7 @@ mod source;
 mod status;
 #[cfg(test)]
 mod tests;
+mod together;
 mod trust;
 mod untrusted;
 mod watch;

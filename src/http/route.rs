@@ -1,10 +1,13 @@
 //! The way to one URL: through which proxy, trusting whom, under which name.
 
 use ureq::config::Config;
+use ureq::unversioned::transport::{Connector, DefaultConnector};
 use ureq::{Agent, ProxyProtocol};
 
 use super::proxies::{TLS, read_proxy};
+use super::resolving::Resolving;
 use super::settings::Settings;
+use super::together::HeadWithBody;
 use super::trust::Believed;
 use crate::error::Result;
 use crate::url::Url;
@@ -87,6 +90,7 @@ impl Settings {
             .max_idle_connections_per_host(IDLE_CONNECTIONS)
             .max_response_header_size(HEADER_BYTES)
             .build();
-        Ok(config.new_agent())
+        let connector = DefaultConnector::new().chain(HeadWithBody);
+        Ok(Agent::with_parts(config, connector, <Resolving>::default()))
     }
 }
