@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use hf_repository::{Bandwidth, Content, ErrorKind, Event, NetworkLimits, Progress};
@@ -349,6 +351,53 @@ fn the_repositories_of_a_process_share_the_places_at_a_server() {
     });
     assert_eq!(requests(&w, Route::LfsPut).len(), 12);
     assert_eq!(w.hub.max_concurrent_uploads(), 2);
+}
+
+#[test]
+fn the_next_batch_is_asked_for_while_small_objects_are_still_to_be_sent() {
+    let w = World::new();
+    w.model("alice/m");
+    drop(w.clone("alice/m", "ours"));
+    for (key, value) in [
+        ("lfs.transfer.batchSize", "4"),
+        ("lfs.concurrentTransfers", "2"),
+    ] {
+        w.git(w.path("ours"), &["config", key, value]);
+    }
+    let repo = w.prepare("alice/m", "ours").open().unwrap();
+    for seed in 1..=8 {
+        write(repo.workdir(), &format!("{seed}.bin"), weights(seed, 2_000));
+    }
+    repo.stage().unwrap();
+    let _ = repo.commit("eight").unwrap();
+    // The third takes its time, until the second batch is asked for: that has to be before the fourth is
+    // sent, which nobody holds up.
+    let (asked, hears) = std::sync::mpsc::channel();
+    let (asked, hears) = (Mutex::new(asked), Mutex::new(hears));
+    let has_asked = Arc::new(AtomicBool::new(false));
+    let (tells, in_time) = (Arc::clone(&has_asked), Arc::new(AtomicBool::new(false)));
+    let judged = Arc::clone(&in_time);
+    let second_batch = Action::call(move || {
+        tells.store(true, Ordering::SeqCst);
+        let _ = asked.lock().unwrap().send(());
+    });
+    let third = Action::call(move || {
+        let _ = hears.lock().unwrap().recv_timeout(LONG);
+    });
+    let fourth =
+        Action::call(move || judged.store(has_asked.load(Ordering::SeqCst), Ordering::SeqCst));
+    let faults = w.hub.faults();
+    faults.add(Fault::on(Route::LfsBatch).nth(2).act(second_batch));
+    faults.add(Fault::on(Route::LfsPut).nth(3).act(third));
+    faults.add(Fault::on(Route::LfsPut).nth(4).act(fourth));
+    w.hub.clear_requests();
+    repo.push().unwrap();
+    assert!(
+        in_time.load(Ordering::SeqCst),
+        "asked for when all were sent"
+    );
+    let count = |route| requests(&w, route).len();
+    assert_eq!((count(Route::LfsBatch), count(Route::LfsPut)), (2, 8));
 }
 
 #[test]

@@ -18,6 +18,8 @@ use crate::lfs::{Object, Outcome};
 /// Bytes of the objects asked about at a time: about what a fast line moves in the shortest life of
 /// a URL that was seen (15 minutes) many times over, so that none expires there.
 const WINDOW_BYTES: u64 = 1 << 30;
+/// Objects up to this size are asked about ahead of time: a few of them are moved in moments.
+const SMALL: u64 = 1 << 20;
 /// An action is not used in the last moments of its life, as in git-lfs.
 const MARGIN: Duration = Duration::from_secs(5);
 /// Of a short life, the last moments are this part.
@@ -111,6 +113,10 @@ impl<'t, 'a> Schedule<'t, 'a> {
         loop {
             if state.broken.is_some() || self.transfer.job.cancel.is_cancelled() {
                 return None;
+            }
+            if state.is_to_ask_ahead(self.transfer.settings.concurrent) {
+                state = self.ask(state);
+                continue;
             }
             let now = Instant::now();
             match state.ready.pop_front() {
@@ -213,6 +219,19 @@ impl<'t, 'a> Schedule<'t, 'a> {
 }
 
 impl State<'_> {
+    /// Whether the next window is to be asked about while there still are objects to move for others, of
+    /// whom there may be so many: nobody shall have to wait for the answer.
+    ///
+    /// Large objects take their time, and the actions behind them might expire.
+    fn is_to_ask_ahead(&self, movers: usize) -> bool {
+        let small = |(task, _): &(Task, Way<'_>)| task.object.size <= SMALL;
+        !self.asking
+            && !self.waiting.is_empty()
+            && self.ready.len() < movers
+            && !self.ready.is_empty()
+            && self.ready.iter().all(small)
+    }
+
     fn take_window(&mut self) -> Vec<Task> {
         let (mut tasks, mut bytes) = (Vec::new(), 0_u64);
         while tasks.len() < self.window
