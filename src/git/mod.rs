@@ -33,6 +33,7 @@ mod new_pack;
 mod objects;
 mod odd_trees;
 mod open;
+mod packed_blobs;
 mod packed_entries;
 mod packed_refs;
 mod packets;
@@ -64,6 +65,7 @@ mod tree_writer;
 mod upstream;
 mod write_many;
 
+use std::cell::{OnceCell, RefCell};
 use std::path::{Path, PathBuf};
 
 pub(crate) use any_names::NamedBlob;
@@ -92,6 +94,7 @@ pub(crate) use store_files::Stored;
 pub(crate) use tags::{TagRef, tidy_message};
 pub use upstream::Upstream;
 
+use self::packed_blobs::{PackedBlobs, Unpacker};
 use crate::fs::Stat;
 
 /// The id of a blob, tree or commit in the object store.
@@ -105,6 +108,8 @@ pub(crate) struct Git {
     trusts_modes: bool,
     /// Whether new objects are kept in memory; see [`Git::in_memory`].
     in_memory: bool,
+    /// Packs of which blobs are read, as they are when the first one is.
+    packed: OnceCell<(PackedBlobs, RefCell<Unpacker>)>,
 }
 
 impl Git {

@@ -215,7 +215,7 @@ struct Place {
 
 /// What a pack begins with, up to the number of its objects.
 pub(super) const PACK_HEAD: [u8; 8] = *b"PACK\0\0\0\x02";
-const INDEX_HEAD: [u8; 8] = *b"\xfftOc\0\0\0\x02";
+pub(super) const INDEX_HEAD: [u8; 8] = *b"\xfftOc\0\0\0\x02";
 
 impl NewPack {
     fn begin(folder: &Path) -> Result<Self> {

@@ -1,19 +1,22 @@
 //! Blobs: reading them with a limit, writing them, and what a file would become.
 
+use std::cell::RefCell;
 use std::io::Read;
 
 use git2::ObjectType;
 
 use super::error::wrap;
+use super::new_pack::LARGEST;
+use super::packed_blobs::{PackedBlobs, Unpacker};
 use super::{Git, ObjectId};
 use crate::error::{Error, ErrorKind, Result};
-
-/// Bytes up to which a blob is read as a whole where only its start is wanted.
-const SMALL_BLOB: usize = 64 << 10;
 
 impl Git {
     /// Size of a blob in bytes, from its header alone.
     pub(crate) fn blob_size(&self, id: ObjectId) -> Result<u64> {
+        if let Some(size) = self.look_packed(id, 0, 0, |size, _| size) {
+            return Ok(size);
+        }
         let odb = self.repo.odb().map_err(wrap("open the object store"))?;
         let (size, _) = odb
             .read_header(id)
@@ -23,6 +26,10 @@ impl Git {
 
     /// A blob's bytes, if it has at most `limit` of them.
     pub(crate) fn small_blob(&self, id: ObjectId, limit: u64) -> Result<Option<Vec<u8>>> {
+        let small = |size, bytes: &[u8]| (size <= limit).then(|| bytes.to_vec());
+        if let Some(found) = self.look_packed(id, limit, limit, small) {
+            return Ok(found);
+        }
         if self.blob_size(id)? > limit {
             return Ok(None);
         }
@@ -31,6 +38,10 @@ impl Git {
 
     /// A blob's bytes.
     pub(crate) fn blob(&self, id: ObjectId) -> Result<Vec<u8>> {
+        let small = |size, bytes: &[u8]| (size <= LARGEST).then(|| bytes.to_vec());
+        if let Some(Some(bytes)) = self.look_packed(id, LARGEST, LARGEST, small) {
+            return Ok(bytes);
+        }
         let blob = self
             .repo
             .find_blob(id)
@@ -38,54 +49,27 @@ impl Git {
         Ok(blob.content().to_vec())
     }
 
-    /// A blob's size, and its first bytes, at most so many; none of one that is longer than `limit`, which is
-    /// not read: a packed one would be in memory as a whole.
-    ///
-    /// A small one is read once. By three questions, each of which finds the object and inflates it anew,
-    /// the look at ten thousand files before a push took 0.43 s, and so it takes 0.15 s.
-    pub(crate) fn blob_look(
+    /// Looks at a blob that lies in one of the packs as it is; see [`PackedBlobs::look`].
+    fn look_packed<R>(
         &self,
         id: ObjectId,
-        most: usize,
+        most: u64,
         limit: u64,
-    ) -> Result<(u64, Vec<u8>)> {
-        let what = format!("read the blob {id}");
-        let odb = self.repo.odb().map_err(wrap("open the object store"))?;
-        let (size, _) = odb.read_header(id).map_err(wrap(&what))?;
-        if size as u64 > limit {
-            return Ok((size as u64, Vec::new()));
-        }
-        if size > SMALL_BLOB {
-            return Ok((size as u64, self.blob_start(id, most)?));
-        }
-        let blob = odb.read(id).map_err(wrap(&what))?;
-        let data = blob.data();
-        Ok((size as u64, data[..data.len().min(most)].to_vec()))
+        take: impl FnOnce(u64, &[u8]) -> R,
+    ) -> Option<R> {
+        let (packed, unpacker) = self.packed.get_or_init(|| {
+            let packed = PackedBlobs::open(&self.common_dir().join("objects/pack"));
+            (packed, RefCell::new(Unpacker::new()))
+        });
+        let mut unpacker = unpacker.borrow_mut();
+        let look = packed.look(id, most, limit, &mut unpacker);
+        look.map(|(size, bytes)| take(size, bytes))
     }
 
     /// A blob's first bytes, at most so many.
     pub(crate) fn blob_start(&self, id: ObjectId, most: usize) -> Result<Vec<u8>> {
-        let odb = self.repo.odb().map_err(wrap("open the object store"))?;
-        let mut bytes = vec![0; most];
-        // A packed one comes whole or not at all.
-        let Ok((mut reader, ..)) = odb.reader(id) else {
-            bytes = self.blob(id)?;
-            bytes.truncate(most);
-            return Ok(bytes);
-        };
-        let mut read = 0;
-        while read < most {
-            match reader.read(&mut bytes[read..]) {
-                Ok(0) => break,
-                Ok(count) => read += count,
-                Err(error) => {
-                    let text = format!("cannot read the blob {id}");
-                    return Err(Error::new(ErrorKind::Git, text).with_source(error));
-                }
-            }
-        }
-        bytes.truncate(read);
-        Ok(bytes)
+        let start = self.look_packed(id, most as u64, u64::MAX, |_, bytes| bytes.to_vec());
+        start.map_or_else(|| blob_start(&self.repo, id, most), Ok)
     }
 
     /// Stores `bytes` as a blob.
@@ -102,4 +86,30 @@ impl Git {
     pub(crate) fn hash_blob(bytes: &[u8]) -> Result<ObjectId> {
         ObjectId::hash_object(ObjectType::Blob, bytes).map_err(wrap("hash a blob"))
     }
+}
+
+/// A blob's first bytes, at most so many.
+pub(super) fn blob_start(repo: &git2::Repository, id: ObjectId, most: usize) -> Result<Vec<u8>> {
+    let odb = repo.odb().map_err(wrap("open the object store"))?;
+    // A packed one comes whole or not at all.
+    let Ok((mut reader, ..)) = odb.reader(id) else {
+        let blob = repo
+            .find_blob(id)
+            .map_err(wrap(&format!("read the blob {id}")))?;
+        let bytes = blob.content();
+        return Ok(bytes[..bytes.len().min(most)].to_vec());
+    };
+    let (mut bytes, mut read) = (vec![0; most], 0);
+    while read < most {
+        match reader.read(&mut bytes[read..]) {
+            Ok(0) => break,
+            Ok(count) => read += count,
+            Err(error) => {
+                let text = format!("cannot read the blob {id}");
+                return Err(Error::new(ErrorKind::Git, text).with_source(error));
+            }
+        }
+    }
+    bytes.truncate(read);
+    Ok(bytes)
 }

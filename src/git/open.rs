@@ -1,5 +1,6 @@
 //! Opening and creating repositories, and the checks that come first.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -169,6 +170,7 @@ impl Git {
             workdir,
             trusts_modes,
             in_memory: false,
+            packed: OnceCell::new(),
         };
         git.turn_on_fsync();
         Ok(git)

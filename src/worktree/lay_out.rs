@@ -84,7 +84,7 @@ pub(super) fn lay_out(
     let written = parallel::map_with(
         &blobs,
         cancel,
-        || readers.open(),
+        || Ok(readers.reader()),
         |reader, (at, file)| {
             let stat = write_blob(reader, file, &file.path.under(area.path()))?;
             Ok((*at, stat))
@@ -113,7 +113,7 @@ pub(super) fn lay_out(
 }
 
 /// Writes a blob to a new file.
-fn write_blob(reader: &BlobReader, planned: &Planned, target: &Path) -> Result<Stat> {
+fn write_blob(reader: &mut BlobReader, planned: &Planned, target: &Path) -> Result<Stat> {
     let executable = planned.mode == Mode::Executable;
     let mut file = OpenOptions::new()
         .write(true)

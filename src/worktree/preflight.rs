@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Offence, Result};
-use crate::git::{Change, Git, ObjectId};
+use crate::git::{BlobReader, Change, Git, ObjectId};
 use crate::id::CommitId;
 use crate::lfs::Object;
 use crate::lfs::pointer::{MAX_POINTER_BYTES, Pointer};
+use crate::parallel;
 use crate::path::RepoPath;
 
 /// What the remote's pre-receive hook is known to refuse.
@@ -42,27 +43,35 @@ pub(crate) fn examine(
     cancel: &CancelToken,
 ) -> Result<PushContents> {
     let mut seen_blobs = HashSet::new();
-    let mut seen_objects = HashSet::new();
-    let mut contents = PushContents::default();
-    let mut offences = Vec::new();
+    let mut files = Vec::new();
     // Oldest first, so that a file is blamed on the commit that brought it in.
     for commit in commits.iter().rev() {
         cancel.check()?;
         let (new, old) = new_and_old(git, *commit)?;
         for (path, blob) in new {
             // Under another name it is nothing new: the parent is examined, too, or it is there.
-            if old.contains(&blob) || !seen_blobs.insert(blob) {
-                continue;
+            if !old.contains(&blob) && seen_blobs.insert(blob) {
+                files.push((path, blob, *commit));
             }
-            match look(git, blob, rules)? {
-                Look::Pointer(object) => {
-                    if object.size > 0 && seen_objects.insert(object.oid) {
-                        contents.objects.push((object, path, *commit));
-                    }
+        }
+    }
+    let readers = git.blob_readers();
+    let begin = || Ok(readers.reader());
+    let looks = parallel::map_with(&files, cancel, begin, |reader, (_, blob, _)| {
+        look(reader, *blob, rules)
+    })?;
+    let mut seen_objects = HashSet::new();
+    let mut contents = PushContents::default();
+    let mut offences = Vec::new();
+    for ((path, _, commit), look) in files.into_iter().zip(looks) {
+        match look {
+            Look::Pointer(object) => {
+                if object.size > 0 && seen_objects.insert(object.oid) {
+                    contents.objects.push((object, path, commit));
                 }
-                Look::Refused(reason) => offences.push(Offence::new(path, Some(*commit), reason)),
-                Look::Fine => {}
             }
+            Look::Refused(reason) => offences.push(Offence::new(path, Some(commit), reason)),
+            Look::Fine => {}
         }
     }
     if offences.is_empty() {
@@ -118,12 +127,12 @@ enum Look {
     Fine,
 }
 
-fn look(git: &Git, blob: ObjectId, rules: Rules) -> Result<Look> {
+fn look(reader: &mut BlobReader, blob: ObjectId, rules: Rules) -> Result<Look> {
     let looked_into = match rules {
         Rules::None => MAX_POINTER_BYTES as u64,
         Rules::Hub => HUB_BLOB_LIMIT,
     };
-    let (size, start) = git.blob_look(blob, BINARY_SAMPLE, looked_into)?;
+    let (size, start) = reader.look(blob, BINARY_SAMPLE, looked_into)?;
     // As `Pointers` has it: no longer blob is looked into for one.
     if size <= MAX_POINTER_BYTES as u64
         && let Ok(Pointer { oid, size, .. }) = Pointer::parse(&start)
