@@ -119,6 +119,11 @@ impl Limits {
         real(files) * self.lstat
     }
 
+    /// New files that are there for good.
+    pub(crate) fn synced(&self, files: u64) -> f64 {
+        real(files) * self.create_synced
+    }
+
     pub(crate) fn read(&self, files: u64) -> f64 {
         real(files) * self.read
     }

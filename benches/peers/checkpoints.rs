@@ -35,7 +35,11 @@ fn against_python(lab: &mut Lab) {
     let limit = lab.limits.store(bytes);
     for (row, job) in [
         (Row::new("save").aim(0.15).limit(limit), "save"),
-        (Row::new("save_deferred"), "deferred"),
+        // An entry of the journal, and its folder.
+        (
+            Row::new("save_deferred").limit(lab.limits.synced(1)),
+            "deferred",
+        ),
     ] {
         if !lab.wants(&[row.name]) {
             continue;

@@ -45,6 +45,9 @@ pub(crate) fn change_tenth(path: &Path, number: u64, bytes: u64) {
     file.flush().unwrap();
 }
 
+/// Bytes of a text file.
+pub(crate) const TEXT_BYTES: u64 = 1024;
+
 /// Writes `count` text files of 1 KiB, a hundred to a folder.
 pub(crate) fn texts(folder: &Path, seed: u64, count: u64) {
     let mut noise = Noise::new(seed);
@@ -54,7 +57,8 @@ pub(crate) fn texts(folder: &Path, seed: u64, count: u64) {
             fs::create_dir_all(&within).unwrap();
         }
         let line = |noise: &mut Noise| format!("{:016x}{:015x}\n", noise.next(), noise.next() >> 4);
-        let text: String = (0..32).map(|_| line(&mut noise)).collect();
+        let lines = TEXT_BYTES / 32;
+        let text: String = (0..lines).map(|_| line(&mut noise)).collect();
         fs::write(within.join(format!("f{number:06}.txt")), text).unwrap();
     }
 }

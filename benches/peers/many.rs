@@ -34,7 +34,8 @@ fn texts(lab: &mut Lab) {
     });
     let rows = [
         Row::new("stage_many").limit(lab.limits.read(many)),
-        Row::new("commit_many"),
+        // A pack and its index, the index, the commit and its branch.
+        Row::new("commit_many").limit(lab.limits.synced(5)),
         Row::new("stage_commit_many")
             .aim(0.4)
             .limit(lab.limits.read(many)),
@@ -60,7 +61,9 @@ fn texts(lab: &mut Lab) {
         });
     }
     let clone_row = Row::new("clone_many").aim(0.9).creates(many);
-    push_and_clone(lab, &pair, Row::new("push_many").aim(0.7), clone_row);
+    let push_row = Row::new("push_many").aim(0.7);
+    let push_row = push_row.limit(lab.limits.put(many * data::TEXT_BYTES));
+    push_and_clone(lab, &pair, push_row, clone_row);
     if lab.wants(&["checkout_many"]) {
         checkout(lab, &pair);
     }
@@ -139,7 +142,9 @@ fn looks(lab: &mut Lab) {
         lab.rows(&[row], |lab, turn| vec![status(lab, &folder, turn)]);
     }
     if lab.wants(&["open_huge"]) {
-        lab.rows(&[Row::new("open_huge")], |lab, turn| {
+        // Three configs, HEAD and a branch.
+        let row = Row::new("open_huge").limit(lab.limits.read(5));
+        lab.rows(&[row], |lab, turn| {
             vec![match turn.side {
                 Side::Ours => lab.ours(&["open", text(&folder)]),
                 Side::Theirs => lab.theirs(&folder, &["rev-parse", "HEAD"], turn),
