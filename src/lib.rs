@@ -106,6 +106,7 @@ mod remote;
 mod repository;
 mod secret;
 mod source;
+mod step;
 mod url;
 mod worktree;
 

@@ -33,6 +33,7 @@ mod new_pack;
 mod objects;
 mod odd_trees;
 mod open;
+mod pack_scraps;
 mod packed_blobs;
 mod packed_entries;
 mod packed_refs;

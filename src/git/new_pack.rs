@@ -7,7 +7,6 @@
 
 use std::collections::HashSet;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -17,9 +16,11 @@ use sha1::{Digest, Sha1};
 use tempfile::NamedTempFile;
 
 use super::error::wrap;
+use super::pack_scraps::{Scrap, sweep};
 use super::{Git, ObjectId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
+use crate::step::step;
 
 /// From this many new objects on a pack is cheaper; fewer would leave packs all over.
 pub(super) const PACK_FROM: usize = 50;
@@ -220,11 +221,13 @@ pub(super) const INDEX_HEAD: [u8; 8] = *b"\xfftOc\0\0\0\x02";
 impl NewPack {
     fn begin(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder)?;
-        let mut file = BufWriter::with_capacity(BUFFER, temp(folder, "tmp_pack_")?);
+        sweep(folder);
+        let mut file = BufWriter::with_capacity(BUFFER, Scrap::Pack.create(folder)?);
         // How many objects there are is known at the end.
         let head = [&PACK_HEAD[..], &[0; 4]].concat();
         let written = file.write_all(&head);
         written.map_err(|error| Error::io("write", file.get_ref().path(), error))?;
+        step("pack-begun");
         Ok(Self {
             file,
             end: 12,
@@ -252,29 +255,22 @@ impl NewPack {
             .into_inner()
             .map_err(|error| failed(error.into_error()))?;
         let sum = seal(pack.as_file_mut(), objects.len()).map_err(failed)?;
-        let mut index = temp(folder, "tmp_idx_")?;
+        let mut index = Scrap::Index.create(folder)?;
         index.write_all(&index_of(objects, sum)).map_err(failed)?;
         for file in [&pack, &index] {
             file.as_file().sync_all().map_err(failed)?;
         }
+        step("pack-written");
         let name: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
         // A pack counts from the moment its index is there.
         for (file, extension) in [(pack, "pack"), (index, "idx")] {
             let target = folder.join(format!("pack-{name}.{extension}"));
             file.persist(&target)
                 .map_err(|error| Error::io("name a pack", &target, error.error))?;
+            step(&format!("{extension}-named"));
         }
         fs::sync_dir(folder)
     }
-}
-
-/// A file named as git names what it has not finished, so that git sweeps what a killed process left.
-fn temp(folder: &Path, prefix: &str) -> Result<NamedTempFile> {
-    tempfile::Builder::new()
-        .prefix(prefix)
-        .permissions(std::fs::Permissions::from_mode(0o444))
-        .tempfile_in(folder)
-        .map_err(|error| Error::io("create a file in", folder, error))
 }
 
 /// Writes the number of objects into a pack's head, and the checksum of it all at its end.

@@ -81,10 +81,10 @@ impl PackedBlobs {
             }
         }
         sizes.sort_by_key(|(size, _)| Reverse(*size));
-        let packs = sizes.into_iter().take(MOST_PACKS);
+        let packs = sizes.into_iter();
         let packs = packs.filter_map(|(size, path)| Pack::open(&path, size).ok().flatten());
         Self {
-            packs: packs.collect(),
+            packs: packs.take(MOST_PACKS).collect(),
             last: AtomicUsize::new(0),
         }
     }

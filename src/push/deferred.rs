@@ -15,12 +15,12 @@ use super::options::SaveOptions;
 use super::report::{Delivery, PushFailure, SaveReport, Saved};
 use super::save::{Written, prepare};
 use super::state::Signal;
-use super::step::step;
 use crate::error::{Error, ErrorKind, Offence, Result};
 use crate::fs::{self, FileKind, Stat};
 use crate::git::{Git, Head, Index};
 use crate::id::CommitId;
 use crate::path::RepoPath;
+use crate::step::step;
 use crate::worktree::{
     AutoTrack, Context, Folders, OnChanging, Stage, StageOptions, StageReport, Suspects, suspects,
 };

@@ -1,12 +1,12 @@
 //! The local branch follows what a background push made of it, on the caller's thread.
 
 use super::forms::{form_in, with_forms};
-use super::step::step;
 use crate::error::Result;
 use crate::git::{Git, Head, PrivateRef};
 use crate::id::CommitId;
 use crate::local::Local;
 use crate::name::BranchName;
+use crate::step::step;
 use crate::worktree;
 
 /// Where the branch at `tip` is to go, if a push integrated it with what the remote had.

@@ -43,7 +43,6 @@ mod shared;
 mod ship;
 mod side;
 mod state;
-mod step;
 mod worker;
 
 pub(crate) use ahead::is_ahead;
@@ -62,4 +61,3 @@ pub(crate) use save::refuse_other_branch;
 pub(crate) use send::Sending;
 pub(crate) use settings::Settings;
 pub use settings::{AutoPrune, OnConflict, OnDrop, PushPolicy};
-pub(crate) use step::step;

@@ -13,12 +13,12 @@ use super::journal::{EntryId, Maker, Move, PushPromise};
 use super::options::SaveOptions;
 use super::report::{SaveReport, Saved};
 use super::settings::PushPolicy;
-use super::step::step;
 use crate::error::{Error, ErrorKind, Result};
 use crate::git::{Git, Head};
 use crate::id::CommitId;
 use crate::local::{Local, refuse_unfinished};
 use crate::name::BranchName;
+use crate::step::step;
 use crate::worktree::{self, Stage};
 
 impl Pushes {

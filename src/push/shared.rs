@@ -6,7 +6,6 @@ use super::board::{Board, Job};
 use super::cell::Cell;
 use super::journal::{EntryId, Journal, Maker, Move, Promise, PushPromise};
 use super::settings::Settings;
-use super::step::step;
 use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::fs::alive::Alive;
@@ -14,6 +13,7 @@ use crate::git::{Git, PrivateRef, private_folder};
 use crate::id::CommitId;
 use crate::local::Local;
 use crate::name::BranchName;
+use crate::step::step;
 
 /// One clone and the promises that one repository object keeps in it.
 pub(crate) struct Shared {

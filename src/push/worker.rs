@@ -18,12 +18,12 @@ use super::send::{Sending, Sent};
 use super::settings::AutoPrune;
 use super::shared::Shared;
 use super::state::Signal;
-use super::step::step;
 use crate::config::Use;
 use crate::error::{Error, ErrorKind, Result};
 use crate::git::Git;
 use crate::id::LfsOid;
 use crate::progress::{Event, Progress, PushState};
+use crate::step::step;
 use crate::worktree::{Context, Prune, objects_brought, replaced_objects};
 
 /// Pauses before a push is tried again after the server or the network failed. Each try has its own,

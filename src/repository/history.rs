@@ -5,7 +5,7 @@ use crate::git::Git;
 use crate::id::CommitId;
 use crate::local::There;
 use crate::name::BranchName;
-use crate::push::step;
+use crate::step::step;
 use crate::worktree::History;
 
 /// Making a history shorter.

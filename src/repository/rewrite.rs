@@ -8,7 +8,8 @@ use crate::lfs::pattern::Pattern;
 use crate::local::refuse_unfinished;
 use crate::name::BranchName;
 use crate::path::RepoPath;
-use crate::push::{self, step};
+use crate::push;
+use crate::step::step;
 use crate::worktree::{self, FollowRewrite, HUB_BLOB_LIMIT, Keep, Rewrite, Rewritten};
 
 /// What [`Repository::rewrite_unpushed_to_lfs_with`] makes LFS files of.

@@ -192,6 +192,7 @@ fn run() {
             crate::crash::child(&folder, &mode, number(3), number(4), &fatal, nth);
         }
         "rewrite" => crate::rewriting::child(Path::new(&argument(1)), &argument(2)),
+        "commit-once" => crate::durability::commit(&argument(1)),
         "pull-once" => crate::durability::pull(&argument(1)),
         "save-once" => crate::durability::child(&argument(1)),
         "cancel-at-staged" => crate::deferred_corners::cancel_at_staged(&argument(1)),
@@ -259,6 +260,11 @@ fn run() {
         }
         "login" => crate::logins::job(&argument(1), &argument(2), &argument(3)),
         "measured" => crate::heavy::measured(&argument(1), Path::new(&argument(2))),
+        "many-files" => crate::many_files::child(&argument(1), &argument(2), &argument(3)),
+        "measured-many" => {
+            crate::heavy::small_files::job(&argument(1), Path::new(&argument(2)));
+            crate::heavy::tell_peak();
+        }
         "train" => crate::preemption::train(
             &argument(1),
             argument(2).parse().unwrap(),

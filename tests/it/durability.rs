@@ -17,6 +17,14 @@ pub(crate) fn child(folder: &str) {
     repo.close().unwrap();
 }
 
+/// Stages and commits, once each.
+pub(crate) fn commit(folder: &str) {
+    let repo = Repository::open(folder).unwrap();
+    repo.stage().unwrap();
+    line("stage has returned");
+    let _ = repo.commit("many").unwrap();
+}
+
 /// Pulls once.
 pub(crate) fn pull(folder: &str) {
     let _ = Repository::open(folder).unwrap().pull().unwrap();
@@ -186,4 +194,51 @@ fn a_promise_is_lasting_before_save_returns() {
         |call| call.contains("write(1"),
         "save has returned",
     );
+}
+
+#[test]
+fn a_pack_is_lasting_before_anything_leads_into_it() {
+    if !strace() {
+        return;
+    }
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    // As many files as make a pack, and their folders another.
+    for number in 0..60 {
+        write(
+            repo.workdir(),
+            &format!("d{number}/f.txt"),
+            format!("{number}\n"),
+        );
+    }
+    let folder = w.path("ours").to_string_lossy().into_owned();
+    drop(repo);
+    let mut calls = Calls::of(&w, "commit-once", &folder);
+    let pack = |calls: &mut Calls, of: &str| {
+        calls.next(&format!("the pack of {of}"), syncing, "/pack/tmp_pack_");
+        calls.next(
+            &format!("the index of that of {of}"),
+            syncing,
+            "/pack/tmp_idx_",
+        );
+        calls.next(&format!("the name of that of {of}"), naming, ".pack\"");
+        calls.next(&format!("the name of its index of {of}"), naming, ".idx\"");
+        calls.next(
+            &format!("the folder of that of {of}"),
+            syncing,
+            "/objects/pack>",
+        );
+    };
+    pack(&mut calls, "files");
+    calls.next("the index", syncing, "/hf-repository/index-draft>");
+    calls.next("the index in place", naming, "/.git/index\"");
+    calls.next("the index's folder", syncing, "/.git>");
+    let returned = |call: &str| call.contains("write(1");
+    calls.next("the return of stage", returned, "stage has returned");
+    pack(&mut calls, "trees");
+    calls.next("the commit", syncing, "/.git/objects/tmp_object");
+    calls.next("the commit's name", naming, "/.git/objects/");
+    calls.next("the branch", syncing, "/refs/heads/main.lock");
+    calls.next("the branch in place", naming, "/refs/heads/main\"");
 }

@@ -1,5 +1,7 @@
 //! The big ones: `HF_REPOSITORY_HEAVY=1` runs them.
 
+pub(crate) mod small_files;
+
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
@@ -278,6 +280,11 @@ pub(crate) fn measured(job: &str, folder: &Path) {
             other => panic!("no job {other}"),
         }
     }
+    tell_peak();
+}
+
+/// Tells the most memory that this process had, for [`peak`].
+pub(crate) fn tell_peak() {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status
         .lines()

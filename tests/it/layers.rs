@@ -21,6 +21,7 @@ const LAYERS: [&[&str]; 6] = [
         "progress",
         "secret",
         "source",
+        "step",
         "url",
     ],
     &["env", "fs", "http", "process"],

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use hf_repository::{CancelToken, ErrorKind, Repository};
 
+use crate::steps;
 use crate::support::{World, write};
 
 fn texts(folder: &Path, folders: usize, each: usize, what: &str) {
@@ -40,13 +43,112 @@ fn indexes(folder: &Path) -> BTreeSet<PathBuf> {
         .collect()
 }
 
+/// The part of a child, which is killed at a step.
+pub(crate) fn child(folder: &str, job: &str, fatal: &str) {
+    steps::say(Some((fatal, 1)));
+    let repo = Repository::open(folder).unwrap();
+    match job {
+        "stage" => drop(repo.stage().unwrap()),
+        _ => drop(repo.commit("killed").unwrap()),
+    }
+}
+
+/// What is in the folder of packs: finished ones, and others.
+fn pack_files(folder: &Path) -> [Vec<PathBuf>; 2] {
+    let entries = fs::read_dir(folder.join(".git/objects/pack")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let named = |path: &PathBuf| {
+        path.file_name()
+            .unwrap()
+            .to_string_lossy()
+            .starts_with("pack-")
+    };
+    let (finished, others) = paths.partition(named);
+    [finished, others]
+}
+
 #[test]
-fn new_files_are_one_pack_of_just_them() {
+fn killed_while_a_pack_is_made_nothing_is_half_there() {
     let w = World::new();
     w.model("alice/m");
     let repo = w.clone("alice/m", "ours");
     let folder = repo.workdir();
-    texts(folder, 1, 2_000, "old");
+    let killed_at = |job: &str, step: &str| {
+        let mut child = w.child("many-files", &[folder.to_str().unwrap(), job, step]);
+        let output = child.output().unwrap();
+        assert_eq!(output.status.signal(), Some(9), "{job} {step}: {output:?}");
+    };
+    // As many folders as make a commit write a pack of its trees.
+    texts(folder, 60, 1, "f");
+    let index = fs::read(folder.join(".git/index")).unwrap();
+    let [before, _] = pack_files(folder);
+    let (head, steps) = (
+        w.git(folder, &["rev-parse", "HEAD"]),
+        ["pack-begun", "pack-written"],
+    );
+    for (number, step) in (1..).zip(steps) {
+        killed_at("stage", step);
+        // Of the pack and its index none has its name, and nobody knows of them.
+        let [finished, others] = pack_files(folder);
+        assert_eq!(finished, before);
+        assert!(others.len() >= number, "{others:?}");
+        assert_eq!(fs::read(folder.join(".git/index")).unwrap(), index);
+        w.git(folder, &["fsck", "--strict"]);
+    }
+    // A pack without an index is none.
+    killed_at("stage", "pack-named");
+    w.git(folder, &["fsck", "--strict"]);
+    assert_eq!(fs::read(folder.join(".git/index")).unwrap(), index);
+    let [finished, others] = pack_files(folder);
+    assert_eq!((finished.len(), others.len()), (before.len() + 1, 4));
+
+    // What a dead process left goes when it is old; what another is about to finish stays.
+    let old = SystemTime::now() - Duration::from_secs(100);
+    for file in &others {
+        fs::File::open(file).unwrap().set_modified(old).unwrap();
+    }
+    let living = fs::File::open(&others[0]).unwrap();
+    living.lock().unwrap();
+    assert_eq!(repo.stage().unwrap().plain.len(), 60);
+    assert_eq!(pack_files(folder)[1], others[..1]);
+    drop(living);
+
+    let [before, _] = pack_files(folder);
+    for step in steps {
+        killed_at("commit", step);
+        assert_eq!(pack_files(folder)[0], before);
+        assert_eq!(w.git(folder, &["rev-parse", "HEAD"]), head);
+        w.git(folder, &["fsck", "--strict"]);
+    }
+    killed_at("commit", "idx-named");
+    assert_eq!(w.git(folder, &["rev-parse", "HEAD"]), head);
+    for file in &pack_files(folder)[1] {
+        fs::File::open(file).unwrap().set_modified(old).unwrap();
+    }
+    // The trees are there by now; with one more folder they are made once more, and it is swept.
+    texts(folder, 120, 1, "g");
+    let _ = repo.stage().unwrap();
+    let _ = repo.commit("alive").unwrap();
+    assert_eq!(pack_files(folder)[1], Vec::<PathBuf>::new());
+    w.assert_sound(folder);
+    assert_eq!(
+        w.git(folder, &["ls-tree", "-r", "HEAD"]).lines().count(),
+        181
+    );
+}
+
+#[test]
+fn new_files_are_one_pack_of_just_them() {
+    new_files_among(2_000);
+}
+
+/// Stages three hundred new files where so many are known.
+pub(crate) fn new_files_among(known: usize) {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    let folder = repo.workdir();
+    texts(folder, 1, known, "old");
     let _ = repo.stage().unwrap();
     let _ = repo.commit("old").unwrap();
     let [loose, packed, packs] = counted(&w, folder);

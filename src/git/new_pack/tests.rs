@@ -1,3 +1,5 @@
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 use crate::cancel::CancelToken;
 use crate::name::BranchName;

@@ -9,12 +9,12 @@ pub(super) mod format;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::step::step;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
 use crate::id::CommitId;
 use crate::name::{BranchName, RefName, RemoteName};
 use crate::path::RepoPath;
+use crate::step::step;
 use format::{Unreadable, decode, encode};
 
 /// The folder below the library's private one.
