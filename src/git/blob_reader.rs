@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use git2::{ObjectType, Repository};
 
-use super::error::wrap;
+use super::error::unreadable;
 use super::objects::blob_start;
 use super::open::open_again;
 use super::packed_blobs::{PackedBlobs, Unpacker};
@@ -65,7 +65,8 @@ impl BlobReader {
                 _ => Err(git2::Error::from_str("it is no blob")),
             }
         };
-        read(self.repo()?).map_err(wrap(&format!("read the blob {id}")))
+        let read = read(self.repo()?);
+        read.map_err(|error| unreadable(id, &self.workdir, error))
     }
 
     /// A blob's size, and its first bytes, at most so many; none of one that is longer than `limit`, which
@@ -78,17 +79,18 @@ impl BlobReader {
         if let Some((size, start)) = look {
             return Ok((size, start.to_vec()));
         }
-        let what = format!("read the blob {id}");
+        let workdir = self.workdir.clone();
+        let failed = |error| unreadable(id, &workdir, error);
         let repo = self.repo()?;
-        let odb = repo.odb().map_err(wrap("open the object store"))?;
-        let (size, _) = odb.read_header(id).map_err(wrap(&what))?;
+        let odb = repo.odb().map_err(failed)?;
+        let (size, _) = odb.read_header(id).map_err(failed)?;
         if size as u64 > limit {
             return Ok((size as u64, Vec::new()));
         }
         if size > SMALL_BLOB {
             return Ok((size as u64, blob_start(repo, id, most)?));
         }
-        let blob = odb.read(id).map_err(wrap(&what))?;
+        let blob = odb.read(id).map_err(failed)?;
         let data = blob.data();
         Ok((size as u64, data[..data.len().min(most)].to_vec()))
     }

@@ -1,10 +1,12 @@
 //! libgit2's errors in this crate's words, and patience with its locks.
 
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use git2::{ErrorClass, ErrorCode};
 
+use super::ObjectId;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Turns a libgit2 error into ours; `action` completes "cannot …".
@@ -28,6 +30,16 @@ pub(super) fn wrap(action: &str) -> impl FnOnce(git2::Error) -> Error + '_ {
         error.with_source(source)
     }
 }
+
+/// The same for an object of the repository in `workdir`, which should be there and whole.
+pub(super) fn unreadable(id: ObjectId, workdir: &Path, source: git2::Error) -> Error {
+    let action = format!("read the object {id} of {}", workdir.display());
+    wrap(&action)(source).with_hint(RESTORE)
+}
+
+/// What to do about broken objects.
+pub(super) const RESTORE: &str = "run git fsck: it says what is broken; bring that back from a backup of \
+    .git/objects, or clone anew and copy the files of the work tree over, which are as they were";
 
 /// What libgit2 says of what it cannot do.
 const UNSUPPORTED: [&str; 5] = [

@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use flate2::Crc;
 
 use super::ObjectId;
 use crate::error::{Error, ErrorKind, Result};
@@ -27,7 +29,7 @@ const BUFFER: usize = 64 << 10;
 /// Where some objects are.
 #[derive(Default)]
 pub(super) struct PackedEntries {
-    packs: Vec<File>,
+    packs: Vec<(PathBuf, File)>,
     places: HashMap<ObjectId, Place>,
     buffer: Vec<u8>,
 }
@@ -37,6 +39,16 @@ struct Place {
     pack: usize,
     from: u64,
     to: u64,
+    crc: u32,
+}
+
+/// What became of an object that was to be copied.
+pub(super) enum Copied {
+    Whole,
+    /// No entry of these packs stands for itself.
+    Elsewhere,
+    /// Its entry in this pack is not what it was when it was written.
+    Broken(PathBuf),
 }
 
 impl PackedEntries {
@@ -54,50 +66,101 @@ impl PackedEntries {
         packs.sort_by_key(|(_, places)| Reverse(places.len()));
         let mut found = Self::default();
         for (path, places) in packs.into_iter().take(MOST_PACKS) {
-            let Ok(file) = File::open(path) else { continue };
+            let Ok(file) = File::open(&path) else {
+                continue;
+            };
             let pack = found.packs.len();
-            found.packs.push(file);
+            found.packs.push((path, file));
             let places = places.into_iter();
-            let places = places.map(|(id, from, to)| (id, Place { pack, from, to }));
-            found.places.extend(places);
+            found.places.extend(places.map(|entry| {
+                let Entry { id, from, to, crc } = entry;
+                (
+                    id,
+                    Place {
+                        pack,
+                        from,
+                        to,
+                        crc,
+                    },
+                )
+            }));
         }
         found
     }
 
-    /// Hands an object's entry of a pack to `write`; false if there is none that stands for itself.
+    /// Hands an object's entry of a pack to `write`, when its checksum was found right: nobody else looks
+    /// at it before it is on the server.
     pub(super) fn copy(
         &mut self,
         id: ObjectId,
         mut write: impl FnMut(&[u8]) -> Result<()>,
-    ) -> Result<bool> {
-        let Some(Place { pack, from, to }) = self.places.get(&id).copied() else {
-            return Ok(false);
+    ) -> Result<Copied> {
+        let Some(place) = self.places.get(&id).copied() else {
+            return Ok(Copied::Elsewhere);
         };
-        let pack = &self.packs[pack];
-        let mut at = from;
-        while at < to {
-            let count = usize::try_from(to - at).map_or(BUFFER, |left| left.min(BUFFER));
-            self.buffer.resize(count, 0);
-            pack.read_exact_at(&mut self.buffer, at).map_err(|error| {
-                let text = format!("cannot read the object {id}: its pack cannot be read");
-                Error::new(ErrorKind::Git, text).with_source(error)
-            })?;
-            // The kind: a delta would need its base, which perhaps is not sent.
-            if at == from && !matches!(self.buffer[0] >> 4 & 7, 1..=4) {
-                return Ok(false);
-            }
-            write(&self.buffer)?;
-            at += count as u64;
+        let (path, pack) = &self.packs[place.pack];
+        let buffer = &mut self.buffer;
+        let mut crc = Crc::new();
+        let mut kind = None;
+        let looked = read(pack, place, buffer, |bytes| {
+            crc.update(bytes);
+            kind = kind.or(bytes.first().map(|first| first >> 4 & 7));
+            Ok(())
+        });
+        let failed = |error: io::Error| {
+            let text = format!(
+                "cannot read the object {id}: {} cannot be read",
+                path.display()
+            );
+            Error::new(ErrorKind::Git, text).with_source(error)
+        };
+        looked?.map_err(failed)?;
+        if crc.sum() != place.crc {
+            return Ok(Copied::Broken(path.clone()));
         }
-        Ok(true)
+        // A delta would need its base, which perhaps is not sent.
+        if !matches!(kind, Some(1..=4)) {
+            return Ok(Copied::Elsewhere);
+        }
+        if place.to - place.from <= BUFFER as u64 {
+            write(buffer)?;
+        } else {
+            read(pack, place, buffer, write)?.map_err(failed)?;
+        }
+        Ok(Copied::Whole)
     }
 }
 
-/// Entries of a pack: their ids, where they begin, and where they end.
-type Found = Vec<(ObjectId, u64, u64)>;
+/// Reads an entry piece by piece.
+fn read(
+    pack: &File,
+    place: Place,
+    buffer: &mut Vec<u8>,
+    mut take: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<io::Result<()>> {
+    let mut at = place.from;
+    while at < place.to {
+        let count = usize::try_from(place.to - at).map_or(BUFFER, |left| left.min(BUFFER));
+        buffer.resize(count, 0);
+        if let Err(error) = pack.read_exact_at(buffer, at) {
+            return Ok(Err(error));
+        }
+        take(buffer)?;
+        at += count as u64;
+    }
+    Ok(Ok(()))
+}
+
+/// An entry of a pack.
+struct Entry {
+    id: ObjectId,
+    from: u64,
+    to: u64,
+    crc: u32,
+}
 
 /// The wanted objects in the pack of this index. `None` if it is none that this can read, or not worth it.
-fn look_into(index: &Path, wanted: &HashSet<ObjectId>) -> io::Result<Option<Found>> {
+fn look_into(index: &Path, wanted: &HashSet<ObjectId>) -> io::Result<Option<Vec<Entry>>> {
     let mut file = File::open(index)?;
     let mut head = [0; FAN_OUT];
     file.read_exact(&mut head)?;
@@ -115,10 +178,9 @@ fn look_into(index: &Path, wanted: &HashSet<ObjectId>) -> io::Result<Option<Foun
     let bytes = std::fs::metadata(index.with_extension("pack"))?.len();
     let mut begins = Vec::with_capacity(count + 1);
     let mut found = Vec::new();
-    for (id, offset) in rest[..ids]
-        .chunks_exact(ID)
-        .zip(rest[offsets..].chunks_exact(4))
-    {
+    let rows = rest[..ids].chunks_exact(ID);
+    let rows = rows.zip(rest[ids..offsets].chunks_exact(4));
+    for ((id, crc), offset) in rows.zip(rest[offsets..].chunks_exact(4)) {
         let offset = match number(offset) {
             small if small < 1 << 31 => small as u64,
             at => {
@@ -135,16 +197,22 @@ fn look_into(index: &Path, wanted: &HashSet<ObjectId>) -> io::Result<Option<Foun
         if let Ok(id) = ObjectId::from_bytes(id)
             && wanted.contains(&id)
         {
-            found.push((id, offset, 0));
+            found.push(Entry {
+                id,
+                from: offset,
+                to: 0,
+                // The checksum of its bytes.
+                crc: u32::try_from(number(crc)).unwrap_or_default(),
+            });
         }
     }
     begins.push(bytes.saturating_sub(ID as u64));
     begins.sort_unstable();
-    for (_, from, to) in &mut found {
+    for Entry { from, to, .. } in &mut found {
         let next = begins.partition_point(|begin| *begin <= *from);
         *to = begins.get(next).copied().unwrap_or(*from);
     }
-    found.retain(|(_, from, to)| from < to);
+    found.retain(|entry| entry.from < entry.to);
     Ok((!found.is_empty()).then_some(found))
 }
 

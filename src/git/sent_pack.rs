@@ -11,7 +11,7 @@
 use std::collections::{HashSet, hash_map::RandomState};
 use std::hash::BuildHasher;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,9 +20,9 @@ use flate2::write::ZlibEncoder;
 use git2::{ObjectType, Repository};
 use sha1::{Digest, Sha1};
 
-use super::error::wrap;
+use super::error::{RESTORE, unreadable, wrap};
 use super::new_pack::{LARGEST, PACK_FROM, PACK_HEAD, Packer, put_header};
-use super::packed_entries::PackedEntries;
+use super::packed_entries::{Copied, PackedEntries};
 use super::push::RefUpdate;
 use super::{Git, ObjectId};
 use crate::cancel::CancelToken;
@@ -37,6 +37,7 @@ const TOLD_BYTES: u64 = 256 << 10;
 /// What a push may send by itself.
 pub(super) struct SentPack {
     repo: Repository,
+    workdir: PathBuf,
     packs: PathBuf,
     tips: Vec<ObjectId>,
     objects: Vec<ObjectId>,
@@ -61,6 +62,7 @@ impl SentPack {
         }
         Ok(Some(Self {
             repo: git.reopen()?,
+            workdir: git.workdir.clone(),
             packs: git.common_dir().join("objects/pack"),
             tips,
             objects: Vec::new(),
@@ -124,8 +126,12 @@ impl SentPack {
         let (mut packer, mut told) = (Packer::new(), 0);
         for id in all {
             self.cancel.check()?;
-            if !packed.copy(id, |bytes| out.write_all(bytes).map_err(not_sent))? {
-                self.pack(id, &mut packer, &mut out)?;
+            match packed.copy(id, |bytes| out.write_all(bytes).map_err(not_sent))? {
+                Copied::Whole => {}
+                Copied::Elsewhere => self.pack(id, &mut packer, &mut out)?,
+                Copied::Broken(pack) => self
+                    .pack(id, &mut packer, &mut out)
+                    .map_err(|error| broken(id, &pack, error))?,
             }
             if out.bytes - told >= TOLD_BYTES {
                 told = out.bytes;
@@ -146,9 +152,9 @@ impl SentPack {
 
     /// Writes the entry of an object that lies elsewhere, or as a delta.
     fn pack(&self, id: ObjectId, packer: &mut Packer, out: &mut dyn Write) -> Result<()> {
-        let what = format!("read the object {id}");
+        let failed = |error| unreadable(id, &self.workdir, error);
         let odb = self.repo.odb().map_err(wrap("open the object store"))?;
-        let (size, kind) = odb.read_header(id).map_err(wrap(&what))?;
+        let (size, kind) = odb.read_header(id).map_err(failed)?;
         if size as u64 > LARGEST
             && let Ok((mut bytes, size, kind)) = odb.reader(id)
         {
@@ -158,17 +164,29 @@ impl SentPack {
             let mut deflate = ZlibEncoder::new(out, Compression::fast());
             let copied = io::copy(&mut bytes, &mut deflate).map_err(not_sent)?;
             if copied != size as u64 {
-                return Err(Error::new(
-                    ErrorKind::Git,
-                    format!("cannot {what}: it ends too soon"),
-                ));
+                let text = "the object ends too soon";
+                return Err(failed(git2::Error::from_str(text)));
             }
             return deflate.finish().map(drop).map_err(not_sent);
         }
-        let object = odb.read(id).map_err(wrap(&what))?;
+        let object = odb.read(id).map_err(failed)?;
         packer.pack(kind, object.data())?;
         out.write_all(packer.packed()).map_err(not_sent)
     }
+}
+
+/// The error for an object whose pack is damaged, and that libgit2 could not read from it, either.
+fn broken(id: ObjectId, pack: &Path, error: Error) -> Error {
+    if error.kind() != ErrorKind::Git {
+        return error;
+    }
+    let text = format!(
+        "cannot push: the object {id} is broken in {}",
+        pack.display()
+    );
+    Error::new(ErrorKind::Git, text)
+        .with_hint(RESTORE)
+        .with_source(error)
 }
 
 fn not_sent(error: io::Error) -> Error {

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use hf_repository::{Event, Progress};
+use hf_repository::{ErrorKind, Event, Progress};
 use mini_hub::Route;
 
 use crate::support::moving::{commit, requests, sent};
@@ -204,4 +204,62 @@ fn of_a_new_branch_only_what_is_new_is_sent() {
         w.remote_tip("alice/m", "other").as_deref(),
         Some(w.git(&folder, &["rev-parse", "HEAD"]).trim())
     );
+}
+
+#[test]
+fn of_a_rotten_pack_nothing_is_sent_and_the_error_says_which() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    let folder = repo.workdir().to_owned();
+    for number in 0..60 {
+        write(&folder, &format!("f{number}.txt"), text(number, 50_000));
+    }
+    commit(&repo, "one.txt", b"one".to_vec());
+    let tip = w.remote_tip("alice/m", "main");
+    let packs = fs::read_dir(folder.join(".git/objects/pack")).unwrap();
+    let made = packs.map(|entry| entry.unwrap().path());
+    let pack = made
+        .filter(|path| path.extension().is_some_and(|end| end == "pack"))
+        .max_by_key(|path| fs::metadata(path).unwrap().len())
+        .unwrap();
+    let index = pack.with_extension("idx");
+    let flip = |file: &Path, at: usize| {
+        let mut bytes = fs::read(file).unwrap();
+        bytes[at] ^= 1;
+        fs::remove_file(file).unwrap();
+        fs::write(file, bytes).unwrap();
+    };
+    // Behind what is looked at before a push: near the end of the last file.
+    let last = fs::metadata(&pack).unwrap().len() as usize - 500;
+    flip(&pack, last);
+    let error = repo.push().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Git);
+    let (told, pack_text) = (error.to_string(), pack.to_string_lossy());
+    assert!(told.contains("cannot push: the object "), "{told}");
+    assert!(told.contains(&*pack_text), "{told}");
+    assert!(error.hint().unwrap().contains("git fsck"), "{error:?}");
+    assert_eq!(w.remote_tip("alice/m", "main"), tip);
+    // A small file is found before.
+    flip(&pack, last);
+    write(&folder, "small.txt", "small");
+    commit(&repo, "two.txt", b"two".to_vec());
+    let blob = w.git(&folder, &["rev-parse", "HEAD:small.txt"]);
+    let blob = folder
+        .join(".git/objects")
+        .join(&blob[..2])
+        .join(&blob[2..]);
+    let length = fs::metadata(&blob).unwrap().len() as usize;
+    flip(&blob, length - 1);
+    let error = repo.push().unwrap_err();
+    let (told, ours) = (error.to_string(), folder.to_string_lossy());
+    assert!(told.contains(&*ours), "{told}");
+    assert!(error.hint().unwrap().contains("git fsck"), "{error:?}");
+    assert_eq!(w.remote_tip("alice/m", "main"), tip);
+    // What is wrong about the checksum alone does no harm.
+    flip(&blob, length - 1);
+    let rows = (fs::metadata(&index).unwrap().len() as usize - 1032 - 40) / 28;
+    flip(&index, 1032 + rows * 20);
+    let _ = repo.push().unwrap();
+    assert_arrived(&w, "alice/m", &folder);
 }
