@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, OsStr};
 use std::io;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -20,12 +21,51 @@ pub(crate) struct Folder {
     may_be_listed: bool,
 }
 
-/// A name in a folder.
-#[derive(Clone, Debug)]
-pub(crate) struct Name {
-    pub(crate) bytes: Vec<u8>,
-    /// What it was when the folder was listed.
-    pub(crate) kind: FileKind,
+/// The names in a folder, in the order of their bytes.
+#[derive(Default)]
+pub(crate) struct Names {
+    /// One behind the other: an allocation for each takes as long as a tenth of a look at its file.
+    text: Vec<u8>,
+    found: Vec<(Range<usize>, FileKind)>,
+}
+
+impl Names {
+    fn push(&mut self, name: &[u8], kind: FileKind) {
+        let begins = self.text.len();
+        self.text.extend_from_slice(name);
+        self.found.push((begins..self.text.len(), kind));
+    }
+
+    fn sort(&mut self) {
+        let Self { text, found } = self;
+        found.sort_unstable_by(|(one, _), (other, _)| text[one.clone()].cmp(&text[other.clone()]));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    /// Each name, and what it was when the folder was listed.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], FileKind)> {
+        (0..self.len()).map(|at| (self.name(at), self.kind(at)))
+    }
+
+    pub(crate) fn kind(&self, at: usize) -> FileKind {
+        self.found[at].1
+    }
+
+    fn name(&self, at: usize) -> &[u8] {
+        &self.text[self.found[at].0.clone()]
+    }
+
+    /// Where a name is; looked at first is `near`.
+    pub(crate) fn find(&self, name: &[u8], near: usize) -> Option<usize> {
+        if near < self.len() && self.name(near) == name {
+            return Some(near);
+        }
+        let order = |there: &(Range<usize>, FileKind)| self.text[there.0.clone()].cmp(name);
+        self.found.binary_search_by(order).ok()
+    }
 }
 
 impl Folder {
@@ -58,11 +98,11 @@ impl Folder {
     /// Everything in it, in the order of the names' bytes; `None` if it may not be listed.
     ///
     /// What was renamed while it was listed may be missing: not on ext4, but on tmpfs and overlayfs.
-    pub(crate) fn names(&self) -> Result<Option<Vec<Name>>> {
+    pub(crate) fn names(&self) -> Result<Option<Names>> {
         if !self.may_be_listed {
             return Ok(None);
         }
-        let mut names = Vec::new();
+        let mut names = Names::default();
         self.each_entry(|name, kind| {
             let bytes = name.to_bytes();
             if bytes == b"." || bytes == b".." {
@@ -76,11 +116,10 @@ impl Folder {
                 },
                 kind => FileKind::from(kind),
             };
-            let bytes = bytes.to_vec();
-            names.push(Name { bytes, kind });
+            names.push(bytes, kind);
             Ok(())
         })?;
-        names.sort_unstable_by(|one: &Name, other| one.bytes.cmp(&other.bytes));
+        names.sort();
         Ok(Some(names))
     }
 
@@ -188,12 +227,17 @@ mod tests {
         let folder = Folder::open(temp.path()).expect("readable").expect("there");
         let names = folder.names().expect("listed").expect("allowed");
         let kinds = [FileKind::Folder, FileKind::File, FileKind::Symlink];
-        let found: Vec<_> = names.iter().map(|name| name.kind).collect();
+        let found: Vec<_> = names.iter().map(|(_, kind)| kind).collect();
         assert_eq!(found, kinds);
-        for name in names {
-            let path = at(std::str::from_utf8(&name.bytes).expect("plain"));
+        assert_eq!(
+            (names.find(b"b", 0), names.find(b"b", 1)),
+            (Some(1), Some(1))
+        );
+        assert_eq!((names.find(b"bb", 1), names.find(b"", 9)), (None, None));
+        for (name, _) in names.iter() {
+            let path = at(std::str::from_utf8(name).expect("plain"));
             assert_eq!(
-                folder.lstat(&name.bytes).expect("seen"),
+                folder.lstat(name).expect("seen"),
                 lstat(&path).expect("seen")
             );
         }
@@ -207,7 +251,7 @@ mod tests {
         // They do not fit into one buffer; and it can be listed again.
         for _ in 0..2 {
             let names = folder.names().expect("listed").expect("allowed");
-            let names: Vec<_> = names.into_iter().map(|name| name.bytes).collect();
+            let names: Vec<_> = names.iter().map(|(name, _)| name.to_vec()).collect();
             let wanted: Vec<_> = (0..400).map(|number| long(number).into_bytes()).collect();
             assert_eq!(names, wanted);
         }

@@ -14,7 +14,7 @@ pub(crate) mod sharing;
 mod stat;
 
 pub(crate) use copy::{clone_or_copy, clone_or_copy_start, require_space};
-pub(crate) use folder::{Folder, Name};
+pub(crate) use folder::{Folder, Names};
 pub(crate) use git_lock::{GitLock, Readers};
 pub(crate) use private::change_private;
 pub(crate) use read::{

@@ -20,7 +20,7 @@ use crate::path::RepoPath;
 /// The index as it was read, in git's order.
 pub(crate) struct Listing {
     rows: Vec<Row>,
-    /// The paths of all rows, one behind the other.
+    /// What has the paths of all rows: the file itself, or nothing else.
     text: Vec<u8>,
     written_at: Option<(i64, u32)>,
     trees: Option<CachedTree>,
@@ -55,8 +55,11 @@ impl Git {
         let written_at = Stat::from(&meta).mtime;
         let mut bytes = Vec::new();
         read_whole(&mut file, meta.len(), &mut bytes).map_err(failed)?;
-        let understood = self.listing_in(&bytes, Some(written_at));
-        match understood.filter(|_| good(&bytes)) {
+        let listing = match good(&bytes) {
+            true => self.listing_in(bytes, Some(written_at)),
+            false => None,
+        };
+        match listing {
             Some(listing) => {
                 listing.check()?;
                 Ok(listing)
@@ -68,13 +71,13 @@ impl Git {
     /// What an index file holds, names and modes unchecked; `None` if it is not to be understood here.
     pub(super) fn listing_in(
         &self,
-        bytes: &[u8],
+        bytes: Vec<u8>,
         written_at: Option<(i64, u32)>,
     ) -> Option<Listing> {
-        let parsed = file::parse(bytes)?;
+        let parsed = file::parse(&bytes)?;
         Some(Listing {
             rows: parsed.rows,
-            text: parsed.text,
+            text: parsed.text.unwrap_or(bytes),
             trees: parsed.trees,
             written_at,
             trusts_modes: self.trusts_modes,

@@ -57,7 +57,7 @@ impl Git {
     /// The same index file with the trees in it; `None` if that is not worth it, or if it is none that can
     /// be read here.
     fn index_with_trees(&self, bytes: &[u8], tree: ObjectId) -> Result<Option<Vec<u8>>> {
-        let Some(index) = self.listing_in(bytes, None) else {
+        let Some(index) = self.listing_in(bytes.to_vec(), None) else {
             return Ok(None);
         };
         let found = Search {

@@ -12,7 +12,7 @@ use std::path::Path;
 use super::selection::Selection;
 use crate::cancel::CancelToken;
 use crate::error::Result;
-use crate::fs::{FileKind, Folder, Name, Stat};
+use crate::fs::{FileKind, Folder, Names, Stat};
 use crate::git::{Git, Ignored, Ignoring, Listing};
 use crate::gitattributes::Case;
 use crate::gitignore;
@@ -127,7 +127,7 @@ impl Walk<'_> {
         // As for git: what is in it is nobody's, but tracked files are looked for by their names.
         let names = folder.names()?.unwrap_or_else(|| {
             tracing::warn!(folder = %String::from_utf8_lossy(&part.name), "it may not be listed");
-            Vec::new()
+            Names::default()
         });
         let is_tracked = part.name.is_empty() || !part.rows.is_empty();
         if !is_tracked && is_repository(&folder, &names)? {
@@ -137,18 +137,18 @@ impl Walk<'_> {
         let mut known = vec![false; names.len()];
         let ignoring = self.rules(part, &names);
         self.tracked(part, &folder, (&names, &mut known), &ignoring, seen)?;
-        for (name, known) in names.iter().zip(known) {
-            if !known && name.bytes != b".git" {
-                self.untracked(&part.name, name, &ignoring, seen);
+        for ((name, kind), known) in names.iter().zip(known) {
+            if !known && name != b".git" {
+                self.untracked(&part.name, name, kind, &ignoring, seen);
             }
         }
         Ok(())
     }
 
     /// The rules that count in the folder, its own included.
-    fn rules(&self, part: &Part, names: &[Name]) -> Ignoring {
-        let is_there = find(names, gitignore::FILE_NAME.as_bytes(), 0)
-            .is_some_and(|at| names[at].kind == FileKind::File);
+    fn rules(&self, part: &Part, names: &Names) -> Ignoring {
+        let is_there = names.find(gitignore::FILE_NAME.as_bytes(), 0);
+        let is_there = is_there.is_some_and(|at| names.kind(at) == FileKind::File);
         if is_there || self.ignored.keeps_rules_of(&part.name) {
             self.ignored.with_rules_of(&part.name, &part.ignoring)
         } else {
@@ -161,7 +161,7 @@ impl Walk<'_> {
         &self,
         part: &Part,
         folder: &Folder,
-        (names, known): (&[Name], &mut [bool]),
+        (names, known): (&Names, &mut [bool]),
         ignoring: &Ignoring,
         seen: &mut Seen,
     ) -> Result<()> {
@@ -174,10 +174,10 @@ impl Walk<'_> {
             let path = self.index.path(row);
             let end = path[depth..].iter().position(|byte| *byte == b'/');
             let name = &path[depth..end.map_or(path.len(), |end| depth + end)];
-            let at = find(names, name, near);
+            let at = names.find(name, near);
             near = at.map_or(near, |at| at + 1);
             let kind = match (at, end) {
-                (Some(at), _) => Some(names[at].kind),
+                (Some(at), _) => Some(names.kind(at)),
                 // Renamed while the folder was listed, or there in another spelling.
                 (None, Some(_)) => folder.lstat(name)?.map(|stat| stat.kind),
                 (None, None) => None,
@@ -259,9 +259,16 @@ impl Walk<'_> {
         self.index.is_watched(row) && self.selection.takes_bytes(self.index.path(row))
     }
 
-    fn untracked(&self, folder: &[u8], name: &Name, ignoring: &Ignoring, seen: &mut Seen) {
-        let path = [folder, &name.bytes].concat();
-        match name.kind {
+    fn untracked(
+        &self,
+        folder: &[u8],
+        name: &[u8],
+        kind: FileKind,
+        ignoring: &Ignoring,
+        seen: &mut Seen,
+    ) {
+        let path = [folder, name].concat();
+        match kind {
             FileKind::File | FileKind::Symlink => {
                 if !self.ignored.takes(&path, ignoring) {
                     seen.walked.untracked.push(path);
@@ -295,22 +302,12 @@ impl Walk<'_> {
 }
 
 /// Whether a folder is the work tree of a repository of its own. An empty `.git` makes none.
-fn is_repository(folder: &Folder, names: &[Name]) -> Result<bool> {
-    Ok(match find(names, b".git", 0).map(|at| names[at].kind) {
+fn is_repository(folder: &Folder, names: &Names) -> Result<bool> {
+    Ok(match names.find(b".git", 0).map(|at| names.kind(at)) {
         None => false,
         Some(FileKind::Folder) => folder.lstat(b".git/HEAD")?.is_some(),
         Some(_) => true,
     })
-}
-
-/// Where a name is; looked at first is where the one behind the last would be.
-fn find(names: &[Name], name: &[u8], near: usize) -> Option<usize> {
-    if names.get(near).is_some_and(|there| there.bytes == name) {
-        return Some(near);
-    }
-    names
-        .binary_search_by(|there| there.bytes.as_slice().cmp(name))
-        .ok()
 }
 
 #[cfg(test)]

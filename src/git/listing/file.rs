@@ -10,7 +10,8 @@ use crate::git::index::Recorded;
 /// What a file holds.
 pub(super) struct Parsed {
     pub(super) rows: Vec<Row>,
-    pub(super) text: Vec<u8>,
+    /// All paths, where the file itself does not have them as a whole.
+    pub(super) text: Option<Vec<u8>>,
     pub(super) trees: Option<CachedTree>,
     /// Where the entries end, and the extensions begin.
     ends: usize,
@@ -37,12 +38,13 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Parsed> {
     let count = usize::try_from(u32_at(header, 8)?).ok()?;
     // An entry has 62 bytes and more: a wrong count asks for no memory.
     let mut rows: Vec<Row> = Vec::with_capacity(count.min(body.len() / FIXED));
-    let mut text = Vec::with_capacity(body.len() / 2);
+    // Version 4 leaves out what a path has in common with the one before.
+    let mut text = (version == 4).then(Vec::new);
     let mut at = HEADER;
     for _ in 0..count {
-        let (mut row, ends) = row(body, at, version, &rows, &mut text)?;
-        row.length = u32::try_from(text.len()).ok()?.checked_sub(row.at)?;
+        let (row, ends) = row(body, at, &rows, text.as_mut())?;
         if let Some(before) = rows.last() {
+            let text = text.as_deref().unwrap_or(body);
             let path = |row: &Row| &text[row.at as usize..][..row.length as usize];
             if (path(before), before.stage()) >= (path(&row), row.stage()) {
                 return None;
@@ -51,7 +53,6 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Parsed> {
         rows.push(row);
         at = ends;
     }
-    text.shrink_to_fit();
     let mut trees = None;
     for extension in extensions(body.get(at..)?) {
         let (name, content) = extension?;
@@ -82,14 +83,8 @@ fn body(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(..bytes.len().checked_sub(CHECKSUM)?)
 }
 
-/// The entry that begins at `at`, its path at the end of `text`, and where it ends.
-fn row(
-    body: &[u8],
-    at: usize,
-    version: u32,
-    before: &[Row],
-    text: &mut Vec<u8>,
-) -> Option<(Row, usize)> {
+/// The entry that begins at `at`, and where it ends. With `text` its path is put together there.
+fn row(body: &[u8], at: usize, before: &[Row], text: Option<&mut Vec<u8>>) -> Option<(Row, usize)> {
     let fixed = body.get(at..at.checked_add(FIXED + 2)?)?;
     let word = |number: usize| u32_at(fixed, number * 4);
     #[expect(clippy::cast_possible_wrap, reason = "as it was written")]
@@ -101,34 +96,37 @@ fn row(
         flags_extended = u16_at(body.get(path..)?, 0)?;
         path += 2;
     }
-    let begins = text.len();
-    if version == 4 {
-        let (cut, length) = varint(body.get(path..)?)?;
-        path += length;
-        if let Some(before) = before.last() {
-            let kept = (before.length as usize).checked_sub(cut)?;
-            text.extend_from_within(before.at as usize..before.at as usize + kept);
-        } else if cut != 0 {
-            return None;
+    let (path, length, ends) = match text {
+        None => {
+            let rest = body.get(path..)?;
+            let known = usize::from(flags & 0xfff);
+            // The length is told unless it is too large for its twelve bits.
+            let length = if known < 0xfff && rest.get(known) == Some(&0) {
+                known
+            } else {
+                rest.iter().position(|byte| *byte == 0)?
+            };
+            // Filled up with one to eight zeros.
+            (path, length, at + (path + length - at + 8) / 8 * 8)
         }
-    }
-    let rest = body.get(path..)?;
-    let known = usize::from(flags & 0xfff);
-    // The length is told unless it is too large for its twelve bits.
-    let length = if version < 4 && known < 0xfff && rest.get(known) == Some(&0) {
-        known
-    } else {
-        rest.iter().position(|byte| *byte == 0)?
-    };
-    text.extend_from_slice(&rest[..length]);
-    let ends = match version {
-        4 => path + length + 1,
-        // Filled up with one to eight zeros.
-        _ => at + (path + length - at + 8) / 8 * 8,
+        Some(text) => {
+            let begins = text.len();
+            let (cut, length) = varint(body.get(path..)?)?;
+            let rest = body.get(path + length..)?;
+            if let Some(before) = before.last() {
+                let kept = (before.length as usize).checked_sub(cut)?;
+                text.extend_from_within(before.at as usize..before.at as usize + kept);
+            } else if cut != 0 {
+                return None;
+            }
+            let own = rest.iter().position(|byte| *byte == 0)?;
+            text.extend_from_slice(&rest[..own]);
+            (begins, text.len() - begins, path + length + own + 1)
+        }
     };
     let row = Row {
-        at: u32::try_from(begins).ok()?,
-        length: 0,
+        at: u32::try_from(path).ok()?,
+        length: u32::try_from(length).ok()?,
         id: ObjectId::from_bytes(fixed.get(40..FIXED)?).ok()?,
         mode: word(6)?,
         recorded: Recorded {

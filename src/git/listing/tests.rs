@@ -61,6 +61,8 @@ fn the_file_says_what_libgit2_says() {
         let file::Parsed {
             rows, text, trees, ..
         } = parse(&bytes).expect("valid");
+        assert_eq!(text.is_some(), version == 4);
+        let text = text.unwrap_or_else(|| bytes.clone());
         let index = git.index().expect("read");
         let wanted = Listing::of(&git, &index).expect("read");
         let told = |rows: &[Row], text: &[u8]| -> Vec<String> {

@@ -127,7 +127,13 @@ fn what_a_listing_misses_is_looked_for_by_its_name() {
     let folder = walk.open(b"").expect("readable").expect("there");
     let (none, mut seen) = (Ignoring::default(), Seen::default());
     // As if both had been renamed just then, or the folder might be entered and not listed.
-    let tracked = walk.tracked(&root, &folder, (&[], &mut []), &none, &mut seen);
+    let tracked = walk.tracked(
+        &root,
+        &folder,
+        (&Names::default(), &mut []),
+        &none,
+        &mut seen,
+    );
     tracked.expect("looked at");
     assert!(seen.walked.gone.is_empty() && seen.walked.open.is_empty());
     assert_eq!(seen.deeper.len(), 1);
