@@ -1,5 +1,7 @@
 //! The same work on many items, on several threads.
 
+mod cpu;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -56,6 +58,7 @@ pub(crate) fn map_with<S, T: Sync, R: Send>(
     let threads = threads().min(items.len());
     let at_a_time = |left: usize| (left / (threads * PART)).clamp(1, MOST_AT_A_TIME);
     let (next, ended) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let here = cpu::Here::now();
     let work_along = || {
         let _guard = EndOnPanic(&ended);
         let mut done = Vec::new();
@@ -89,7 +92,11 @@ pub(crate) fn map_with<S, T: Sync, R: Send>(
     };
     let mut done = thread::scope(|scope| {
         // A system that has no more threads to give has it done by fewer.
-        let more = |_| thread::Builder::new().spawn_scoped(scope, work_along).ok();
+        let elsewhere = || {
+            here.leave();
+            work_along()
+        };
+        let more = |_| thread::Builder::new().spawn_scoped(scope, elsewhere).ok();
         let others: Vec<_> = (1..threads).filter_map(more).collect();
         let mut done = work_along();
         for other in others {

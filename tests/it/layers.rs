@@ -43,7 +43,7 @@ const VENDORS: [(&str, &[&str]); 7] = [
     ("rustls", &["http"]),
     ("webpki_root_certs", &["http"]),
     ("duct", &["process"]),
-    ("rustix", &["fs", "process"]),
+    ("rustix", &["fs", "parallel", "process"]),
     ("libgit2_sys", &["git"]),
 ];
 
