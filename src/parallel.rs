@@ -42,7 +42,25 @@ pub(crate) fn map<T: Sync, R: Send>(
     map_with(items, cancel, || Ok(()), |(), item| work(item))
 }
 
-/// The same, where each thread has something of its own for the time: `begin` makes it, on that thread.
+/// The same for work that mostly waits for the disk, which has more to do at a time than there are CPUs.
+///
+/// # Errors
+/// As [`map`].
+pub(crate) fn map_waiting<T: Sync, R: Send>(
+    items: &[T],
+    cancel: &CancelToken,
+    work: impl Fn(&T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    map_on(
+        MOST_THREADS,
+        items,
+        cancel,
+        || Ok(()),
+        |(), item| work(item),
+    )
+}
+
+/// As [`map`], where each thread has something of its own for the time: `begin` makes it, on that thread.
 ///
 /// # Errors
 /// As [`map`], and that of `begin`.
@@ -52,10 +70,20 @@ pub(crate) fn map_with<S, T: Sync, R: Send>(
     begin: impl Fn() -> Result<S> + Sync,
     work: impl Fn(&mut S, &T) -> Result<R> + Sync,
 ) -> Result<Vec<R>> {
+    map_on(threads(), items, cancel, begin, work)
+}
+
+fn map_on<S, T: Sync, R: Send>(
+    most: usize,
+    items: &[T],
+    cancel: &CancelToken,
+    begin: impl Fn() -> Result<S> + Sync,
+    work: impl Fn(&mut S, &T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
     if items.is_empty() {
         return Ok(Vec::new());
     }
-    let threads = threads().min(items.len());
+    let threads = most.min(items.len());
     let at_a_time = |left: usize| (left / (threads * PART)).clamp(1, MOST_AT_A_TIME);
     let (next, ended) = (AtomicUsize::new(0), AtomicBool::new(false));
     let here = cpu::Here::now();

@@ -21,7 +21,7 @@ pub(crate) use read::{
     Take, is_gone, may_be_out_of_files, open_if_exists, open_no_link, read_if_exists, read_start,
     read_start_into, read_start_of_link,
 };
-pub(crate) use rename::{exchange, rename_to_free};
+pub(crate) use rename::{begin_write_out, exchange, rename_to_free};
 pub(crate) use secluded::Secluded;
 pub(crate) use stat::{FileKind, Stat, index_size, lstat};
 

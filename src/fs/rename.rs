@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::path::Path;
 
 use rustix::fs::{Advice, CWD, RenameFlags, fadvise, renameat_with};
@@ -24,9 +25,15 @@ pub(crate) fn exchange(new: &Path, target: &Path) -> bool {
 
 /// Has the kernel begin to write a file to the disk, without waiting for the end of it.
 fn write_out(file: &Path) {
-    // That nobody needs its pages is the advice for which the kernel does so. Those that are being written
-    // stay in memory all the same. A link has no pages.
+    // A link has no pages.
     if let Ok(Some(file)) = super::open_no_link(file) {
-        let _ = fadvise(file, 0, None, Advice::DontNeed);
+        begin_write_out(&file);
     }
+}
+
+/// The same for an open file.
+pub(crate) fn begin_write_out(file: &File) {
+    // That nobody needs its pages is the advice for which the kernel does so. Those that are being written
+    // stay in memory all the same.
+    let _ = fadvise(file, 0, None, Advice::DontNeed);
 }

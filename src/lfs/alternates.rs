@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::Object;
 use super::clean::hash_file;
-use super::store::{Store, finish};
+use super::lasting;
+use super::store::Store;
 use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
 use crate::fs::{self, FileKind};
@@ -156,7 +157,7 @@ impl Store {
         let target = self.object_path(object.oid);
         let opened =
             std::fs::File::open(&file.0).map_err(|error| Error::io("open", &file.0, error))?;
-        finish(&opened, &file.0, &target)?;
+        lasting::put(&opened, &file.0, &target)?;
         tracing::debug!(object = %object.oid, from = %source.display(), "taken from an alternate");
         Ok(true)
     }

@@ -9,9 +9,10 @@ use tempfile::NamedTempFile;
 
 use super::Object;
 use super::copying::copy_hashed;
+use super::lasting::Together;
 use super::pointer::{MAX_POINTER_BYTES, Pointer};
 use super::store::Store;
-use super::unless_changed;
+use super::{io_error, unless_changed};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{self, FileKind, Stat, Take};
@@ -80,6 +81,7 @@ pub(super) fn clean_all(
             all[number] = cleaned;
         }
     }
+    let mut together = Together::default();
     for few in small.chunks(TOGETHER) {
         let copy = |(number, file): &(usize, &PathBuf)| {
             begins(*number);
@@ -94,7 +96,7 @@ pub(super) fn clean_all(
                         Cleaned { object, stat }
                     });
                 }
-                store.insert_all(temps)?;
+                store.insert_all(temps, &mut together)?;
             }
             // The process may have so many files open that there is room for a few only. If it is something
             // else, it comes again.
@@ -108,6 +110,7 @@ pub(super) fn clean_all(
             Err(error) => return Err(error),
         }
     }
+    together.finish(cancel)?;
     Ok(all)
 }
 
@@ -182,10 +185,6 @@ pub(super) fn changed(file: &Path) -> Error {
 /// Whether a copy failed because the file was deleted under it, on another machine.
 fn lost_source(error: &Error) -> bool {
     io_error(error).is_some_and(fs::is_gone)
-}
-
-fn io_error(error: &Error) -> Option<&io::Error> {
-    std::error::Error::source(error)?.downcast_ref()
 }
 
 /// The stat of a file, such that whatever is written from here on gives it another time.

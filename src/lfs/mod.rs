@@ -20,6 +20,7 @@ mod folder;
 pub(crate) mod fuzz;
 pub(crate) mod git_lfs;
 pub(crate) mod incoming;
+mod lasting;
 mod meaning;
 mod meter;
 mod partial;
@@ -52,6 +53,11 @@ pub(crate) struct Object {
     pub(crate) oid: LfsOid,
     /// Bytes of content.
     pub(crate) size: u64,
+}
+
+/// What the system said, if that is why something failed.
+fn io_error(error: &Error) -> Option<&std::io::Error> {
+    std::error::Error::source(error)?.downcast_ref()
 }
 
 /// Bytes of all objects. Pointers say what they like: their sum may be no number any more.

@@ -3,7 +3,6 @@
 //! `objects/aa/bb/<oid>`, whole and verified or not at all: content is written elsewhere
 //! (`tmp` for files of ours, `incomplete` for downloads), hashed, fsynced and renamed.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
+use super::lasting::{self, Together, Whole};
 use super::{Object, partial};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
@@ -151,24 +151,26 @@ impl Store {
         keep(temp, &self.object_path(object.oid))
     }
 
-    /// The same for many: all contents, then all names, then the names of all folders.
-    ///
-    /// One after the other each would have to wait for the disk three times; so the file system writes
-    /// its journal three times for all of them.
-    pub(super) fn insert_all(&self, scratch: Vec<(Object, NamedTempFile)>) -> Result<()> {
-        let path = |object: &Object| self.object_path(object.oid);
+    /// The same for many, which last once `together` is finished.
+    pub(super) fn insert_all(
+        &self,
+        scratch: Vec<(Object, NamedTempFile)>,
+        together: &mut Together,
+    ) -> Result<()> {
         let mut fresh = scratch;
         fresh.retain(|(object, _)| !self.is_renewed(*object));
-        for (object, temp) in &fresh {
-            sync_content(temp.as_file(), &path(object))?;
-        }
-        let mut folders = BTreeSet::new();
-        for (object, temp) in fresh {
-            folders.append(&mut name(temp.path(), &path(&object))?);
+        let files = fresh.iter().map(|(object, temp)| Whole {
+            file: temp.as_file(),
+            path: temp.path(),
+            target: self.object_path(object.oid),
+        });
+        let stored = together.put(&files.collect::<Vec<_>>());
+        for ((_, temp), stored) in fresh.into_iter().zip(stored) {
+            stored?;
             // It is not at its old path any more.
             drop(temp.into_temp_path().keep());
         }
-        sync_folders(&folders)
+        Ok(())
     }
 
     /// Whether the object is here already, and if so makes it young. The empty one always is.
@@ -335,63 +337,10 @@ impl Store {
 
 /// Makes a scratch file an object.
 fn keep(temp: NamedTempFile, target: &Path) -> Result<()> {
-    finish(temp.as_file(), temp.path(), target)?;
+    lasting::put(temp.as_file(), temp.path(), target)?;
     // It is not at its old path any more.
     drop(temp.into_temp_path().keep());
     Ok(())
-}
-
-/// Makes the file at `path` an object, durably: content, then name, then the folders' names.
-pub(super) fn finish(file: &File, path: &Path, target: &Path) -> Result<()> {
-    sync_content(file, target)?;
-    sync_folders(&name(path, target)?)
-}
-
-fn sync_content(file: &File, target: &Path) -> Result<()> {
-    file.sync_all()
-        .map_err(|error| Error::io("write", target, error))
-}
-
-/// Gives an object its name; the folders whose names have to last for its sake.
-fn name(path: &Path, target: &Path) -> Result<BTreeSet<PathBuf>> {
-    let folder = target.parent().unwrap_or(target);
-    let rename = || std::fs::rename(path, target);
-    let failed = |error| Error::io("store", target, error);
-    let mut folders = BTreeSet::from([folder.to_path_buf()]);
-    match rename() {
-        Ok(()) => return Ok(folders),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
-    }
-    let there = folder.ancestors().find(|above| above.exists());
-    fs::create_dir_all(folder)?;
-    rename().map_err(failed)?;
-    // The names of new folders have to last as well. So has that of the one that was there: a moment
-    // ago that may have been made for the scratch file.
-    for above in folder.ancestors() {
-        folders.extend(above.parent().map(Path::to_path_buf));
-        if there == Some(above) {
-            break;
-        }
-    }
-    Ok(folders)
-}
-
-/// Makes the names in folders last, the innermost first.
-fn sync_folders(folders: &BTreeSet<PathBuf>) -> Result<()> {
-    folders
-        .iter()
-        .rev()
-        .map(PathBuf::as_path)
-        .try_for_each(sync_if_readable)
-}
-
-/// The store may lie in a folder that its user may pass through, but not list, and so not sync either.
-fn sync_if_readable(folder: &Path) -> Result<()> {
-    match File::open(folder) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        _ => fs::sync_dir(folder),
-    }
 }
 
 /// What came is not the object it should be.

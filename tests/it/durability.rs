@@ -124,6 +124,44 @@ fn what_was_fetched_is_lasting_before_a_ref_leads_to_it() {
 }
 
 #[test]
+fn small_objects_last_before_the_files_that_are_made_of_them() {
+    if !strace() {
+        return;
+    }
+    let w = World::new();
+    w.model("alice/m");
+    drop(w.clone("alice/m", "ours"));
+    let theirs = w.clone("alice/m", "theirs");
+    for number in 0..3 {
+        write(
+            theirs.workdir(),
+            &format!("{number}.bin"),
+            weights(number, 3_000),
+        );
+    }
+    let _ = theirs.save("three").unwrap();
+    theirs.close().unwrap();
+    let folder = w.path("ours").to_string_lossy().into_owned();
+    let mut calls = Calls::of(&w, "pull-once", &folder);
+    let stored = |call: &&String| naming(call) && call.contains("/lfs/objects/");
+    let names: Vec<String> = calls.calls.iter().filter(stored).cloned().collect();
+    assert_eq!(names.len(), 3, "{names:#?}");
+    for name in &names {
+        calls.at = 0;
+        let part = |from: &str| name.split(from).nth(1).unwrap().split('"').next().unwrap();
+        let (scratch, object) = (part("/lfs/incomplete/"), part("/lfs/objects/"));
+        calls.next("a content", syncing, scratch);
+        calls.next("its name", naming, object);
+        let folder = object.rsplit_once('/').unwrap().0;
+        calls.next("its folder", syncing, &format!("/lfs/objects/{folder}>"));
+        calls.next("the branch", naming, "/refs/heads/main\"");
+    }
+    calls.at = 0;
+    calls.next("the folder of all", syncing, "/.git/lfs/objects>");
+    calls.next("the branch", naming, "/refs/heads/main\"");
+}
+
+#[test]
 fn a_new_content_is_on_its_way_to_the_disk_before_it_takes_the_old_ones_place() {
     if !strace() {
         return;

@@ -79,6 +79,7 @@ mod scope;
 mod secrets;
 mod security;
 mod sent_packs;
+mod small_objects;
 mod ssh;
 mod staging;
 mod steps;

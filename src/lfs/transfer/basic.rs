@@ -6,13 +6,14 @@ use std::io::Read;
 use std::sync::Arc;
 
 use super::Transfer;
+use super::arrivals;
 use super::wire::{self, Stop, absent, with_headers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Body, Bucket, Client, Host, Request, Response};
 use crate::lfs::Object;
 use crate::lfs::api::Actions;
 use crate::lfs::meter::Meter;
-use crate::lfs::partial::{Follow, Partial};
+use crate::lfs::partial::{Folder, Follow, Partial};
 use crate::parallel;
 
 /// Bytes read at a time.
@@ -49,15 +50,16 @@ impl Transfer<'_> {
         wire::refused(response).map(drop)
     }
 
-    /// Gets an object's bytes, from where an earlier download of it stopped.
+    /// Gets an object's bytes, from where an earlier download of it stopped. They are right; a large object
+    /// is stored, a small one still has to be.
     pub(super) fn get(
         &self,
         object: Object,
         actions: &Actions,
         meter: &Arc<Meter>,
-    ) -> Result<(), Stop> {
+    ) -> Result<Option<Partial>, Stop> {
         let host = Host::at(&actions.transfer.url.origin());
-        let mut partial = Partial::claim(self.store, object, self.job.cancel)?;
+        let mut partial = self.claim(object)?;
         let next = || host.place(self.settings.concurrent, self.job.cancel);
         // The time of all tries begins when it is this one's turn.
         let mut first = Some(next()?);
@@ -68,8 +70,12 @@ impl Transfer<'_> {
             let had = partial.have();
             let place = first.take().map_or_else(next, Ok)?;
             let error = match self.rest(&client, &mut partial, actions, meter) {
-                Ok(()) => match partial.finish(self.job.cancel) {
-                    Ok(()) => return Ok(()),
+                Ok(()) => match partial.check(self.job.cancel) {
+                    Ok(()) if object.size < arrivals::SMALL => return Ok(Some(partial)),
+                    Ok(()) => match partial.finish() {
+                        Ok(()) => return Ok(None),
+                        Err(error) => error,
+                    },
                     Err(error) => error,
                 },
                 Err(Stop::Failed(error)) => error,
@@ -87,6 +93,18 @@ impl Transfer<'_> {
             }
             tries.again(error)?;
         }
+    }
+
+    /// What is here of an object.
+    fn claim(&self, object: Object) -> Result<Partial> {
+        let folder = match self.incomplete.get() {
+            Some(folder) => folder,
+            None => {
+                let folder = Folder::of(self.store)?;
+                self.incomplete.get_or_init(|| folder)
+            }
+        };
+        Partial::claim(self.store, folder, object, self.job.cancel)
     }
 
     /// Asks for what is missing, and adds it.
@@ -147,7 +165,8 @@ impl Transfer<'_> {
         // One byte more than announced is enough to know that it is wrong.
         let body = response.into_reader().take(missing.saturating_add(1));
         let mut body = meter.read(body, partial.have());
-        let mut buffer = vec![0; BUFFER];
+        let wanted = usize::try_from(missing.saturating_add(1)).unwrap_or(BUFFER);
+        let mut buffer = vec![0; wanted.min(BUFFER)];
         // More downloads than CPUs keep these busy by themselves.
         let follow = if self.job.objects.len() < parallel::threads() {
             Follow::Yes

@@ -6,10 +6,12 @@
 //! | `wire` | requests as a server's actions want them, and what their refusal means |
 //! | `basic` | one PUT or GET for an object; downloads go on where they stopped |
 //! | `multipart` | one PUT for each part, the Hub's way for large files |
+//! | `arrivals` | small downloads, which are stored together |
 //! | `agents` | objects that programs of the user move |
 //! | `journal` | what of a multipart upload is done, kept across processes |
 
 mod agents;
+mod arrivals;
 mod basic;
 #[cfg(any(test, fuzzing))]
 pub(super) mod fuzz;
@@ -19,20 +21,23 @@ mod schedule;
 mod wire;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use super::agent::{AgentConfig, Crew};
 use super::api::{self, Actions, Answer, Answers, Question};
 use super::meter::Meter;
+use super::partial::{Folder, Partial};
 use super::settings::TransferSettings;
 use super::store::Store;
-use super::{Job, Object, Outcome, Report, total_bytes};
+use super::{Job, Object, Outcome, Report, io_error, total_bytes};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fs;
 use crate::http::Client;
 use crate::progress::{Direction, Event};
 use crate::url::Url;
 use agents::Crews;
+use arrivals::Arrivals;
 use journal::Journals;
 use multipart::Plan;
 use schedule::{Schedule, Task};
@@ -60,6 +65,8 @@ struct Transfer<'a> {
     journals: Journals<'a>,
     agents: &'a AgentConfig,
     crews: Crews<'a>,
+    /// Where downloads are on their way, once there are any.
+    incomplete: OnceLock<Folder>,
     job: &'a Job<'a>,
     direction: Direction,
 }
@@ -140,6 +147,7 @@ impl<'a> Transfer<'a> {
             journals: Journals::new(means.journals, means.lfs),
             agents: means.agents,
             crews: Crews::default(),
+            incomplete: OnceLock::new(),
             job,
             direction,
         })
@@ -178,43 +186,62 @@ impl<'a> Transfer<'a> {
         if direction == Direction::Upload {
             schedule.resume(self.journals.list());
         }
+        let arrivals = Arrivals::default();
         thread::scope(|scope| {
             for seat in 0..self.settings.concurrent.min(count) {
-                let schedule = &schedule;
-                scope.spawn(move || self.work(seat, schedule));
+                let (schedule, arrivals) = (&schedule, &arrivals);
+                scope.spawn(move || self.work(seat, schedule, arrivals));
             }
         });
         self.job.cancel.check()?;
         self.crews.finish();
+        arrivals.store_waiting(&schedule);
+        arrivals.finish(self.job.cancel)?;
         schedule.into_outcomes()
     }
 
-    fn work(&self, seat: usize, schedule: &Schedule<'_, 'a>) {
-        while let Some((task, way)) = schedule.next() {
+    fn work(&self, seat: usize, schedule: &Schedule<'_, 'a>, arrivals: &Arrivals) {
+        while let Some((mut task, way)) = schedule.next() {
             let moved = self.move_object(seat, &task, &way);
             if self.job.cancel.is_cancelled() {
                 return;
             }
             match moved {
-                Ok(()) => {
+                Ok(None) => {
                     task.meter.finished();
                     schedule.ended(&task, Outcome::Transferred);
                 }
+                Ok(Some(partial)) => arrivals.add(task, partial, schedule),
                 // The URL may only have expired.
                 Err(Stop::Refused(error)) => {
                     let begun = matches!(way, Way::Multipart(_));
                     schedule.again(task, error, begun);
                 }
                 Err(Stop::Late) => schedule.put_back(task),
+                Err(Stop::Failed(error))
+                    if io_error(&error).is_some_and(fs::may_be_out_of_files)
+                        && task.may_wait_for_files() =>
+                {
+                    arrivals.store_waiting(schedule);
+                    schedule.put_back(task);
+                }
                 Err(Stop::Failed(error)) => schedule.ended(&task, Outcome::Failed(error)),
             }
         }
     }
 
-    fn move_object(&self, seat: usize, task: &Task, way: &Way<'_>) -> Result<(), Stop> {
+    /// Moves an object; a download that is still to be stored comes back.
+    fn move_object(
+        &self,
+        seat: usize,
+        task: &Task,
+        way: &Way<'_>,
+    ) -> Result<Option<Partial>, Stop> {
         let object = task.object;
         match (self.direction, way) {
-            (Direction::Download, Way::Basic(actions)) => self.get(object, actions, &task.meter),
+            (Direction::Download, Way::Basic(actions)) => {
+                return self.get(object, actions, &task.meter);
+            }
             (Direction::Upload, Way::Basic(actions)) => {
                 self.put(object, actions, &task.meter)?;
                 self.verify(object, actions.verify.as_ref(), actions.authenticated)
@@ -222,6 +249,7 @@ impl<'a> Transfer<'a> {
             (_, Way::Multipart(plan)) => self.put_parts(object, plan, &task.meter),
             (_, Way::Agent(crew, actions)) => self.by_agent(crew, seat, task, actions),
         }
+        .map(|()| None)
     }
 
     fn meter(&self, object: Object) -> Arc<Meter> {

@@ -27,6 +27,8 @@ const MARGIN_PART: u32 = 4;
 /// How often an object whose URL had demonstrably expired is asked for again: bounds a server whose
 /// URLs live shorter than a request takes to reach it.
 const MOST_EXPIRIES: u32 = 20;
+/// How often an object is tried for which the process has no file to open.
+const MOST_STARVED: u32 = 5;
 
 /// An object to be moved.
 pub(super) struct Task {
@@ -35,6 +37,8 @@ pub(super) struct Task {
     /// Refusals of URLs that should have been good.
     refused: u32,
     expired: u32,
+    /// How often the process had too many files open for it.
+    starved: u32,
     usable_until: Option<Instant>,
 }
 
@@ -64,6 +68,7 @@ impl<'t, 'a> Schedule<'t, 'a> {
             meter: transfer.meter(object),
             refused: 0,
             expired: 0,
+            starved: 0,
             usable_until: None,
         };
         Self {
@@ -259,6 +264,13 @@ impl State<'_> {
 }
 
 impl Task {
+    /// Whether it is to be tried again when the process has closed the files it can. Others may take the
+    /// room that makes, but not for ever.
+    pub(super) fn may_wait_for_files(&mut self) -> bool {
+        self.starved += 1;
+        self.starved <= MOST_STARVED
+    }
+
     pub(super) fn is_over(&self, now: Instant) -> bool {
         self.usable_until.is_some_and(|until| now >= until)
     }
