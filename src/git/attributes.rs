@@ -3,7 +3,7 @@
 //! Not by libgit2, which reads no pattern in quotes, follows links, and looks at every file again for
 //! every path.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -38,17 +38,17 @@ pub(crate) struct Attributes<'a> {
 
 /// Where files are looked up that the work tree lacks.
 enum Source<'a> {
-    Index(git2::Index),
+    /// The repository's index, read when the first file is missing.
+    OnDisk(OnceCell<Listing>),
     Listing(&'a Listing),
 }
 
 impl Git {
     /// The rules as they are now: files of the work tree, and where one is missing, the index's.
     pub(crate) fn attributes(&self) -> Result<Attributes<'_>> {
-        let index = self.repo.index().map_err(wrap("read the index"))?;
         Ok(Attributes {
             git: self,
-            index: Source::Index(index),
+            index: Source::OnDisk(OnceCell::new()),
             rules: Stack::new(&self.repo)?,
         })
     }
@@ -100,10 +100,17 @@ impl Attributes<'_> {
         {
             return Ok(Some(content));
         }
-        match &self.index {
-            Source::Index(index) => of_index(&self.git.repo, index, file),
-            Source::Listing(index) => of_file(&self.git.repo, index.find(file.as_bytes()), file),
-        }
+        let index = match &self.index {
+            Source::Listing(index) => index,
+            Source::OnDisk(read) => match read.get() {
+                Some(index) => index,
+                None => {
+                    let index = self.git.listing()?;
+                    read.get_or_init(|| index)
+                }
+            },
+        };
+        of_file(&self.git.repo, index.find(file.as_bytes()), file)
     }
 }
 

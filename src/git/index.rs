@@ -1,5 +1,6 @@
 //! The index: entries with the content file's stat, so that git and we agree on what is clean.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -417,16 +418,11 @@ impl Index {
             let text = "the index was opened for reading only";
             return Err(Error::new(ErrorKind::Git, text));
         };
-        if let Some(before) = self.read_at {
-            let suspect = |raw: &IndexEntry| {
-                mtime(raw) >= before && raw.file_size != 0 && !draft.fresh.contains(&raw.path)
-            };
-            let suspects: Vec<IndexEntry> = self.raw.iter().filter(suspect).collect();
-            for mut raw in suspects {
-                raw.file_size = 0;
-                raw.mtime = IndexTime::new(0, 0);
-                self.raw.add(&raw).map_err(wrap("write the index"))?;
-            }
+        let (suspects, young) = self.late(&draft.fresh);
+        for mut raw in suspects {
+            raw.file_size = 0;
+            raw.mtime = IndexTime::new(0, 0);
+            self.raw.add(&raw).map_err(wrap("write the index"))?;
         }
         self.raw.write().map_err(wrap("write the index"))?;
         if let Some((git, tree)) = remembered {
@@ -439,7 +435,7 @@ impl Index {
             .map_err(failed)?;
         for _ in 0..CLOCK_TICKS {
             let written = fs::lstat(&draft.file)?.map(|stat| stat.mtime);
-            if !self.raw.iter().any(|raw| is_young(&raw, written)) {
+            if !young.iter().any(|mtime| is_young(*mtime, written)) {
                 break;
             }
             std::thread::sleep(fs::CLOCK_TICK);
@@ -453,6 +449,25 @@ impl Index {
         Ok(IndexLock { _draft: draft })
     }
 
+    /// Entries that were suspects when the index was read and were not looked at since; and the times of
+    /// those that may be as young as the index that is to be written.
+    fn late(&self, fresh: &HashSet<Vec<u8>>) -> (Vec<IndexEntry>, Vec<(i64, u32)>) {
+        let (mut suspects, mut young) = (Vec::new(), Vec::new());
+        for raw in self.raw.iter() {
+            let mtime = (i64::from(raw.mtime.seconds()), raw.mtime.nanoseconds());
+            // Older ones are older than the next index, too.
+            if self.read_at.is_some_and(|before| mtime < before) {
+                continue;
+            }
+            if self.read_at.is_some() && raw.file_size != 0 && !fresh.contains(&raw.path) {
+                suspects.push(raw);
+            } else {
+                young.push(mtime);
+            }
+        }
+        (suspects, young)
+    }
+
     pub(super) fn raw(&self) -> &git2::Index {
         &self.raw
     }
@@ -461,13 +476,8 @@ impl Index {
 /// The id of the blob without bytes.
 pub(super) const EMPTY_BLOB: &str = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
 
-fn mtime(raw: &IndexEntry) -> (i64, u32) {
-    (i64::from(raw.mtime.seconds()), raw.mtime.nanoseconds())
-}
-
 /// Whether a file was written as late as the index. One from the future stays a suspect for ever.
-fn is_young(raw: &IndexEntry, written: Option<(i64, u32)>) -> bool {
-    let mtime = mtime(raw);
+fn is_young(mtime: (i64, u32), written: Option<(i64, u32)>) -> bool {
     written.is_some_and(|written| mtime >= written && mtime.0 <= written.0 + 1)
 }
 

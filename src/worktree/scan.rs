@@ -9,7 +9,7 @@ use super::walk::{Walked, walk};
 use crate::cancel::CancelToken;
 use crate::error::Result;
 use crate::fs::{self, FileKind, Stat};
-use crate::git::{Entry, FileState, Git, Index, Listing, Mode, ObjectId};
+use crate::git::{Entry, FileState, Git, Listing, Mode, ObjectId};
 use crate::lfs::Object;
 use crate::lfs::clean::hash_file;
 use crate::lfs::pointer::MAX_POINTER_BYTES;
@@ -31,20 +31,11 @@ pub(crate) struct Scan {
 /// Files are read only if their stat does not prove them unchanged; LFS files are hashed with
 /// SHA-256 against their pointer, never by libgit2.
 pub(crate) fn scan(git: &Git, index: &Listing, cancel: &CancelToken) -> Result<Scan> {
-    scan_listed(git, index, &Selection::default(), cancel)
+    scan_selected(git, index, &Selection::default(), cancel)
 }
 
 /// The same for the paths that are selected; no other file is read.
 pub(crate) fn scan_selected(
-    git: &Git,
-    index: &Index,
-    selection: &Selection,
-    cancel: &CancelToken,
-) -> Result<Scan> {
-    scan_listed(git, &Listing::of(git, index)?, selection, cancel)
-}
-
-fn scan_listed(
     git: &Git,
     index: &Listing,
     selection: &Selection,

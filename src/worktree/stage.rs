@@ -19,7 +19,7 @@ use super::selection::Selection;
 use super::stale_rules::{StaleRules, stale_rules};
 use crate::error::{Error, ErrorKind, Offence, Result};
 use crate::fs::{self, FileKind, Stat};
-use crate::git::{Change, Entry, FileState, Filter, Index, Stored};
+use crate::git::{Attributes, Change, Entry, FileState, Filter, Index, Listing, Stored};
 use crate::gitattributes::FILE_NAME;
 use crate::lfs::pattern::Pattern;
 use crate::parallel;
@@ -80,7 +80,9 @@ impl Stage<'_> {
         let selection = Selection::new(self.options)?;
         selection.check(git, &index)?;
 
-        let scan = scan_selected(git, &index, &selection, cancel)?;
+        // As it is on the disk: the lock says that it stays so.
+        let before = git.listing()?;
+        let scan = scan_selected(git, &before, &selection, cancel)?;
         let mut report = StageReport::default();
         for entry in &scan.refreshed {
             index.put(entry)?;
@@ -95,7 +97,7 @@ impl Stage<'_> {
         }
         let changed: BTreeMap<RepoPath, FileState> = scan.changes.into_iter().collect();
         // Files staged as they are by another tool may still have to become LFS files.
-        let staged = self.staged(&index)?;
+        let staged = self.staged(&before)?;
         self.remove(&mut index, &changed, &mut report)?;
         let present = present(&changed, &staged, &selection);
         let mut stale = match self.options.auto_track {
@@ -113,7 +115,7 @@ impl Stage<'_> {
             mut lfs,
             to_track,
             foreign,
-        } = self.sort(&index, present)?;
+        } = self.sort(&index, &git.attributes_beside(&before)?, present)?;
         let skip = |path: RepoPath| (path.to_string(), Skipped::ForeignFilter);
         report.skipped.extend(foreign.into_iter().map(skip));
         if let Some((path, _)) = to_track.first()
@@ -172,11 +174,11 @@ impl Stage<'_> {
     }
 
     /// How the index differs from HEAD.
-    fn staged(&self, index: &Index) -> Result<Vec<Change>> {
+    fn staged(&self, index: &Listing) -> Result<Vec<Change>> {
         let git = self.context.git;
         let head = git.head()?.commit();
         let head = head.map(|commit| git.tree_of(commit)).transpose()?;
-        git.staged_changes(head, index)
+        git.staged_in(index, head)
     }
 
     /// What is written in the very moment it is read might change without showing it.
@@ -221,15 +223,15 @@ impl Stage<'_> {
     fn sort<'p>(
         &self,
         index: &Index,
+        attributes: &Attributes<'_>,
         paths: impl Iterator<Item = (&'p RepoPath, Found)>,
     ) -> Result<Sorted> {
         let Context { git, cancel, .. } = self.context;
         let (mut sorted, mut others) = (Sorted::default(), Vec::new());
         let mut pointers = Pointers::new(git);
-        let attributes = git.attributes()?;
         for (path, found) in paths {
             if let Some(entry) = index.get(path)?.filter(Entry::is_hidden) {
-                self.sort_hidden(entry, &attributes, &mut pointers, &mut sorted)?;
+                self.sort_hidden(entry, attributes, &mut pointers, &mut sorted)?;
                 continue;
             }
             let stat = fs::lstat(&path.under(git.workdir()))?;

@@ -34,7 +34,7 @@ pub(super) fn look(
     head: &Head,
     options: &ScopeOptions,
 ) -> Result<Vec<Earlier>> {
-    let index = git.index()?;
+    let index = git.listing()?;
     let selection = Selection::new(&options.stage)?;
     let scan = worktree::scan_selected(git, &index, &selection, &local.cancel)?;
     let mut found = BTreeMap::new();
@@ -51,7 +51,7 @@ pub(super) fn look(
         .commit()
         .map(|commit| git.tree_of(commit))
         .transpose()?;
-    for change in git.staged_changes(tree, &index)? {
+    for change in git.staged_in(&index, tree)? {
         found.insert(change.path, STAGED);
     }
     let is_in_the_way = |how: &str| match options.earlier {

@@ -28,10 +28,13 @@ impl Stage<'_> {
         let index = git.index()?;
         let selection = Selection::new(self.options)?;
         selection.check(git, &index)?;
-        let scan = scan_selected(git, &index, &selection, self.context.cancel)?;
+        let listing = git.listing()?;
+        let scan = scan_selected(git, &listing, &selection, self.context.cancel)?;
         let changed: BTreeMap<RepoPath, FileState> = scan.changes.into_iter().collect();
-        let staged = self.staged(&index)?;
-        let mut sorted = self.sort(&index, present(&changed, &staged, &selection))?;
+        let staged = self.staged(&listing)?;
+        let attributes = git.attributes_beside(&listing)?;
+        let present = present(&changed, &staged, &selection);
+        let mut sorted = self.sort(&index, &attributes, present)?;
         sorted.to_track.sort_by(|one, other| one.0.cmp(&other.0));
         Ok(AutoTrackPreview {
             rules: autotrack::rules(git, &index, &sorted.to_track, &sorted.plain)?,
