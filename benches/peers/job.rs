@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hf_repository::{Bandwidth, OnDrop, Repository, SaveOptions};
+use sha2::{Digest, Sha256};
 
+use super::table::median;
 use super::{data, sides};
 
 /// Does the job of this name in a folder.
@@ -36,6 +38,7 @@ pub(crate) fn run(words: &[String]) {
         ["queue", folder, count, bytes] => {
             queue(folder, count.parse().unwrap(), bytes.parse().unwrap())
         }
+        ["beside", folder, most] => beside(folder, most.parse().unwrap()),
         _ => panic!("no such job: {words:?}"),
     };
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -91,4 +94,33 @@ fn queue(folder: &str, count: u64, bytes: u64) -> Vec<f64> {
     }
     let _ = repo.close_within(Duration::ZERO);
     calls
+}
+
+/// The seconds of a push in the background, and of a step of training before and during it.
+fn beside(folder: &str, most: u64) -> Vec<f64> {
+    let bandwidth = match most {
+        0 => Bandwidth::unlimited(),
+        most => Bandwidth::limited(most),
+    };
+    let repo = Repository::prepare("bench/beside", folder)
+        .bandwidth(bandwidth)
+        .open()
+        .unwrap();
+    let weights = vec![7; 8 << 20];
+    let step = || {
+        clocked(|| {
+            std::hint::black_box(Sha256::digest(&weights));
+        })
+    };
+    let alone: Vec<f64> = (0..500).flat_map(|_| step()).collect();
+    let mut during = Vec::new();
+    let pushed = clocked(|| {
+        let push = repo.push_in_background().unwrap();
+        while push.try_wait().is_none() {
+            during.extend(step());
+        }
+        push.wait().unwrap();
+    });
+    repo.close().unwrap();
+    vec![pushed[0], median(alone), median(during)]
 }

@@ -16,6 +16,7 @@
     reason = "a bench is a program"
 )]
 
+mod beside;
 mod big;
 mod checkpoints;
 mod data;
@@ -44,6 +45,7 @@ fn main() {
     big::rows(&mut lab);
     many::rows(&mut lab);
     checkpoints::rows(&mut lab);
+    beside::lines(&mut lab);
     growth::lines(&mut lab);
     lab.table.summary();
     if let Some(folder) = &lab.options.plots {
