@@ -174,7 +174,7 @@ impl<'a> Hashing<'a> {
             path,
             cancel,
             so_far,
-            buffer: vec![0; BUFFER],
+            buffer: Vec::new(),
         }
     }
 
@@ -190,6 +190,10 @@ impl<'a> Hashing<'a> {
         while *at < end {
             self.cancel.check()?;
             let wanted = usize::try_from(end - *at).unwrap_or(BUFFER).min(BUFFER);
+            // Small objects, of which there may be thousands, need no large one.
+            if self.buffer.len() < wanted {
+                self.buffer.resize(wanted, 0);
+            }
             let buffer = &mut self.buffer[..wanted];
             match self.file.read_at(buffer, *at) {
                 // Somebody makes our own copy shorter.

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use super::lasting::{self, Together, Whole};
-use super::{Object, partial};
+use super::{Object, io_error, partial};
 use crate::cancel::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{self, FileKind, Stat};
@@ -320,8 +320,12 @@ impl Store {
 
     /// A new file in one of the scratch folders, locked as long as it is open.
     fn temp(&self, name: &str) -> Result<NamedTempFile> {
-        let folder = self.folder(name)?;
-        let temp = fs::temp_in(&folder)?;
+        let temp = match fs::temp_in(&self.root.join(name)) {
+            Err(error) if io_error(&error).is_some_and(is_not_there) => {
+                fs::temp_in(&self.folder(name)?)?
+            }
+            made => made?,
+        };
         // Without locks orphans are never found dead, and stay.
         let _ = temp.as_file().try_lock();
         Ok(temp)
@@ -333,6 +337,10 @@ impl Store {
         fs::create_dir_all(&folder)?;
         Ok(folder)
     }
+}
+
+fn is_not_there(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
 }
 
 /// Makes a scratch file an object.
