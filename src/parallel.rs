@@ -3,6 +3,7 @@
 mod cpu;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -139,6 +140,69 @@ fn map_on<S, T: Sync, R: Send>(
     done.into_iter().map(|(_, result)| result).collect()
 }
 
+/// Does `work` for each item on other threads, and hands each result to `take` on this one as it comes, in
+/// whatever order. No more than one for each thread wait for that.
+///
+/// # Errors
+/// The first that comes, of `take` or the others; after it no further item is begun.
+///
+/// # Panics
+/// If one of them does, when all have come to an end.
+pub(crate) fn feed<S, T: Sync, R: Send>(
+    items: &[T],
+    cancel: &CancelToken,
+    begin: impl Fn() -> Result<S> + Sync,
+    work: impl Fn(&mut S, &T) -> Result<R> + Sync,
+    mut take: impl FnMut(R) -> Result<()>,
+) -> Result<()> {
+    let (next, here) = (AtomicUsize::new(0), cpu::Here::now());
+    let work_along = |results: SyncSender<Result<R>>| {
+        let mut own = begin();
+        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let result = cancel.check().and_then(|()| match &mut own {
+                Ok(own) => work(own, item),
+                Err(error) => Err(error.clone()),
+            });
+            let failed = result.is_err();
+            // Nobody takes it any more if something failed.
+            if results.send(result).is_err() || failed {
+                return;
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let threads = threads().min(items.len());
+        let (sender, results) = mpsc::sync_channel(threads);
+        let more = |number| {
+            let (sender, here, work_along) = (sender.clone(), &here, &work_along);
+            let run = move || {
+                // This thread only waits, so that one of them may stay.
+                if number > 0 {
+                    here.leave();
+                }
+                work_along(sender);
+            };
+            thread::Builder::new().spawn_scoped(scope, run).ok()
+        };
+        let others: Vec<_> = (0..threads).filter_map(more).collect();
+        drop(sender);
+        let taken = if others.is_empty() {
+            // A system that has no threads to give.
+            let mut own = begin()?;
+            let mut one = |item| cancel.check().and_then(|()| take(work(&mut own, item)?));
+            items.iter().try_for_each(&mut one)
+        } else {
+            results.into_iter().try_for_each(|result| take(result?))
+        };
+        for other in others {
+            if let Err(panic) = other.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+        taken
+    })
+}
+
 /// Does `here` on the calling thread, and `beside` at the same time, or behind it if there is no other thread
 /// to be had.
 ///
@@ -176,89 +240,4 @@ impl Drop for EndOnPanic<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::{Error, ErrorKind};
-
-    fn failure(kind: ErrorKind) -> Error {
-        Error::new(kind, "failed")
-    }
-
-    #[test]
-    fn results_are_in_the_order_of_the_items() {
-        for count in [0, 1, 7, 1000] {
-            let items: Vec<usize> = (0..count).collect();
-            let doubled = map(&items, &CancelToken::new(), |item| Ok(item * 2));
-            let wanted: Vec<usize> = items.iter().map(|item| item * 2).collect();
-            assert_eq!(doubled.expect("worked"), wanted);
-        }
-    }
-
-    #[test]
-    fn each_thread_has_something_of_its_own() {
-        let items = [(); 100];
-        let numbers = AtomicUsize::new(0);
-        let begin = || Ok((numbers.fetch_add(1, Ordering::Relaxed), 0));
-        let work = |own: &mut (usize, usize), (): &()| {
-            own.1 += 1;
-            Ok(*own)
-        };
-        let done = map_with(&items, &CancelToken::new(), begin, work).expect("worked");
-        let most = |thread| done.iter().filter(|(of, _)| *of == thread).count();
-        let begun = numbers.into_inner();
-        assert!(begun <= threads() && (0..begun).map(most).sum::<usize>() == 100);
-    }
-
-    #[test]
-    fn the_first_failure_ends_it() {
-        let items: Vec<usize> = (0..10_000).collect();
-        let begun = AtomicUsize::new(0);
-        let work = |item: &usize| match item {
-            3 => Err(failure(ErrorKind::DiskFull)),
-            _ => Ok(begun.fetch_add(1, Ordering::Relaxed)),
-        };
-        let failed = map(&items, &CancelToken::new(), work).expect_err("one failed");
-        assert_eq!(failed.kind(), ErrorKind::DiskFull);
-        let begin = || Err::<(), _>(failure(ErrorKind::Io));
-        let failed = map_with(&items, &CancelToken::new(), begin, |(), _| Ok(()));
-        assert_eq!(failed.expect_err("none could begin").kind(), ErrorKind::Io);
-    }
-
-    #[test]
-    fn it_can_be_cancelled() {
-        let items: Vec<usize> = (0..10_000).collect();
-        let (cancel, begun) = (CancelToken::new(), AtomicUsize::new(0));
-        let work = |_: &usize| {
-            cancel.cancel();
-            begun.fetch_add(1, Ordering::Relaxed);
-            Ok(())
-        };
-        let failed = map(&items, &cancel, work).expect_err("cancelled");
-        assert_eq!(failed.kind(), ErrorKind::Cancelled);
-        assert!(begun.into_inner() <= threads());
-    }
-
-    #[test]
-    fn a_panic_comes_to_the_caller_and_ends_the_others() {
-        let items: Vec<usize> = (0..1000).collect();
-        let work = |item: &usize| {
-            assert!(*item != 5, "out of order");
-            Ok(())
-        };
-        let cancel = CancelToken::new();
-        let caught = std::panic::catch_unwind(|| map(&items, &cancel, work).map(drop));
-        let panic = caught.expect_err("a panic");
-        let text = panic.downcast_ref::<&str>().copied();
-        assert_eq!(text, Some("out of order"));
-    }
-
-    #[test]
-    fn two_things_are_done_at_once() {
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let heard = both(|| receiver.recv(), move || sender.send(7).expect("heard"));
-        assert_eq!(heard, Ok(7));
-        let caught = std::panic::catch_unwind(|| both(|| 1, || panic!("beside")));
-        let panic = caught.expect_err("a panic");
-        assert_eq!(panic.downcast_ref::<&str>().copied(), Some("beside"));
-    }
-}
+mod tests;

@@ -263,3 +263,46 @@ fn of_a_rotten_pack_nothing_is_sent_and_the_error_says_which() {
     let _ = repo.push().unwrap();
     assert_arrived(&w, "alice/m", &folder);
 }
+
+#[test]
+fn many_files_that_lie_loose_arrive() {
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    let folder = repo.workdir().to_owned();
+    // Sizes at which somebody else makes the entry, and writes it piece by piece.
+    for (name, length) in [("a", 70_000), ("b", 131_073), ("c", (4 << 20) + 1)] {
+        write(&folder, name, text(1, length));
+    }
+    for number in 0..90 {
+        write(
+            &folder,
+            &format!("d{}/f{number}", number % 7),
+            text(number, 300),
+        );
+    }
+    w.git(&folder, &["add", "-A"]);
+    w.git(&folder, &["commit", "-q", "-m", "by git"]);
+    let tip = w.remote_tip("alice/m", "main");
+    let blob = w.git(&folder, &["rev-parse", "HEAD:a"]);
+    let blob = folder
+        .join(".git/objects")
+        .join(&blob[..2])
+        .join(&blob[2..]);
+    let whole = fs::read(&blob).unwrap();
+    // Behind what is looked at before a push.
+    let mut rotten = whole.clone();
+    rotten[whole.len() - 9] ^= 1;
+    fs::remove_file(&blob).unwrap();
+    fs::write(&blob, rotten).unwrap();
+    let error = repo.push().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Git);
+    assert!(
+        error.to_string().contains(&*folder.to_string_lossy()),
+        "{error}"
+    );
+    assert_eq!(w.remote_tip("alice/m", "main"), tip);
+    fs::write(&blob, whole).unwrap();
+    let _ = repo.push().unwrap();
+    assert_arrived(&w, "alice/m", &folder);
+}
