@@ -25,10 +25,44 @@ pub(super) struct Whole<'a> {
     pub(super) target: PathBuf,
 }
 
+/// Why a file is no object that lasts.
+#[derive(Debug)]
+pub(super) enum NotStored {
+    /// The disk does not have its bytes. What is read of them now may be gone later, and a second sync would
+    /// not say so: they have to be written anew.
+    Content(Error),
+    /// It has its bytes, and not its name.
+    Name(Error),
+}
+
+impl From<NotStored> for Error {
+    fn from(why: NotStored) -> Self {
+        match why {
+            NotStored::Content(error) | NotStored::Name(error) => error,
+        }
+    }
+}
+
 /// Makes a file an object.
-pub(super) fn put(file: &File, path: &Path, target: &Path) -> Result<()> {
+pub(super) fn put(file: &File, path: &Path, target: &Path) -> Result<(), NotStored> {
     sync_content(file, target)?;
-    let folders = name(path, target)?;
+    let folders = name(path, target).map_err(NotStored::Name)?;
+    sync_folders(folders).map_err(NotStored::Name)
+}
+
+/// Makes the name last of an object that was found: whoever gave it that may have been stopped in between.
+pub(super) fn keep_name(target: &Path) -> Result<()> {
+    sync_folders(folders_of(target).collect())
+}
+
+/// Those with names that lead to an object: two of its own, that of all objects, the store's, and the one
+/// that the store lies in.
+fn folders_of(target: &Path) -> impl Iterator<Item = PathBuf> {
+    target.ancestors().skip(1).take(5).map(Path::to_path_buf)
+}
+
+/// The innermost first.
+fn sync_folders(folders: BTreeSet<PathBuf>) -> Result<()> {
     folders.iter().rev().try_for_each(|path| sync_folder(path))
 }
 
@@ -47,15 +81,16 @@ pub(super) struct Together {
 
 impl Together {
     /// Makes files objects, each of them if it can. Their contents last from then on.
-    pub(super) fn put(&mut self, files: &[Whole<'_>]) -> Vec<Result<()>> {
+    pub(super) fn put(&mut self, files: &[Whole<'_>]) -> Vec<Result<(), NotStored>> {
         for whole in files {
             fs::begin_write_out(whole.file);
         }
         let sync = |whole: &Whole<'_>| sync_content(whole.file, &whole.target);
-        let synced: Vec<Result<()>> = files.iter().map(sync).collect();
+        let synced: Vec<_> = files.iter().map(sync).collect();
         let named = files.iter().zip(synced).map(|(whole, synced)| {
             synced?;
-            self.folders.extend(name(whole.path, &whole.target)?);
+            let folders = name(whole.path, &whole.target).map_err(NotStored::Name)?;
+            self.folders.extend(folders);
             Ok(())
         });
         let named = named.collect();
@@ -65,6 +100,11 @@ impl Together {
         named
     }
 
+    /// Makes an object's name last, too, that was found: see [`keep_name`].
+    pub(super) fn keep_name(&mut self, target: &Path) {
+        self.folders.extend(folders_of(target));
+    }
+
     /// Makes their names last.
     pub(super) fn finish(mut self, cancel: &CancelToken) -> Result<()> {
         self.sync_folders(cancel)?;
@@ -72,19 +112,18 @@ impl Together {
     }
 
     fn sync_folders(&mut self, cancel: &CancelToken) -> Result<()> {
-        // The innermost first.
-        let folders = std::mem::take(&mut self.folders).into_iter().rev();
-        let folders: Vec<PathBuf> = folders.collect();
+        let folders = std::mem::take(&mut self.folders);
         if folders.len() < MANY_FOLDERS {
-            return folders.iter().try_for_each(|folder| sync_folder(folder));
+            return sync_folders(folders);
         }
+        let folders: Vec<PathBuf> = folders.into_iter().rev().collect();
         parallel::map_waiting(&folders, cancel, |folder| sync_folder(folder)).map(drop)
     }
 }
 
-fn sync_content(file: &File, target: &Path) -> Result<()> {
+fn sync_content(file: &File, target: &Path) -> Result<(), NotStored> {
     file.sync_all()
-        .map_err(|error| Error::io("write", target, error))
+        .map_err(|error| NotStored::Content(Error::io("write", target, error)))
 }
 
 /// Gives an object its name; the folders whose names have to last for its sake.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::Object;
 use super::copying::{self, HashSoFar, Hashing};
-use super::lasting::{self, Together, Whole};
+use super::lasting::{self, NotStored, Together, Whole};
 use super::store::{self, Store};
 use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
@@ -206,9 +206,8 @@ impl Partial {
 
     /// Stores what was [checked](Self::check).
     pub(super) fn finish(&mut self) -> Result<()> {
-        lasting::put(&self.file, &self.path, &self.target)?;
-        self.is_stored();
-        Ok(())
+        let stored = lasting::put(&self.file, &self.path, &self.target);
+        self.is_stored(stored)
     }
 
     /// Stores several that were checked, each of them if it can be; they last once `together` is finished.
@@ -222,18 +221,26 @@ impl Partial {
             target: partial.target.clone(),
         });
         let stored = together.put(&files.collect::<Vec<_>>());
-        for (partial, stored) in several.iter_mut().zip(&stored) {
-            if stored.is_ok() {
-                partial.is_stored();
-            }
-        }
-        stored
+        let each = several.iter_mut().zip(stored);
+        each.map(|(partial, stored)| partial.is_stored(stored))
+            .collect()
     }
 
-    fn is_stored(&mut self) {
-        self.stored = true;
-        // The beginning that somebody else left is of no use any more.
-        let _ = std_fs::remove_file(&self.part);
+    /// Draws the conclusions.
+    fn is_stored(&mut self, stored: Result<(), NotStored>) -> Result<()> {
+        match stored {
+            Ok(()) => {
+                self.stored = true;
+                // The beginning that somebody else left is of no use any more.
+                let _ = std_fs::remove_file(&self.part);
+                Ok(())
+            }
+            Err(NotStored::Content(error)) => {
+                let _ = self.restart();
+                Err(error)
+            }
+            Err(NotStored::Name(error)) => Err(error),
+        }
     }
 }
 
@@ -379,6 +386,24 @@ mod tests {
         drop(second);
         assert!(store.contains(object()));
         assert_eq!(names(&incomplete), [""; 0]);
+    }
+
+    /// Bytes that a disk failed to take may still be read for a while, and look right.
+    #[test]
+    fn what_the_disk_did_not_take_is_not_gone_on_with() {
+        let failed = || Error::new(ErrorKind::Io, "no room any more");
+        for (why, left) in [
+            (NotStored::Name(failed()), 1),
+            (NotStored::Content(failed()), 0),
+        ] {
+            let (_folder, store, incomplete) = store();
+            let mut partial = claim(&store);
+            partial.add(CONTENT).expect("written");
+            partial.check(&CancelToken::new()).expect("right");
+            partial.is_stored(Err(why)).expect_err("told");
+            drop(partial);
+            assert_eq!(names(&incomplete).len(), left);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
@@ -145,8 +145,11 @@ impl Store {
     ///
     /// [`remove_if_older`]: Self::remove_if_older
     pub(crate) fn insert(&self, object: Object, temp: NamedTempFile) -> Result<()> {
-        if self.is_renewed(object) {
+        if object.size == 0 {
             return Ok(());
+        }
+        if self.is_renewed(object) {
+            return lasting::keep_name(&self.object_path(object.oid));
         }
         keep(temp, &self.object_path(object.oid))
     }
@@ -158,7 +161,13 @@ impl Store {
         together: &mut Together,
     ) -> Result<()> {
         let mut fresh = scratch;
-        fresh.retain(|(object, _)| !self.is_renewed(*object));
+        fresh.retain(|(object, _)| {
+            let renewed = self.is_renewed(*object);
+            if renewed && object.size > 0 {
+                together.keep_name(&self.object_path(object.oid));
+            }
+            !renewed
+        });
         let files = fresh.iter().map(|(object, temp)| Whole {
             file: temp.as_file(),
             path: temp.path(),
@@ -209,13 +218,7 @@ impl Store {
             let entries = std::fs::read_dir(self.root.join(name));
             for entry in entries.into_iter().flatten().flatten() {
                 // `.part` files of git-lfs are downloads that can go on.
-                let ours = fs::is_temp(&entry.path());
-                let age = entry.metadata().and_then(|meta| meta.modified());
-                let age = age
-                    .ok()
-                    .and_then(|time| SystemTime::now().duration_since(time).ok());
-                let dead = || File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
-                if ours && age.is_some_and(|age| age >= ORPHAN_AGE) && dead() {
+                if fs::is_temp(&entry.path()) && fs::is_orphan(&entry.path(), ORPHAN_AGE) {
                     tracing::debug!(path = %entry.path().display(), "removing an orphan");
                     let _ = std::fs::remove_file(entry.path());
                 }

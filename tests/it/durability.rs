@@ -234,6 +234,27 @@ fn a_promise_is_lasting_before_save_returns() {
     );
 }
 
+/// Whoever stored it may have been stopped before its name was lasting.
+#[test]
+fn an_object_that_is_there_is_lasting_before_the_index_names_it() {
+    if !strace() {
+        return;
+    }
+    let w = World::new();
+    w.model("alice/m");
+    let repo = w.clone("alice/m", "ours");
+    write(repo.workdir(), "model.bin", weights(1, 50_000));
+    let _ = repo.stage().unwrap();
+    w.git(repo.workdir(), &["reset", "-q"]);
+    let folder = w.path("ours").to_string_lossy().into_owned();
+    drop(repo);
+    let mut calls = Calls::of(&w, "save-once", &folder);
+    calls.next("the object's folder", syncing, "/lfs/objects/");
+    calls.next("the folder of all objects", syncing, "/lfs/objects>");
+    calls.next("the store's folder", syncing, "/.git/lfs>");
+    calls.next("the index", syncing, "/hf-repository/index-draft>");
+}
+
 #[test]
 fn a_pack_is_lasting_before_anything_leads_into_it() {
     if !strace() {

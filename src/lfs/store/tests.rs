@@ -1,3 +1,5 @@
+use std::time::SystemTime;
+
 use super::*;
 
 fn object(content: &[u8]) -> Object {
