@@ -157,6 +157,18 @@ pub(crate) fn is_still_at(file: &File, path: &Path) -> bool {
     }
 }
 
+/// Whether a scratch file, which is locked as long as somebody is at it, was left by a process that is no more.
+///
+/// `age` is how long nobody may have written to it: on some file systems a lock is seen on one machine only.
+pub(crate) fn is_orphan(path: &Path, age: Duration) -> bool {
+    let Ok(Some(file)) = open_no_link(path) else {
+        return false;
+    };
+    let written = file.metadata().and_then(|meta| meta.modified());
+    let idle = written.ok().and_then(|time| time.elapsed().ok());
+    idle.is_some_and(|idle| idle >= age) && file.try_lock().is_ok()
+}
+
 /// Whether a file is, by its name, one that [`temp_in`] made.
 pub(crate) fn is_temp(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default();

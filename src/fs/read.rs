@@ -183,6 +183,9 @@ mod tests {
         let pipe = folder.path().join("p");
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, Mode::RWXU).expect("made");
         assert!(open_no_link(&pipe).is_err() && read_if_exists(&pipe).is_err());
+        // Nor is it waited for where left-overs are looked for.
+        let is_orphan = |path| crate::fs::is_orphan(path, std::time::Duration::ZERO);
+        assert!(is_orphan(&file) && !is_orphan(&pipe) && !is_orphan(&link));
     }
 
     #[test]

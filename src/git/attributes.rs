@@ -105,7 +105,8 @@ impl Attributes<'_> {
             Source::OnDisk(read) => match read.get() {
                 Some(index) => index,
                 None => {
-                    let index = self.git.listing()?;
+                    // What else is in it is not asked.
+                    let index = self.git.listing_unchecked(|_| true)?;
                     read.get_or_init(|| index)
                 }
             },

@@ -9,7 +9,7 @@ use super::ObjectId;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct CachedTree {
     /// `None` if something below has changed since.
-    pub(super) id: Option<ObjectId>,
+    id: Option<ObjectId>,
     /// How many entries of the index are below; means nothing without an id.
     files: u32,
     /// The folders in it that are remembered, in git's [order].
@@ -30,6 +30,12 @@ impl CachedTree {
         below.sort_by(|(one, _), (other, _)| order(one, other));
         let files = u32::try_from(files).ok()?;
         Some(Self { id, files, below })
+    }
+
+    /// The tree of a folder of which the index has so many entries: one of another number of files is not of
+    /// this folder as it is, whoever wrote that it was.
+    pub(super) fn id_for(&self, rows: usize) -> Option<ObjectId> {
+        self.id.filter(|_| usize::try_from(self.files) == Ok(rows))
     }
 
     pub(super) fn child(&self, name: &[u8]) -> Option<&Self> {

@@ -426,7 +426,7 @@ impl Index {
         }
         self.raw.write().map_err(wrap("write the index"))?;
         if let Some((git, tree)) = remembered {
-            git.remember_in(&draft.file, tree)?;
+            git.remember_in(&draft.file, tree);
         }
         let failed = |error: io::Error| Error::io("write", &draft.file, error);
         let file = File::options()

@@ -18,6 +18,9 @@ pub(super) struct Draft {
     pub(super) fresh: HashSet<Vec<u8>>,
 }
 
+/// The end of the name of a draft to which trees are added.
+pub(super) const WITH_TREES: &str = "trees";
+
 /// What to do while somebody else has the lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum IfTaken {
@@ -40,8 +43,9 @@ impl Draft {
             fresh: HashSet::new(),
         };
         // What a killed process left; the lock says that no other is at it.
-        for left in [&draft.file, &draft.file.with_extension("lock")] {
-            fs::remove_file_if_exists(left)?;
+        fs::remove_file_if_exists(&draft.file)?;
+        for made_beside in ["lock", WITH_TREES] {
+            fs::remove_file_if_exists(&draft.file.with_extension(made_beside))?;
         }
         Ok(draft)
     }

@@ -12,7 +12,7 @@ use git2::{IndexEntry, IndexTime, TreeEntry};
 
 use super::cached_trees::CachedTree;
 use super::index::{ASSUME_VALID, Flags, Recorded};
-use super::{Entry, Git, Index, Mode, ObjectId};
+use super::{Entry, Git, Mode, ObjectId};
 use crate::error::{Error, Result};
 use crate::fs::{self, Stat};
 use crate::path::RepoPath;
@@ -41,14 +41,18 @@ struct Row {
 impl Git {
     /// Reads the index from disk, whatever this handle saw before.
     pub(crate) fn listing(&self) -> Result<Listing> {
-        self.listing_if(|_| true)
+        self.listing_unchecked(|_| true)?.checked()
     }
 
-    /// The same; a file that is not `good` is left to libgit2.
-    fn listing_if(&self, good: fn(&[u8]) -> bool) -> Result<Listing> {
+    /// The same, whatever names and modes it holds; a file that is not `good` is left to libgit2.
+    pub(super) fn listing_unchecked(&self, good: fn(&[u8]) -> bool) -> Result<Listing> {
         let path = self.git_dir().join("index");
+        let by_libgit2 = || {
+            let index = self.index()?;
+            Listing::of_raw(self, index.raw(), index.written_at())
+        };
         let Some(mut file) = fs::open_if_exists(&path)? else {
-            return Listing::of(self, &self.index()?);
+            return by_libgit2();
         };
         let failed = |error| Error::io("read", &path, error);
         let meta = file.metadata().map_err(failed)?;
@@ -59,13 +63,7 @@ impl Git {
             true => self.listing_in(bytes, Some(written_at)),
             false => None,
         };
-        match listing {
-            Some(listing) => {
-                listing.check()?;
-                Ok(listing)
-            }
-            None => Listing::of(self, &self.index()?),
-        }
+        listing.map_or_else(by_libgit2, Ok)
     }
 
     /// What an index file holds, names and modes unchecked; `None` if it is not to be understood here.
@@ -91,11 +89,7 @@ fn read_whole(file: &mut File, size: u64, bytes: &mut Vec<u8>) -> std::io::Resul
 }
 
 impl Listing {
-    /// The same of an index that is open, as it is in memory.
-    pub(crate) fn of(git: &Git, index: &Index) -> Result<Self> {
-        Self::of_raw(git, index.raw(), index.written_at())
-    }
-
+    /// The same of an index that is in memory; names and modes unchecked.
     pub(super) fn of_raw(
         git: &Git,
         index: &git2::Index,
@@ -114,19 +108,17 @@ impl Listing {
             });
             text.extend_from_slice(&raw.path);
         }
-        let listing = Self {
+        Ok(Self {
             rows,
             text,
             trees: None,
             written_at,
             trusts_modes: git.trusts_modes,
-        };
-        listing.check()?;
-        Ok(listing)
+        })
     }
 
-    /// An error for the first name or mode that is nothing for us.
-    fn check(&self) -> Result<()> {
+    /// Itself, or an error for the first name or mode that is nothing for us.
+    fn checked(self) -> Result<Self> {
         // Neighbours lie in one folder, which is looked at once: a tenth of reading an index.
         let mut folder: &[u8] = &[];
         for (number, row) in self.rows.iter().enumerate() {
@@ -141,7 +133,7 @@ impl Listing {
                 self.entry(number)?;
             }
         }
-        Ok(())
+        Ok(self)
     }
 
     pub(crate) fn rows(&self) -> Range<usize> {

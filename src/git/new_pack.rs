@@ -121,7 +121,11 @@ impl NewObjects<'_> {
         };
         let packs = packs.into_inner().unwrap_or_else(PoisonError::into_inner);
         let Some(open) = packs.open else {
-            return Ok(());
+            // All was there; whoever named its pack may have been stopped before that was lasting.
+            return match packs.folder.exists() {
+                true => fs::sync_dir(&packs.folder),
+                false => Ok(()),
+            };
         };
         open.finish(&packs.folder)?;
         self.odb.refresh().map_err(wrap("open the object store"))

@@ -1,9 +1,10 @@
 //! Files of a pack that is not finished, in the folder of those that are.
 //!
 //! Their names are such that git sweeps them, as it does with its own; weeks later, that is. A gigabyte that a
-//! killed process left goes when the next pack is made.
+//! killed process left goes when the next pack is made, unless it was killed in the moment between the two names:
+//! a pack without an index is left to `git gc`, as git's own.
 
-use std::fs::{File, Permissions};
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -64,10 +65,7 @@ pub(super) fn sweep(folder: &Path) {
         {
             continue;
         }
-        let written = entry.metadata().and_then(|meta| meta.modified());
-        let age = written.ok().and_then(|time| time.elapsed().ok());
-        let dead = || File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
-        if age.is_some_and(|age| age >= ORPHAN_AGE) && dead() {
+        if fs::is_orphan(&entry.path(), ORPHAN_AGE) {
             tracing::debug!(path = %entry.path().display(), "removing an unfinished pack");
             let _ = std::fs::remove_file(entry.path());
         }

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::beside::{Beside, is_folder};
 use super::cached_trees::CachedTree;
 use super::error::wrap;
-use super::index_draft::{Draft, IfTaken};
+use super::index_draft::{Draft, IfTaken, WITH_TREES};
 use super::listing::with_trees;
 use super::{Git, Listing, ObjectId};
 use crate::error::{Error, Result};
@@ -45,12 +45,21 @@ impl Git {
     }
 
     /// The same for an index that is about to become the repository's.
-    pub(super) fn remember_in(&self, file: &Path, tree: ObjectId) -> Result<()> {
-        let failed = |error| Error::io("write", file, error);
-        let bytes = std::fs::read(file).map_err(failed)?;
-        match self.index_with_trees(&bytes, tree)? {
-            Some(new) => std::fs::write(file, new).map_err(failed),
-            None => Ok(()),
+    pub(super) fn remember_in(&self, file: &Path, tree: ObjectId) {
+        let other = file.with_extension(WITH_TREES);
+        let remember = || -> Result<()> {
+            let bytes = std::fs::read(file).map_err(|error| Error::io("read", file, error))?;
+            let Some(new) = self.index_with_trees(&bytes, tree)? else {
+                return Ok(());
+            };
+            // The file is complete without them, whatever becomes of this one.
+            let failed = |error| Error::io("write", &other, error);
+            std::fs::write(&other, new).map_err(failed)?;
+            std::fs::rename(&other, file).map_err(failed)
+        };
+        if let Err(error) = remember() {
+            tracing::debug!(%error, "the index remembers no trees");
+            let _ = std::fs::remove_file(&other);
         }
     }
 
@@ -160,7 +169,8 @@ impl Search<'_> {
 
     /// Whether the index remembers the folder's tree already.
     fn is_known(&self, folder: &Folder<'_>) -> bool {
-        folder.cached.and_then(|cached| cached.id) == Some(folder.tree)
+        let rows = folder.rows.len();
+        folder.cached.and_then(|cached| cached.id_for(rows)) == Some(folder.tree)
     }
 
     /// All that was found, from the bottom up.
@@ -180,7 +190,7 @@ impl Search<'_> {
             if number == 0 {
                 return Some(tree);
             }
-            differs[folder.above] |= tree.id.is_none();
+            differs[folder.above] |= tree.id_for(folder.rows.len()).is_none();
             let name = &folder.path[folder.name..folder.path.len() - 1];
             below[folder.above].push((name.to_vec(), tree));
         }

@@ -56,7 +56,9 @@ struct Comparison<'a> {
 
 impl<'a> Comparison<'a> {
     fn compare(&mut self, part: Part<'a>, open: &mut Vec<Part<'a>>) -> Result<()> {
-        if part.tree.is_some() && part.cached.and_then(|cached| cached.id) == part.tree {
+        let cached = part.cached;
+        let remembered = cached.and_then(|cached| cached.id_for(part.rows.len()));
+        if part.tree.is_some() && remembered == part.tree {
             return Ok(());
         }
         let tree = part.tree.map(|id| self.git.repo.find_tree(id));
@@ -74,7 +76,7 @@ impl<'a> Comparison<'a> {
                     folder: [&folder[..], name, b"/"].concat(),
                     tree: Some(entry.id()),
                     rows,
-                    cached: part.cached.and_then(|cached| cached.child(name)),
+                    cached: cached.and_then(|cached| cached.child(name)),
                 });
                 return Ok(());
             }

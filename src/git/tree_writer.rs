@@ -56,7 +56,8 @@ struct Folder<'a> {
     name: &'a [u8],
     /// What is left of its rows.
     rows: Range<usize>,
-    remembered: Option<&'a CachedTree>,
+    /// What the index remembers of folders in it.
+    cached: Option<&'a CachedTree>,
     bytes: Vec<u8>,
 }
 
@@ -66,16 +67,19 @@ impl<'a> Writer<'a> {
             path: &[],
             name: &[],
             rows: self.index.rows(),
-            remembered: self.index.trees(),
+            cached: self.index.trees(),
             bytes: Vec::new(),
         };
+        if let Some(id) = self.remembered(&root) {
+            return Ok(id);
+        }
         // Not by a function that calls itself: a path says how deep it would go.
         let (mut above, mut folder) = (Vec::new(), root);
         loop {
             match self.fill(&mut folder)? {
                 Some(inner) => above.push(std::mem::replace(&mut folder, inner)),
                 None => {
-                    let (name, id) = (folder.name, self.id_of(folder)?);
+                    let (name, id) = (folder.name, self.finish(folder.bytes)?);
                     let Some(outer) = above.pop() else {
                         return Ok(id);
                     };
@@ -88,9 +92,6 @@ impl<'a> Writer<'a> {
 
     /// Adds what is in a folder, up to one in it that has to be made first.
     fn fill(&self, folder: &mut Folder<'a>) -> Result<Option<Folder<'a>>> {
-        if self.remembered(folder.remembered).is_some() {
-            return Ok(None);
-        }
         while !folder.rows.is_empty() {
             let row = folder.rows.start;
             let path = self.index.path(row);
@@ -112,11 +113,11 @@ impl<'a> Writer<'a> {
                 path: &path[..=end],
                 name,
                 rows: row..row + self.index.below(folder.rows.clone(), &path[..=end]),
-                remembered: folder.remembered.and_then(|tree| tree.child(name)),
+                cached: folder.cached.and_then(|tree| tree.child(name)),
                 bytes: Vec::new(),
             };
             folder.rows.start = inner.rows.end;
-            match self.remembered(inner.remembered) {
+            match self.remembered(&inner) {
                 Some(id) => folder.put(FOLDER, name, id),
                 None => return Ok(Some(inner)),
             }
@@ -138,20 +139,18 @@ impl<'a> Writer<'a> {
         Ok((id, mode))
     }
 
-    fn remembered(&self, tree: Option<&CachedTree>) -> Option<ObjectId> {
-        tree?.id.filter(|id| self.odb.exists(*id))
+    /// The tree of a folder, none of whose rows has been taken yet, if the index remembers it.
+    fn remembered(&self, folder: &Folder<'_>) -> Option<ObjectId> {
+        let id = folder.cached?.id_for(folder.rows.len());
+        id.filter(|id| self.odb.exists(*id))
     }
 
     /// The tree of a folder that is complete.
-    fn id_of(&mut self, folder: Folder<'a>) -> Result<ObjectId> {
-        if let Some(id) = self.remembered(folder.remembered) {
-            return Ok(id);
-        }
-        let id = ObjectId::hash_object(ObjectType::Tree, &folder.bytes);
-        let id = id.map_err(wrap("hash a tree"))?;
+    fn finish(&mut self, bytes: Vec<u8>) -> Result<ObjectId> {
+        let id = ObjectId::hash_object(ObjectType::Tree, &bytes).map_err(wrap("hash a tree"))?;
         let is_there = self.odb.exists_ext(id, OdbLookupFlags::NO_REFRESH);
         self.missing += usize::from(!is_there);
-        self.made.push((id, folder.bytes));
+        self.made.push((id, bytes));
         Ok(id)
     }
 }

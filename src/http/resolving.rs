@@ -48,7 +48,9 @@ impl<R: Resolver> Resolver for Resolving<R> {
             return Ok(found);
         }
         let found = self.by.resolve(uri, config, timeout)?;
-        known().insert(name, (Instant::now(), found.to_vec()));
+        let mut known = known();
+        known.retain(|_, (when, _)| when.elapsed() < GOOD_FOR);
+        known.insert(name, (Instant::now(), found.to_vec()));
         Ok(found)
     }
 }

@@ -5,7 +5,7 @@
 //! 16; the median is 14.0 instead of 14.9.
 
 #[cfg(target_os = "linux")]
-use rustix::thread::{sched_getaffinity, sched_getcpu, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
 /// The CPU that the maker of threads is on.
 #[derive(Clone, Copy)]
@@ -19,13 +19,16 @@ impl Here {
 
     /// Has the calling thread go on elsewhere, if it may, and leaves it as free as it was.
     pub(super) fn leave(self) {
+        // The number means nothing where the system call is forbidden.
+        if sched_getcpu() != self.0 || self.0 >= CpuSet::MAX_CPU {
+            return;
+        }
         let Ok(all) = sched_getaffinity(None) else {
             return;
         };
         let mut others = all;
         others.unset(self.0);
-        let may_leave = sched_getcpu() == self.0 && others.count() > 0;
-        if may_leave && sched_setaffinity(None, &others).is_ok() {
+        if others.count() > 0 && sched_setaffinity(None, &others).is_ok() {
             let _ = sched_setaffinity(None, &all);
         }
     }

@@ -15,8 +15,10 @@ fn trees(folder: &Path) -> Option<Vec<u8>> {
     Some(index[at + 8..][..size as usize].to_vec())
 }
 
-/// What git has an index remember that was committed as this one was.
-fn trees_by_git(w: &World, folder: &Path) -> Option<Vec<u8>> {
+/// What git has an index remember that holds what HEAD does, and these files that are only announced.
+///
+/// Made anew: what it finds remembered git believes, and leaves as it is.
+fn trees_by_git(w: &World, folder: &Path, announced: &[&str]) -> Option<Vec<u8>> {
     let copy = w.path("by-git");
     let _ = fs::remove_dir_all(&copy);
     let copied = w
@@ -25,7 +27,11 @@ fn trees_by_git(w: &World, folder: &Path) -> Option<Vec<u8>> {
         .arg(&copy)
         .status();
     assert!(copied.unwrap().success());
-    w.git(&copy, &["commit", "-q", "--allow-empty", "-m", "by git"]);
+    fs::remove_file(copy.join(".git/index")).unwrap();
+    w.git(&copy, &["read-tree", "HEAD"]);
+    for file in announced {
+        w.git(&copy, &["add", "-N", file]);
+    }
     trees(&copy)
 }
 
@@ -53,7 +59,7 @@ fn trees_are_those_that_git_remembers() {
     let repo = filled(&w);
     let ours = repo.workdir();
     let first = trees(ours).expect("remembered after a commit");
-    assert_eq!(Some(&first), trees_by_git(&w, ours).as_ref());
+    assert_eq!(Some(&first), trees_by_git(&w, ours, &[]).as_ref());
     w.git(ours, &["fsck", "--strict"]);
     assert_eq!(w.git(ours, &["status", "--porcelain"]), "");
     assert!(repo.status().unwrap().is_clean());
@@ -70,11 +76,44 @@ fn trees_are_those_that_git_remembers() {
     fill(ours, "three\n");
     let _ = repo.save("three").unwrap();
     repo.wait_for_pushes().unwrap();
-    assert_eq!(trees(ours), trees_by_git(&w, ours));
+    assert_eq!(trees(ours), trees_by_git(&w, ours, &[]));
 
     let clone = w.clone("alice/m", "clone");
     assert!(trees(clone.workdir()).is_some());
-    assert_eq!(trees(clone.workdir()), trees_by_git(&w, clone.workdir()));
+    let by_git = trees_by_git(&w, clone.workdir(), &[]);
+    assert_eq!(trees(clone.workdir()), by_git);
+}
+
+/// What is remembered of a folder whose number of files is another is not of this folder.
+#[test]
+fn what_cannot_be_true_is_not_believed() {
+    let w = World::new();
+    let repo = filled(&w);
+    let ours = repo.workdir();
+    let path = ours.join(".git/index");
+    let mut index = fs::read(&path).unwrap();
+    // The root and a folder each say that they are of fewer files, and the checksum goes with it.
+    let at = index.windows(4).rposition(|name| name == b"TREE").unwrap() + 8;
+    for count in [&b"\x00120 "[..], b"d7\x002 "] {
+        let found = index[at..]
+            .windows(count.len())
+            .position(|text| text == count);
+        let digit = at + found.unwrap() + count.len() - 2;
+        index[digit] = b'1';
+    }
+    let body = index.len() - 20;
+    index[body..].fill(0);
+    fs::write(&path, &index).unwrap();
+    write(ours, "d7/file.txt", "two\n");
+    w.git(ours, &["-c", "index.skipHash=true", "add", "d1/file.txt"]);
+    let _ = repo.stage().unwrap();
+    let commit = repo.commit("two").unwrap().commit().unwrap();
+    let changed = w.git(
+        ours,
+        &["show", "--format=", "--name-only", &commit.to_string()],
+    );
+    assert_eq!(changed.trim(), "d7/file.txt");
+    assert_eq!(w.git(ours, &["status", "--porcelain"]), "");
 }
 
 #[test]
@@ -90,7 +129,7 @@ fn what_was_left_out_of_the_commit_is_in_no_tree() {
     let _ = repo.commit("two").unwrap();
     let trees = trees(ours);
     assert!(trees.is_some());
-    assert_eq!(trees, trees_by_git(&w, ours));
+    assert_eq!(trees, trees_by_git(&w, ours, &["d1/announced.txt"]));
     let status = repo.status().unwrap();
     let left: Vec<_> = status
         .entries

@@ -64,7 +64,7 @@ fn the_file_says_what_libgit2_says() {
         assert_eq!(text.is_some(), version == 4);
         let text = text.unwrap_or_else(|| bytes.clone());
         let index = git.index().expect("read");
-        let wanted = Listing::of(&git, &index).expect("read");
+        let wanted = Listing::of_raw(&git, index.raw(), index.written_at()).expect("read");
         let told = |rows: &[Row], text: &[u8]| -> Vec<String> {
             let tell = |row: &Row| {
                 let path = &text[row.at as usize..][..row.length as usize];
@@ -85,10 +85,10 @@ fn the_file_says_what_libgit2_says() {
         );
         assert_eq!(rows.len(), 11);
         let trees = trees.expect("some are known");
-        let a = trees.child(b"a").expect("known").id.expect("valid");
+        let a = trees.child(b"a").expect("known").id_for(2).expect("valid");
         assert_eq!(git.files_of(a).expect("read").len(), 2);
         // The conflict came later.
-        assert_eq!(trees.id, None);
+        assert_eq!(trees.id_for(11), None);
         let listing = git.listing().expect("read");
         assert!(listing.find(b"a/b2").is_some() && listing.find(b"zz/conflict").is_none());
         assert_eq!(listing.below(3..11, b"a/"), 2);

@@ -10,7 +10,7 @@ use crate::git::{Entry, Git};
 impl Git {
     /// Reads the index as [`listing`](Self::listing) does, and makes sure that it is as it was written.
     pub(crate) fn listing_to_commit(&self) -> Result<Listing> {
-        self.listing_if(is_as_written)
+        self.listing_unchecked(is_as_written)?.checked()
     }
 
     /// A listing of these files, whatever the index has.
