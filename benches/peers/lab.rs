@@ -198,8 +198,9 @@ impl Lab {
         mut work: impl FnMut(&mut Self, Turn) -> Vec<Sample>,
     ) {
         let names: Vec<&str> = rows.iter().map(|row| row.name).collect();
+        let each = rows.iter().map(|row| row.times).max().unwrap_or(1);
         let rounds = if self.wants(&names) {
-            self.options.rounds
+            self.options.rounds * each
         } else {
             0
         };

@@ -53,6 +53,7 @@ fn texts(lab: &mut Lab) {
     }
     if lab.wants(&["status_many"]) {
         let row = Row::new("status_many")
+            .short()
             .aim(0.8)
             .limit(lab.limits.lstat(many));
         lab.rows(&[row], |lab, turn| {
@@ -143,7 +144,7 @@ fn looks(lab: &mut Lab) {
     }
     if lab.wants(&["open_huge"]) {
         // Three configs, HEAD and a branch.
-        let row = Row::new("open_huge").limit(lab.limits.read(5));
+        let row = Row::new("open_huge").short().limit(lab.limits.read(5));
         lab.rows(&[row], |lab, turn| {
             vec![match turn.side {
                 Side::Ours => lab.ours(&["open", text(&folder)]),

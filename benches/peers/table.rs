@@ -10,6 +10,8 @@ pub(crate) struct Row {
     pub(crate) aim: Option<f64>,
     /// Seconds that the machine needs for what cannot be left out.
     pub(crate) limit: Option<f64>,
+    /// How many times as often as others it is measured.
+    pub(crate) times: usize,
     /// New files that it needs. What they take is measured beside it, in every round, and is the limit.
     pub(crate) creates: Option<u64>,
 }
@@ -20,8 +22,15 @@ impl Row {
             name,
             aim: None,
             limit: None,
+            times: 1,
             creates: None,
         }
+    }
+
+    /// For a call of a few milliseconds: how long one takes hangs on what else the machine does in them.
+    pub(crate) fn short(mut self) -> Self {
+        self.times = 5;
+        self
     }
 
     pub(crate) fn creates(mut self, files: u64) -> Self {
