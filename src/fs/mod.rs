@@ -157,16 +157,18 @@ pub(crate) fn is_still_at(file: &File, path: &Path) -> bool {
     }
 }
 
+/// A scratch file this young may belong to somebody who is about to lock it, or who holds a lock that is seen
+/// on another machine only.
+pub(crate) const ORPHAN_AGE: Duration = Duration::from_secs(60);
+
 /// Whether a scratch file, which is locked as long as somebody is at it, was left by a process that is no more.
-///
-/// `age` is how long nobody may have written to it: on some file systems a lock is seen on one machine only.
-pub(crate) fn is_orphan(path: &Path, age: Duration) -> bool {
+pub(crate) fn is_orphan(path: &Path) -> bool {
     let Ok(Some(file)) = open_no_link(path) else {
         return false;
     };
     let written = file.metadata().and_then(|meta| meta.modified());
     let idle = written.ok().and_then(|time| time.elapsed().ok());
-    idle.is_some_and(|idle| idle >= age) && file.try_lock().is_ok()
+    idle.is_some_and(|idle| idle >= ORPHAN_AGE) && file.try_lock().is_ok()
 }
 
 /// Whether a file is, by its name, one that [`temp_in`] made.

@@ -7,7 +7,6 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
@@ -21,9 +20,6 @@ pub(super) enum Scrap {
     Index,
 }
 
-/// How long nobody has written to a file whose writer is dead: on some file systems a lock is seen on one
-/// machine only.
-const ORPHAN_AGE: Duration = Duration::from_secs(60);
 /// One that is swept before it is locked is made again; that happens once, if ever.
 const TRIES: u32 = 10;
 
@@ -65,7 +61,7 @@ pub(super) fn sweep(folder: &Path) {
         {
             continue;
         }
-        if fs::is_orphan(&entry.path(), ORPHAN_AGE) {
+        if fs::is_orphan(&entry.path()) {
             tracing::debug!(path = %entry.path().display(), "removing an unfinished pack");
             let _ = std::fs::remove_file(entry.path());
         }

@@ -10,7 +10,6 @@ use std::ffi::OsStr;
 use std::fs::{self as std_fs, File, Permissions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::Object;
 use super::copying::{self, HashSoFar, Hashing};
@@ -23,8 +22,6 @@ use crate::id::LfsOid;
 
 /// What follows the oid in the names of our own files.
 const OURS: &str = "-hf-repository-";
-/// What has not been written to for so long, and is not locked, belongs to nobody.
-const ORPHAN_AGE: Duration = Duration::from_secs(60);
 
 /// Whether other threads hash and sync a download while it comes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -319,7 +316,7 @@ pub(super) fn release_orphans(folder: &Path) {
         let oid = oid_of_ours(&entry.file_name());
         // A young one may belong to somebody who is about to lock it.
         let written = entry.metadata().and_then(|meta| meta.modified());
-        let old = written.is_ok_and(|time| time.elapsed().is_ok_and(|age| age >= ORPHAN_AGE));
+        let old = written.is_ok_and(|time| time.elapsed().is_ok_and(|age| age >= fs::ORPHAN_AGE));
         let (true, Some(oid), Some(_file)) = (old, oid, own(&path, None)) else {
             continue;
         };
@@ -455,7 +452,7 @@ mod tests {
         release_orphans(&incomplete);
         assert_eq!(names(&incomplete).len(), 1, "it is young");
         let file = File::options().write(true).open(left("two"));
-        let old = std::time::SystemTime::now() - 2 * ORPHAN_AGE;
+        let old = std::time::SystemTime::now() - 2 * fs::ORPHAN_AGE;
         file.expect("open").set_modified(old).expect("set");
         release_orphans(&incomplete);
         assert_eq!(names(&incomplete), [format!("{}.part", object().oid)]);

@@ -51,8 +51,6 @@ fn is_older(written: (i64, u32), age: Duration) -> bool {
 
 /// Folders between `objects` and an object.
 const FOLDER_LEVELS: usize = 2;
-/// A scratch file this young may belong to somebody who is about to lock it.
-const ORPHAN_AGE: Duration = Duration::from_secs(60);
 
 impl Store {
     /// The store in `root`: `<git dir>/lfs`, or what `lfs.storage` says. Nothing is created yet.
@@ -218,7 +216,7 @@ impl Store {
             let entries = std::fs::read_dir(self.root.join(name));
             for entry in entries.into_iter().flatten().flatten() {
                 // `.part` files of git-lfs are downloads that can go on.
-                if fs::is_temp(&entry.path()) && fs::is_orphan(&entry.path(), ORPHAN_AGE) {
+                if fs::is_temp(&entry.path()) && fs::is_orphan(&entry.path()) {
                     tracing::debug!(path = %entry.path().display(), "removing an orphan");
                     let _ = std::fs::remove_file(entry.path());
                 }

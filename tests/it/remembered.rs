@@ -84,38 +84,6 @@ fn trees_are_those_that_git_remembers() {
     assert_eq!(trees(clone.workdir()), by_git);
 }
 
-/// What is remembered of a folder whose number of files is another is not of this folder.
-#[test]
-fn what_cannot_be_true_is_not_believed() {
-    let w = World::new();
-    let repo = filled(&w);
-    let ours = repo.workdir();
-    let path = ours.join(".git/index");
-    let mut index = fs::read(&path).unwrap();
-    // The root and a folder each say that they are of fewer files, and the checksum goes with it.
-    let at = index.windows(4).rposition(|name| name == b"TREE").unwrap() + 8;
-    for count in [&b"\x00120 "[..], b"d7\x002 "] {
-        let found = index[at..]
-            .windows(count.len())
-            .position(|text| text == count);
-        let digit = at + found.unwrap() + count.len() - 2;
-        index[digit] = b'1';
-    }
-    let body = index.len() - 20;
-    index[body..].fill(0);
-    fs::write(&path, &index).unwrap();
-    write(ours, "d7/file.txt", "two\n");
-    w.git(ours, &["-c", "index.skipHash=true", "add", "d1/file.txt"]);
-    let _ = repo.stage().unwrap();
-    let commit = repo.commit("two").unwrap().commit().unwrap();
-    let changed = w.git(
-        ours,
-        &["show", "--format=", "--name-only", &commit.to_string()],
-    );
-    assert_eq!(changed.trim(), "d7/file.txt");
-    assert_eq!(w.git(ours, &["status", "--porcelain"]), "");
-}
-
 #[test]
 fn what_was_left_out_of_the_commit_is_in_no_tree() {
     let w = World::new();

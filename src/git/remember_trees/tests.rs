@@ -106,3 +106,28 @@ fn what_the_tree_has_not_is_not_remembered() {
         assert_eq!((folder.id_for(1), folder.id_for(2)), (None, None));
     }
 }
+
+/// git believes whatever it finds there, and commits it.
+#[test]
+fn a_tree_of_another_number_of_files_is_not_believed() {
+    let (_temp, git, tree) = committed();
+    git.remember_trees(tree);
+    let listing = git.listing().expect("read");
+    let lie = listing.trees().expect("remembered");
+    let blob = git.write_blob(b"other").expect("written");
+    let mut index = git.index_to_change().expect("locked");
+    let path = RepoPath::new("a/b/new").expect("valid");
+    let entry = crate::git::Entry::without_stat(path, blob, crate::git::Mode::File);
+    index.put(&entry).expect("put");
+    index.write().expect("written");
+    let lying = with_trees(&index_of(&git), lie).expect("understood");
+    std::fs::write(git.git_dir().join("index"), lying).expect("written");
+
+    let listing = git.listing().expect("read");
+    assert_eq!(listing.trees(), Some(lie));
+    let staged = git.staged_in(&listing, Some(tree)).expect("compared");
+    let staged: Vec<&str> = staged.iter().map(|change| change.path.as_str()).collect();
+    assert_eq!(staged, ["a/b/new"]);
+    let new = git.write_tree(&listing).expect("written");
+    assert_eq!(git.files_of(new).expect("read").len(), 3);
+}

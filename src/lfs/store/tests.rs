@@ -115,7 +115,7 @@ fn files(folder: &Path) -> usize {
 fn scratch_files_of_the_dead_are_removed() {
     let folder = tempfile::tempdir().expect("temp");
     let store = Store::new(folder.path().join("lfs"));
-    let old = SystemTime::now() - 2 * ORPHAN_AGE;
+    let old = SystemTime::now() - 2 * fs::ORPHAN_AGE;
     let age = |file: &File| file.set_modified(old).expect("aged");
     let (living, young) = (
         store.scratch().expect("temp"),
